@@ -1,0 +1,60 @@
+package kinds
+
+import (
+	"context"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/state"
+)
+
+// A Host is the half of a kind that touches the machine. It lives beside the
+// kind's words, in a package of its own, so that the command line does not link
+// what only the daemon needs.
+type Host interface {
+	// Observe returns what is really there of env, with attributes that equal
+	// the applied ones byte for byte if nobody touched them, and that differ
+	// where the host does. Nothing there is an empty list. It changes nothing.
+	Observe(ctx context.Context, env state.Env) ([]plan.Object, error)
+
+	// Apply takes one object from c.From to c.To. It succeeds from any point
+	// between the two and any number of times, as after a crash nobody knows
+	// how far it got; it is its own undo with the sides swapped. What would
+	// destroy something that the undo needs waits for Commit. A canceled ctx
+	// makes it return early with an error, at a point that the undo can handle.
+	Apply(ctx context.Context, env state.Env, c plan.Change) error
+}
+
+// A Committer keeps old things beside new ones until the change is final.
+type Committer interface {
+	// Commit drops what was kept of c.From. It is called after the commit point
+	// for each change of the plan, and after a rollback for each reversed one.
+	// It is idempotent; an error is reported and retried by the next command.
+	Commit(ctx context.Context, env state.Env, c plan.Change) error
+}
+
+// A Watcher has work to do for as long as an environment is up, such as
+// answering its DNS. The daemon runs one per live environment.
+type Watcher interface {
+	// Sync makes the running work match what env's notes say now: it starts,
+	// reconfigures or stops. The daemon calls it when it starts, for every
+	// environment that is up, and after every apply and rollback. It is
+	// idempotent and returns when the work is ready.
+	Sync(ctx context.Context, env state.Env) error
+	// Close ends all work of this process. Kernel objects stay.
+	Close() error
+}
+
+// A Checker says before anything is planned what this host can't enforce.
+type Checker interface {
+	// Check returns a problem for each wish of desired, which holds the kind's
+	// own objects, that this host can't enforce. It changes nothing.
+	Check(ctx context.Context, env state.Env, desired []plan.Object) ([]Problem, error)
+}
+
+// A Problem is a line of the configuration that this host can't enforce.
+type Problem struct {
+	Addr   string `json:"addr"`
+	Item   string `json:"item"`   // key into the object's Src
+	Reason string `json:"reason"` // "cgroup v1 has no memory.high"
+	Fix    string `json:"fix"`    // "Remove high, or use a host with cgroup v2."
+}

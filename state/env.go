@@ -1,0 +1,119 @@
+// Package state keeps what Blast knows about one environment on disk: what is
+// there (state.json), what is being changed right now (journal.jsonl), who may
+// change it (lock), and the notes that live and die with the kernel objects.
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// RunRoot holds one folder per live environment. It is on a tmpfs, so it goes
+// away at a reboot together with the kernel objects that it describes.
+const RunRoot = "/run/blast"
+
+// Env names an environment and says where its records are kept. The zero value
+// is not usable; see NewEnv.
+type Env struct {
+	ID      string `json:"id"`      // 12 hex digits, the same for the same folder and name
+	Name    string `json:"name"`    // "default", or the label of the environment block
+	Project string `json:"project"` // absolute folder of blast.hcl
+	Dir     string `json:"dir"`     // <project>/.blast/<name>: survives a reboot
+	Run     string `json:"run"`     // /run/blast/<id>: does not
+	Cgroup  string `json:"cgroup"`  // cgroup below the mount point of each hierarchy: /blast/<id>
+	UID     int    `json:"uid"`     // the person on whose behalf Blast acts
+	GID     int    `json:"gid"`
+}
+
+// NewEnv returns the environment of that name in a project folder, which must
+// be absolute and free of symlinks.
+func NewEnv(project, name string, uid, gid int) Env {
+	sum := sha256.Sum256([]byte(project + "\x00" + name))
+	id := hex.EncodeToString(sum[:6])
+	return Env{
+		ID: id, Name: name, Project: project,
+		Dir:    filepath.Join(project, ".blast", name),
+		Run:    filepath.Join(RunRoot, id),
+		Cgroup: "/blast/" + id,
+		UID:    uid, GID: gid,
+	}
+}
+
+// WriteNote stores v as <Run>/<name>.json in one step. A note says what a kind
+// applied, for Observe and for other processes; it is 0600.
+func (e Env) WriteNote(name string, v any) error {
+	if err := os.MkdirAll(e.Run, 0o700); err != nil {
+		return fmt.Errorf("write note %s: %w", name, err)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write note %s: %w", name, err)
+	}
+	if err := replaceFile(filepath.Join(e.Run, name+".json"), b); err != nil {
+		return fmt.Errorf("write note %s: %w", name, err)
+	}
+	return nil
+}
+
+// ReadNote reads the note into v and reports whether there is one.
+func (e Env) ReadNote(name string, v any) (bool, error) {
+	b, err := os.ReadFile(filepath.Join(e.Run, name+".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read note %s: %w", name, err)
+	}
+	return true, nil
+}
+
+// DropNote removes the note. It is no error if there is none.
+func (e Env) DropNote(name string) error {
+	err := os.Remove(filepath.Join(e.Run, name+".json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("drop note %s: %w", name, err)
+	}
+	return nil
+}
+
+// replaceFile puts b at path so that a reader, a crash or a full disk sees
+// either the old content or the new: temp file, fsync, rename, fsync of the folder.
+func replaceFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // CreateTemp is 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Sync()
+}
