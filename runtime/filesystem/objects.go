@@ -1,0 +1,46 @@
+// Package filesystem is the filesystem block: what a sandbox can see of the
+// host's files, and what it may write.
+package filesystem
+
+// TreeAddr is the address of the one object of this kind.
+const TreeAddr = "filesystem.tree"
+
+// Tree is the attributes of filesystem.tree: everything mounted in a sandbox on
+// top of its read-only base, in the order in which it is mounted (a parent
+// before what lies below it).
+type Tree struct {
+	// Sandbox is the digest of the process.sandbox that the tree is mounted in.
+	Sandbox string  `json:"sandbox,omitempty"`
+	Mounts  []Mount `json:"mounts"`
+	// LayerSize bounds all that may be written outside of mounts, in bytes.
+	LayerSize int64 `json:"layer_size"`
+	// MaxFileSize is RLIMIT_FSIZE of each command, in bytes; 0 is no limit.
+	MaxFileSize int64 `json:"max_file_size,omitempty"`
+
+	// Drift says how the mounts differ from what was applied; it is never set
+	// in what is wanted.
+	Drift []string `json:"drift,omitempty"`
+}
+
+// Mount types.
+const (
+	Bind     = "bind"      // Source on the host, mapped so that the person owns what is written
+	Tmpfs    = "tmpfs"     // empty, in memory, Size bytes
+	Layer    = "layer"     // a folder of the writable layer
+	Hide     = "hide"      // nothing to see: opening fails with EACCES
+	ReadOnly = "read-only" // what lies there already, but not to be written, renamed or removed
+)
+
+// Mount is one place in the sandbox.
+type Mount struct {
+	Name   string `json:"name"`             // key into Src: "workspace", "workspace.hide", "mount./models"
+	Target string `json:"target"`           // absolute, in the sandbox, clean
+	Type   string `json:"type"`             //
+	Source string `json:"source,omitempty"` // absolute on the host, clean
+	Access string `json:"access,omitempty"` // bind: ro | rw
+	Size   int64  `json:"size,omitempty"`   // tmpfs, in bytes
+	Exec   bool   `json:"exec,omitempty"`   // files may be executed
+	// Dir says what to make of an absent path below a bind mount that is to be
+	// hidden or read-only: a folder (true) or a file.
+	Dir bool `json:"dir,omitempty"`
+}

@@ -1,0 +1,49 @@
+// Package network is the network block: what a sandbox may talk to and what
+// may talk to it. Nothing, unless a line says so.
+package network
+
+// Addresses of the objects of this kind.
+const (
+	NamespaceAddr = "network.namespace"
+	PolicyAddr    = "network.policy"
+)
+
+// Namespace is the attributes of network.namespace: a network namespace with
+// only lo, owned by the daemon's user namespace, pinned below the environment's
+// run folder. It has no choices yet.
+type Namespace struct {
+	// Missing says what Observe found wrong; it is never set in what is wanted.
+	Missing []string `json:"missing,omitempty"`
+}
+
+// Policy is the attributes of network.policy: the nftables ruleset inside the
+// namespace and the rules of the DNS server and the relay, applied as one.
+type Policy struct {
+	Default string    `json:"default"` // "deny", or "audit": allow and log
+	Egress  []Egress  `json:"egress,omitempty"`
+	Ingress []Ingress `json:"ingress,omitempty"`
+	DNS     []string  `json:"dns,omitempty"` // upstream servers, addr:port; "system" is the host's resolv.conf
+
+	// Drift says how the kernel differs from what was applied; it is never set
+	// in what is wanted.
+	Drift []string `json:"drift,omitempty"`
+}
+
+// Egress is one egress block. Exactly one of Domains and CIDRs is set.
+type Egress struct {
+	Name     string   `json:"name"`
+	Domains  []string `json:"domains,omitempty"` // lower-case A-labels, exact or "*.example.com" (any depth below)
+	CIDRs    []string `json:"cidrs,omitempty"`
+	Ports    []uint16 `json:"ports"`
+	Protocol string   `json:"protocol"`          // tcp | udp (udp only with CIDRs)
+	During   []string `json:"during"`            // "apply", "run", sorted
+	Reason   string   `json:"reason,omitempty"`  // why a person allowed it
+	Expires  string   `json:"expires,omitempty"` // 2006-01-02: closed after this day
+}
+
+// Ingress is one ingress block: a port of the sandbox published on the host.
+type Ingress struct {
+	Name    string `json:"name"`
+	Port    uint16 `json:"port"`    // in the sandbox, on its loopback
+	Publish string `json:"publish"` // on the host, addr:port
+}

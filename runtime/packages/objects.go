@@ -1,0 +1,64 @@
+// Package packages is the python and package blocks: which interpreter and
+// which third-party projects an environment has.
+package packages
+
+// SetAddr is the address of the one object of this kind.
+const SetAddr = "packages.set"
+
+// VenvDir is where a sandbox sees its packages folder; VenvDir/current is the
+// virtual environment (PEP 405).
+const VenvDir = "/venv"
+
+// Set is the attributes of packages.set: one generation of a virtual
+// environment. Wishes are what a person wrote; the rest is what Resolve made of
+// them, complete enough to install it again on another day.
+type Set struct {
+	Wishes   Wishes      `json:"wishes"`
+	Python   Interpreter `json:"python"`
+	Packages []Pinned    `json:"packages"` // sorted by name
+	Lock     Lock        `json:"lock"`
+
+	// Drift says how the generation differs from what was applied; it is never
+	// set in what is wanted.
+	Drift []string `json:"drift,omitempty"`
+}
+
+// Wishes are the python and package blocks and the manifest, as written.
+type Wishes struct {
+	Version      string        `json:"version,omitempty"`  // PEP 440 specifier or prefix: "3.11", ">= 3.11"
+	Index        []string      `json:"index,omitempty"`    // simple API roots (PEP 503)
+	Manifest     string        `json:"manifest,omitempty"` // relative to the project
+	LockPath     string        `json:"lock_path"`          // relative to the project
+	Requirements []Requirement `json:"requirements,omitempty"`
+}
+
+// Requirement is one line of a manifest or one package block.
+type Requirement struct {
+	Text  string `json:"text"`  // PEP 508
+	Place string `json:"place"` // requirements.txt:3
+}
+
+// Interpreter is a Python of the host that sandboxes can see, too.
+type Interpreter struct {
+	Path    string `json:"path"`    // /usr/bin/python3.11
+	Version string `json:"version"` // 3.11.2
+	Tags    string `json:"tags"`    // digest of its compatibility tags and markers
+}
+
+// Pinned is one project at one version, in one wheel.
+type Pinned struct {
+	Name    string   `json:"name"` // normalised (PEP 503)
+	Version string   `json:"version"`
+	File    string   `json:"file"` // wheel file name
+	URL     string   `json:"url"`
+	SHA256  string   `json:"sha256"`
+	Size    int64    `json:"size,omitempty"`
+	Extras  []string `json:"extras,omitempty"`
+	Direct  bool     `json:"direct,omitempty"` // asked for by a line, not by another project
+}
+
+// Lock is the lock file that goes with the set.
+type Lock struct {
+	Path    string `json:"path"`    // absolute
+	Content string `json:"content"` // pylock.toml (PEP 751)
+}
