@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+)
+
+func obj(addr, v string) Object { return NewObject(addr, v, map[string]string{"": "blast.hcl:1"}) }
+
+func TestDiff(t *testing.T) {
+	for _, tt := range []struct {
+		name                        string
+		desired, recorded, observed []Object
+		want                        string // actions and addresses in order; ! is drift
+	}{
+		{"nothing", nil, nil, nil, ""},
+		{"create in order", []Object{obj("a.1", "x"), obj("b.1", "y")}, nil, nil, "+a.1 +b.1"},
+		{"equal", []Object{obj("a.1", "x")}, []Object{obj("a.1", "x")}, []Object{obj("a.1", "x")}, ""},
+		{"update", []Object{obj("a.1", "y")}, []Object{obj("a.1", "x")}, []Object{obj("a.1", "x")}, "~a.1"},
+		{"delete backwards", nil, []Object{obj("a.1", "x"), obj("b.1", "y")}, []Object{obj("a.1", "x"), obj("b.1", "y")}, "-b.1 -a.1"},
+		{"recorded but gone is still cleaned", nil, []Object{obj("a.1", "x")}, nil, "-a.1!"},
+		{"drift is mended", []Object{obj("a.1", "x")}, []Object{obj("a.1", "x")}, []Object{obj("a.1", "z")}, "~a.1!"},
+		{"gone is made again", []Object{obj("a.1", "x")}, []Object{obj("a.1", "x")}, nil, "+a.1!"},
+		{"lost state is adopted", []Object{obj("a.1", "x")}, nil, []Object{obj("a.1", "z")}, "~a.1"},
+		{"lost state is destroyed", nil, nil, []Object{obj("a.1", "x"), obj("b.1", "y")}, "-b.1 -a.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, s := range Diff(tt.desired, tt.recorded, tt.observed, nil).Steps {
+				mark := ""
+				if s.Drift {
+					mark = "!"
+				}
+				got = append(got, s.Action.Sign()+s.Addr+mark)
+			}
+			if g := strings.Join(got, " "); g != tt.want {
+				t.Errorf("got %q, want %q", g, tt.want)
+			}
+		})
+	}
+}
+
+func TestDiffIgnoresPlaces(t *testing.T) {
+	a, b := obj("a.1", "x"), obj("a.1", "x")
+	b.Src = map[string]string{"": "blast.hcl:99"}
+	if p := Diff([]Object{a}, []Object{b}, []Object{{Addr: "a.1", Attrs: []byte("\n  \"x\"\n")}}, nil); !p.Empty() {
+		t.Fatalf("a moved line is a change: %+v", p.Steps)
+	}
+}
+
+func TestItemsGetPlaceAndCause(t *testing.T) {
+	o := NewObject("network.policy", "new", map[string]string{"": "blast.hcl:1", "egress.db": "blast.hcl:7"})
+	old := NewObject("network.policy", "old", nil)
+	describe := func(Change) Description {
+		return Description{Items: []Item{
+			{Name: "egress.db", Action: Create, Access: Widen},
+			{Name: "egress.db.ports", Action: Update},
+			{Name: "default", Action: Update, Restart: true},
+		}}
+	}
+	edited := Diff([]Object{o}, []Object{old}, []Object{old}, describe).Steps[0]
+	if edited.Action != Replace {
+		t.Errorf("action %q, want replace: an item takes a restart", edited.Action)
+	}
+	for i, want := range []string{"blast.hcl:7", "blast.hcl:7", "blast.hcl:1"} {
+		if it := edited.Items[i]; it.Place != want || it.Because != "configuration" {
+			t.Errorf("item %s: place %q, because %q", it.Name, it.Place, it.Because)
+		}
+	}
+	drifted := Diff([]Object{o}, []Object{o}, []Object{old}, describe).Steps[0]
+	if got := drifted.Items[0].Because; got != "changed outside of Blast" {
+		t.Errorf("because %q", got)
+	}
+}
+
+func TestTextIsSafeAndCounts(t *testing.T) {
+	describe := func(c Change) Description {
+		return Description{Summary: "sum\x1b[2Jmary of " + c.Addr, Items: []Item{{Name: "egress.x", Action: Create, After: "x:443", Access: Widen}}}
+	}
+	p := Diff([]Object{obj("network.namespace", "n"), obj("network.policy", "x"), obj("resource.limits", "y")}, nil, nil, describe)
+	p.Env = "dev"
+	var b strings.Builder
+	if err := p.Text(&b, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	if strings.Contains(text, "\x1b") {
+		t.Error("a control character got through")
+	}
+	for _, want := range []string{"# environment.dev will be created", "Plan: 2 to add, 0 to change, 0 to destroy.", "▲ 3 wider", "blast.hcl:1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	b.Reset()
+	if err := (Plan{}).Text(&b, Style{}); err != nil || !strings.HasPrefix(b.String(), NoChanges) {
+		t.Errorf("empty plan: %q, %v", b.String(), err)
+	}
+}
+
+func TestReverseTwiceIsItself(t *testing.T) {
+	c := Change{"a.1", []byte("1"), nil}
+	if r := c.Reverse().Reverse(); r.Addr != c.Addr || string(r.From) != "1" || r.To != nil {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,88 @@
+package plan
+
+import "slices"
+
+// A Row is all steps of one kind, as a plan counts and shows them: a person
+// wrote one network block, and needn't know that it takes two objects.
+type Row struct {
+	Kind    string
+	Action  Action
+	Summary string
+	Place   string
+	Items   []Item
+	Notes   []string
+	Access  Access
+	Drift   bool
+}
+
+// Rows groups the steps by kind, in the order of first appearance.
+func (p Plan) Rows() []Row {
+	var rows []Row
+	for _, s := range p.Steps {
+		i := slices.IndexFunc(rows, func(r Row) bool { return r.Kind == s.Kind() })
+		if i < 0 {
+			rows = append(rows, Row{Kind: s.Kind(), Action: s.Action})
+			i = len(rows) - 1
+		}
+		r := &rows[i]
+		r.Action = join(r.Action, s.Action)
+		if r.Summary == "" {
+			r.Summary = s.Summary
+		}
+		if r.Place == "" || s.Summary != "" && s.Place != "" {
+			r.Place = s.Place
+		}
+		r.Items = append(r.Items, s.Items...)
+		r.Notes = append(r.Notes, s.Notes...)
+		r.Access = r.Access.Add(s.Access())
+		r.Drift = r.Drift || s.Drift
+	}
+	return rows
+}
+
+func join(a, b Action) Action {
+	switch {
+	case a == b:
+		return a
+	case a == Replace || b == Replace:
+		return Replace
+	}
+	return Update
+}
+
+// Counts are the numbers of a plan's last line. As in Terraform, a replacement
+// counts as one to add and one to destroy.
+type Counts struct {
+	Add     int `json:"add"`
+	Change  int `json:"change"`
+	Destroy int `json:"remove"`
+	Wider   int `json:"wider"`
+	Narrow  int `json:"narrower"`
+}
+
+// Counts counts rows by action, and items by what they do to access.
+func (p Plan) Counts() Counts {
+	var c Counts
+	for _, r := range p.Rows() {
+		switch r.Action {
+		case Create:
+			c.Add++
+		case Update:
+			c.Change++
+		case Delete:
+			c.Destroy++
+		case Replace:
+			c.Add++
+			c.Destroy++
+		}
+		for _, it := range r.Items {
+			if it.Access == Widen || it.Access == Both {
+				c.Wider++
+			}
+			if it.Access == Narrow || it.Access == Both {
+				c.Narrow++
+			}
+		}
+	}
+	return c
+}

@@ -1,0 +1,215 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"blast.example/blast/plan"
+)
+
+// A Tx is one apply in progress. The journal holds one JSON value a line:
+//
+//	{"version":1,"plan":{...}}   before anything is changed
+//	{"doing":0}                  before change 0 is begun
+//	{"doing":1}
+//	{"undone":true}              after a rollback has reversed all begun changes
+//
+// and state.json with a serial above the plan's means that it was committed.
+// Each line is synced before the act that it announces.
+type Tx struct {
+	Plan  plan.Plan
+	Begun int // changes begun: these are reversed on failure
+
+	// Committed means that state.json holds the result: what is left to do is
+	// to drop what was kept for the undo. Undone means the same after a rollback.
+	Committed bool
+	Undone    bool
+
+	env Env
+	f   *os.File
+}
+
+type line struct {
+	Version int        `json:"version,omitempty"`
+	Plan    *plan.Plan `json:"plan,omitempty"`
+	Doing   *int       `json:"doing,omitempty"`
+	Undone  bool       `json:"undone,omitempty"`
+}
+
+// ErrUnfinished is returned by Begin while the journal of another apply exists.
+var ErrUnfinished = errors.New("another apply is unfinished")
+
+// Begin writes the plan to the journal.
+func (e Env) Begin(p plan.Plan) (*Tx, error) {
+	if err := e.makeDir(); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(e.journal(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, ErrUnfinished
+	}
+	if err != nil {
+		return nil, fmt.Errorf("begin apply: %w", err)
+	}
+	tx := &Tx{env: e, Plan: p, f: f}
+	err = tx.log(line{Version: Version, Plan: &p})
+	if err == nil {
+		err = syncDir(e.Dir)
+	}
+	if err != nil { // a full disk: nothing was begun, so nothing may stay
+		_ = f.Close()
+		_ = os.Remove(e.journal())
+		return nil, fmt.Errorf("begin apply: %w", err)
+	}
+	return tx, nil
+}
+
+// Doing notes that change i is about to be begun.
+func (tx *Tx) Doing(i int) error {
+	if err := tx.log(line{Doing: &i}); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	tx.Begun = i + 1
+	return nil
+}
+
+// Commit records the plan's desired objects. When it returns without error the
+// apply is final.
+func (tx *Tx) Commit() error {
+	s := State{Env: tx.env.Name, Lineage: tx.Plan.Lineage, Serial: tx.Plan.Serial + 1, Objects: tx.Plan.Desired}
+	if s.Lineage == "" {
+		s.Lineage = newLineage()
+	}
+	if err := tx.env.save(s); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	tx.Committed = true
+	return nil
+}
+
+// Rolled notes that all begun changes have been reversed.
+func (tx *Tx) Rolled() error {
+	tx.Undone = true
+	// Without room for the line the next command reverses once more: harmless.
+	_ = tx.log(line{Undone: true})
+	return nil
+}
+
+// Close removes the journal of an apply that is over and cleaned up.
+func (tx *Tx) Close() error {
+	if tx.f != nil {
+		_ = tx.f.Close()
+	}
+	if err := os.Remove(tx.env.journal()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("close journal: %w", err)
+	}
+	return syncDir(tx.env.Dir)
+}
+
+func (tx *Tx) log(l line) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.f.Write(append(b, '\n')); err != nil {
+		return err
+	}
+	return tx.f.Sync()
+}
+
+// Unfinished returns the apply that a crash or a failed undo left behind, or
+// nil. Only the holder of the lock may ask.
+func (e Env) Unfinished() (*Tx, error) {
+	b, err := readBounded(e.journal())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	tx := &Tx{env: e}
+	for i := 0; len(b) > 0; i++ {
+		text, rest, whole := bytes.Cut(b, []byte("\n"))
+		if !whole {
+			break // torn by the crash: its act was not begun
+		}
+		b = rest
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return nil, &CorruptError{Path: e.journal(), Err: err}
+		}
+		if err := tx.replay(i, l); err != nil {
+			return nil, &CorruptError{Path: e.journal(), Err: err}
+		}
+	}
+	s, err := e.Load()
+	if err != nil {
+		return nil, err
+	}
+	tx.Committed = tx.Plan.Version != 0 && s.Serial > tx.Plan.Serial
+	tx.f, err = os.OpenFile(e.journal(), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	return tx, nil
+}
+
+// replay takes in line i of the journal.
+func (tx *Tx) replay(i int, l line) error {
+	switch {
+	case i == 0:
+		if l.Version != Version || l.Plan == nil {
+			return fmt.Errorf("journal version %d, this Blast reads %d", l.Version, Version)
+		}
+		tx.Plan = *l.Plan
+	case l.Doing != nil:
+		if *l.Doing < 0 || *l.Doing >= len(tx.Plan.Steps) {
+			return fmt.Errorf("change %d of %d", *l.Doing, len(tx.Plan.Steps))
+		}
+		tx.Begun = max(tx.Begun, *l.Doing+1)
+	case l.Undone:
+		tx.Undone = true
+	}
+	return nil
+}
+
+// Forget removes the records of an environment that has nothing left: state,
+// lock and folder.
+func (e Env) Forget() error {
+	for _, name := range []string{"state.json", "lock"} {
+		if err := os.Remove(filepath.Join(e.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forget environment: %w", err)
+		}
+	}
+	// Folders stay if somebody put something into them.
+	_ = os.Remove(e.Dir)
+	_ = os.Remove(filepath.Dir(e.Dir))
+	return nil
+}
+
+func (e Env) makeDir() error {
+	parent := filepath.Dir(e.Dir)
+	for _, dir := range []string{parent, e.Dir} {
+		err := os.Mkdir(dir, 0o700)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make state folder: %w", err)
+		}
+		// The workspace belongs to a person who may be tricked into replacing
+		// the folder by a link: root must not write through it.
+		fi, err := os.Lstat(dir)
+		if err != nil {
+			return fmt.Errorf("make state folder: %w", err)
+		}
+		if !fi.IsDir() {
+			return fmt.Errorf("make state folder: %s is not a folder", dir)
+		}
+	}
+	return nil
+}
+
+func (e Env) journal() string { return filepath.Join(e.Dir, "journal.jsonl") }
