@@ -1,0 +1,234 @@
+// Package client is the command line's end of the control socket: it finds the
+// daemon, starts it when there is none, and makes one request.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/state"
+)
+
+// ErrPrivilege means that this user may not talk to the daemon.
+var ErrPrivilege = errors.New("blast needs root: it makes namespaces, mounts and cgroups; run it with sudo (a rootless tier is not there yet)")
+
+// A Client talks to the daemon of this user.
+type Client struct {
+	Daemon string // path of blastd
+	Socket string
+}
+
+// New returns a client that starts the blastd beside this very program.
+func New() (*Client, error) {
+	if os.Geteuid() != 0 {
+		return nil, ErrPrivilege
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find blastd: %w", err)
+	}
+	if self, err = filepath.EvalSymlinks(self); err != nil {
+		return nil, fmt.Errorf("find blastd: %w", err)
+	}
+	return &Client{Daemon: filepath.Join(filepath.Dir(self), "blastd"), Socket: wire.Socket}, nil
+}
+
+// Call makes one request and decodes its result into result, which may be nil.
+// Events go to tell, which may be nil. When ctx ends the daemon is told to
+// cancel, and Call still waits for its answer: an apply is then rolling back.
+func (c *Client) Call(ctx context.Context, method string, params, result any, tell func(wire.Event)) error {
+	raw, err := json.Marshal(params)
+	if err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	for attempt := 0; ; attempt++ {
+		conn, err := c.connect(ctx)
+		if err != nil {
+			return err
+		}
+		err = converse(ctx, conn, wire.Request{Protocol: wire.Protocol, Method: method, Params: raw}, result, tell)
+		_ = conn.Close()
+		switch {
+		case errors.Is(err, errNoAnswer) && attempt < 3:
+			continue // it was just going away
+		case isProtocol(err) && attempt < 3:
+			c.dismiss(ctx)
+			continue
+		case errors.Is(err, errNoAnswer), errors.Is(err, errCutOff):
+			return fmt.Errorf("%w; see %s; the next command recovers", err, wire.Log)
+		}
+		return err
+	}
+}
+
+var (
+	errNoAnswer = errors.New("blastd went away without an answer")
+	errCutOff   = errors.New("blastd died while it worked")
+)
+
+func isProtocol(err error) bool {
+	var we *wire.Error
+	return errors.As(err, &we) && we.Code == wire.CodeProtocol
+}
+
+func converse(ctx context.Context, conn *net.UnixConn, req wire.Request, result any, tell func(wire.Event)) error {
+	if err := wire.Write(conn, req); err != nil {
+		return errNoAnswer
+	}
+	// Half a close says "cancel", and the answer still gets through.
+	stop := context.AfterFunc(ctx, func() { _ = conn.CloseWrite() })
+	defer stop()
+	r := wire.NewReader(conn)
+	for first := true; ; first = false {
+		var resp wire.Response
+		if err := wire.Read(r, &resp); err != nil {
+			if first && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+				return errNoAnswer
+			}
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+				return errCutOff
+			}
+			return fmt.Errorf("talk to blastd: %w", err)
+		}
+		switch {
+		case resp.Event != nil:
+			if tell != nil {
+				tell(*resp.Event)
+			}
+		case resp.Error != nil:
+			return resp.Error
+		default:
+			if result == nil {
+				return nil
+			}
+			if err := json.Unmarshal(resp.Result, result); err != nil {
+				return fmt.Errorf("answer of blastd: %w", err)
+			}
+			return nil
+		}
+	}
+}
+
+// Attend makes sure that a daemon is there, and brings it back whenever it dies,
+// until the returned function is called. What the daemon enforced stays shut
+// while it is gone.
+func (c *Client) Attend(ctx context.Context) (stop func(), err error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for {
+			_ = wire.Write(conn, wire.Request{Protocol: wire.Protocol, Method: wire.Attend})
+			end := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			_, _ = io.Copy(io.Discard, conn)
+			end()
+			_ = conn.Close()
+			if ctx.Err() != nil {
+				return
+			}
+			if conn, err = c.connect(ctx); err != nil {
+				return
+			}
+		}
+	}()
+	return cancel, nil
+}
+
+// Running reports whether a daemon listens, and starts none.
+func (c *Client) Running() bool {
+	conn, err := dial(c.Socket)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
+}
+
+func (c *Client) connect(ctx context.Context) (*net.UnixConn, error) {
+	for attempt := 0; ; attempt++ {
+		conn, err := dial(c.Socket)
+		if err == nil {
+			return conn, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, fmt.Errorf("connect to blastd: %w", err)
+		}
+		if err := c.start(ctx); err != nil {
+			return nil, err
+		}
+		if attempt == 5 {
+			return nil, fmt.Errorf("blastd starts and goes away again; see %s", wire.Log)
+		}
+	}
+}
+
+func dial(socket string) (*net.UnixConn, error) {
+	return net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+}
+
+// start runs blastd and waits until it says on a pipe that it is ready, or why
+// it isn't. A second daemon that finds the first one running is ready, too.
+func (c *Client) start(ctx context.Context) error {
+	if err := os.MkdirAll(state.RunRoot, 0o711); err != nil {
+		return fmt.Errorf("start blastd: %w", err)
+	}
+	log, err := os.OpenFile(wire.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("start blastd: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start blastd: %w", err)
+	}
+	defer func() { _ = r.Close() }()
+	cmd := exec.Command(c.Daemon) //nolint:noctx // it outlives this command
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	_ = w.Close()
+	if err != nil {
+		return fmt.Errorf("start blastd: %w; install blast, blastd and blast-init in one folder", err)
+	}
+	_ = cmd.Process.Release()
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now()) })
+	defer stop()
+	said, err := io.ReadAll(io.LimitReader(r, 64<<10))
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("start blastd: %w", err)
+	case strings.TrimSpace(string(said)) != "ready":
+		return fmt.Errorf("start blastd: %s (see %s)", strings.TrimSpace(string(said)), wire.Log)
+	}
+	return nil
+}
+
+// dismiss asks a daemon of another version to go. Sandboxes stay up.
+func (c *Client) dismiss(ctx context.Context) {
+	conn, err := dial(c.Socket)
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	_ = wire.Write(conn, wire.Request{Protocol: wire.Protocol, Method: wire.Shutdown})
+	_, _ = io.Copy(io.Discard, conn)
+}

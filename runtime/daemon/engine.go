@@ -1,0 +1,290 @@
+// Package daemon is the one process that touches the kernel: it observes and
+// applies for the command line, and keeps alive what an environment needs while
+// it is up (its DNS server and relays). What it enforces stays shut when it
+// dies; the next command starts another, which goes on from the notes on disk.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"blast.example/blast/apply"
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/state"
+)
+
+// envNote is the note that says to which environment a run folder belongs.
+const envNote = "env"
+
+// An Engine holds the hosts of all kinds and does one thing at a time per
+// environment.
+type Engine struct {
+	hosts map[string]kinds.Host
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	locks map[string]*sync.RWMutex // by environment id
+}
+
+// NewEngine returns an engine for these hosts, by kind.
+func NewEngine(hosts map[string]kinds.Host, log *slog.Logger) *Engine {
+	return &Engine{hosts: hosts, log: log, locks: map[string]*sync.RWMutex{}}
+}
+
+func (e *Engine) owners() apply.Owners {
+	o := apply.Owners{}
+	for name, h := range e.hosts {
+		o[name] = h
+	}
+	return o
+}
+
+func (e *Engine) lock(env state.Env) *sync.RWMutex {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.locks[env.ID]
+	if l == nil {
+		l = &sync.RWMutex{}
+		e.locks[env.ID] = l
+	}
+	return l
+}
+
+// Look recovers what a dead apply left and reads the records and the host. A
+// running apply is waited for, not disturbed.
+func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Event)) (wire.LookResult, error) {
+	l := e.lock(p.Env)
+	recovered, err := e.recover(ctx, p.Env, l, tell)
+	if err != nil {
+		return wire.LookResult{}, err
+	}
+	if !l.TryRLock() {
+		tell(wire.Event{Phase: "progress", Message: "waiting for the running apply"})
+		l.RLock()
+	}
+	defer l.RUnlock()
+	st, err := p.Env.Load()
+	if err != nil {
+		return wire.LookResult{}, err
+	}
+	now, err := apply.Observe(ctx, p.Env, e.owners())
+	if err != nil {
+		return wire.LookResult{}, err
+	}
+	res := wire.LookResult{Lineage: st.Lineage, Serial: st.Serial, Recorded: st.Objects, Observed: now, Recovered: recovered}
+	if p.Check {
+		res.Problems, err = e.check(ctx, p.Env, p.Desired)
+	}
+	return res, err
+}
+
+// check asks every kind what of desired this host can't enforce.
+func (e *Engine) check(ctx context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
+	var all []kinds.Problem
+	for name, h := range e.hosts {
+		c, ok := h.(kinds.Checker)
+		if !ok {
+			continue
+		}
+		own := slices.DeleteFunc(slices.Clone(desired), func(o plan.Object) bool { return o.Kind() != name })
+		ps, err := c.Check(ctx, env, own)
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", name, err)
+		}
+		all = append(all, ps...)
+	}
+	slices.SortFunc(all, func(a, b kinds.Problem) int { return strings.Compare(a.Addr+a.Item, b.Addr+b.Item) })
+	return all, nil
+}
+
+// recover finishes a dead transaction if there is one.
+func (e *Engine) recover(ctx context.Context, env state.Env, l *sync.RWMutex, tell func(wire.Event)) (bool, error) {
+	if _, err := os.Lstat(filepath.Join(env.Dir, "journal.jsonl")); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	l.Lock() // waits for a running apply, whose journal this may be
+	defer l.Unlock()
+	unlock, err := env.Lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	return e.recoverLocked(ctx, env, tell)
+}
+
+func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wire.Event)) (bool, error) {
+	did, err := apply.Recover(context.WithoutCancel(ctx), env, e.owners(), forward(tell))
+	if err != nil {
+		return did, err
+	}
+	if did {
+		tell(wire.Event{Phase: "recovered", Message: "an earlier command died while it changed " + env.Name + ": finished or taken back"})
+		err = e.settle(ctx, env)
+	}
+	return did, err
+}
+
+// Apply carries out a plan.
+func (e *Engine) Apply(ctx context.Context, p wire.ApplyParams, tell func(wire.Event)) (wire.ApplyResult, error) {
+	var none wire.ApplyResult
+	l := e.lock(p.Env)
+	if !l.TryLock() {
+		return none, state.ErrLocked
+	}
+	defer l.Unlock()
+	unlock, err := p.Env.Lock()
+	if err != nil {
+		return none, err
+	}
+	defer unlock()
+	if _, err := e.recoverLocked(ctx, p.Env, tell); err != nil {
+		return none, err
+	}
+	st, err := p.Env.Load()
+	if err != nil {
+		return none, err
+	}
+	if p.Plan.Env != p.Env.Name || p.Plan.Version != plan.FormatVersion || p.Plan.Serial != st.Serial || p.Plan.Lineage != st.Lineage {
+		return none, &wire.Error{Code: wire.CodeStale, Message: fmt.Sprintf("the plan was made for serial %d of %q, the state is at serial %d: plan again", p.Plan.Serial, p.Plan.Env, st.Serial)}
+	}
+	// Noted before anything is made, so that a new daemon finds it.
+	if err := p.Env.WriteNote(envNote, p.Env); err != nil {
+		return none, err
+	}
+	runErr := apply.Run(context.WithValue(ctx, progressKey{}, tell), p.Env, p.Plan, e.owners(), forward(tell))
+	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
+		runErr = err
+	}
+	return wire.ApplyResult{Serial: p.Plan.Serial + 1}, runErr
+}
+
+// settle lets the watchers follow, and removes the last traces of an
+// environment that has nothing left.
+func (e *Engine) settle(ctx context.Context, env state.Env) error {
+	var errs []error
+	for name, h := range e.hosts {
+		if w, ok := h.(kinds.Watcher); ok {
+			if err := w.Sync(ctx, env); err != nil {
+				errs = append(errs, fmt.Errorf("watch %s: %w", name, err))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	st, err := env.Load()
+	if err != nil || len(st.Objects) > 0 {
+		return err
+	}
+	if tx, err := env.Unfinished(); tx != nil || err != nil {
+		return err
+	}
+	now, err := apply.Observe(ctx, env, e.owners())
+	if err != nil || len(now) > 0 {
+		return err
+	}
+	if err := removeRun(env.Run); err != nil {
+		return err
+	}
+	return env.Forget()
+}
+
+// removeRun deletes a run folder, but never through a mount: what is mounted
+// there may be data.
+func removeRun(dir string) error {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 4 && (f[4] == dir || strings.HasPrefix(f[4], dir+"/")) {
+			return fmt.Errorf("%s is still mounted", f[4])
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+// Up lists the environments that have something on this host.
+func (e *Engine) Up() ([]state.Env, error) {
+	es, err := os.ReadDir(state.RunRoot)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var envs []state.Env
+	for _, d := range es {
+		if !d.IsDir() {
+			continue
+		}
+		var env state.Env
+		ok, err := state.Env{Run: filepath.Join(state.RunRoot, d.Name())}.ReadNote(envNote, &env)
+		if err != nil {
+			e.log.Error("unreadable environment", "dir", d.Name(), "err", err)
+			continue
+		}
+		if ok && env.ID == d.Name() {
+			envs = append(envs, env)
+		}
+	}
+	return envs, nil
+}
+
+// Adopt takes over what another daemon left running.
+func (e *Engine) Adopt(ctx context.Context) {
+	envs, err := e.Up()
+	if err != nil {
+		e.log.Error("list environments", "err", err)
+		return
+	}
+	for _, env := range envs {
+		l := e.lock(env)
+		l.Lock()
+		for name, h := range e.hosts {
+			w, ok := h.(kinds.Watcher)
+			if !ok {
+				continue
+			}
+			// What can't be watched stays shut: the next command says why.
+			if err := w.Sync(ctx, env); err != nil {
+				e.log.Error("adopt environment", "env", env.ID, "kind", name, "err", err)
+			}
+		}
+		l.Unlock()
+	}
+}
+
+// Close ends the watchers. Sandboxes stay up.
+func (e *Engine) Close() error {
+	var errs []error
+	for _, h := range e.hosts {
+		if w, ok := h.(kinds.Watcher); ok {
+			errs = append(errs, w.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type progressKey struct{}
+
+// Progress tells the command that waits for this Apply how far it is. Outside
+// of an Apply it does nothing.
+func Progress(ctx context.Context, message string) {
+	if tell, ok := ctx.Value(progressKey{}).(func(wire.Event)); ok {
+		tell(wire.Event{Phase: "progress", Message: message})
+	}
+}
+
+func forward(tell func(wire.Event)) func(apply.Event) {
+	return func(ev apply.Event) {
+		tell(wire.Event{Phase: string(ev.Phase), Addr: ev.Addr, Message: ev.Error})
+	}
+}

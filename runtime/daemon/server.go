@@ -1,0 +1,273 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/apply"
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/state"
+)
+
+// idle is how long a daemon with nothing to look after waits for the next
+// command before it goes.
+const idle = 3 * time.Second
+
+// ErrRunning means that another daemon is there already.
+var ErrRunning = errors.New("another blastd is running")
+
+// A Server answers the control socket.
+type Server struct {
+	Engine  *Engine
+	Version string
+	Doctor  func(ctx context.Context, dir string) (any, error)
+	Log     *slog.Logger
+
+	mu    sync.Mutex
+	conns int
+	timer *time.Timer
+	stop  context.CancelFunc
+}
+
+// Serve takes the daemon's lock, adopts what is up, listens, says so through
+// ready, and answers until ctx ends or there is nothing left to do.
+func (s *Server) Serve(ctx context.Context, ready func()) error {
+	if err := os.MkdirAll(state.RunRoot, 0o711); err != nil {
+		return fmt.Errorf("make run folder: %w", err)
+	}
+	lock, err := os.OpenFile(wire.Lock, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock daemon: %w", err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return ErrRunning
+	}
+	ln, err := listen(wire.Socket)
+	if err != nil {
+		return err
+	}
+	ctx, s.stop = context.WithCancel(ctx)
+	defer s.stop()
+	s.Engine.Adopt(ctx)
+	s.timer = time.AfterFunc(idle, s.maybeGo)
+	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
+	ready()
+	var wg sync.WaitGroup
+	for {
+		conn, err := ln.AcceptUnix()
+		if err != nil {
+			break
+		}
+		s.count(+1)
+		wg.Go(func() {
+			defer s.count(-1)
+			s.serve(ctx, conn)
+		})
+	}
+	s.stop()
+	wg.Wait() // an apply that was under way rolls back
+	err = s.Engine.Close()
+	s.tidy()
+	return err
+}
+
+// tidy removes the daemon's own files when no environment is left.
+func (s *Server) tidy() {
+	_ = os.Remove(wire.Socket)
+	if envs, err := s.Engine.Up(); err == nil && len(envs) == 0 {
+		_ = os.Remove(wire.Log)
+		_ = os.Remove(wire.Lock)
+		_ = os.Remove(state.RunRoot) // only if empty
+	}
+}
+
+// listen replaces a dead daemon's socket; the lock says that it is dead.
+func listen(path string) (*net.UnixListener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	old := unix.Umask(0o177) // from its first moment nobody else may connect
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	unix.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	ln.SetUnlinkOnClose(false) // a successor's socket may be there by then
+	return ln, nil
+}
+
+func (s *Server) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns += n
+	if s.conns == 0 {
+		s.timer.Reset(idle)
+	}
+}
+
+// maybeGo ends the daemon if nothing is up and nobody is connected.
+func (s *Server) maybeGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns > 0 {
+		return
+	}
+	if envs, err := s.Engine.Up(); err != nil || len(envs) > 0 {
+		s.timer.Reset(idle)
+		return
+	}
+	s.stop()
+}
+
+func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
+	defer func() { _ = conn.Close() }()
+	if err := checkPeer(conn); err != nil {
+		s.Log.Warn("refused a connection", "err", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := wire.NewReader(conn)
+	var req wire.Request
+	if err := wire.Read(r, &req); err != nil {
+		if errors.Is(err, wire.ErrTooLong) {
+			_ = wire.Write(conn, wire.Response{Error: &wire.Error{Code: wire.CodeFailed, Message: err.Error()}})
+		}
+		return
+	}
+	go func() { // the command went away or was interrupted
+		_, _ = r.ReadByte()
+		cancel()
+	}()
+	var mu sync.Mutex
+	send := func(resp wire.Response) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = wire.Write(conn, resp)
+	}
+	result, err := s.answer(ctx, req, func(ev wire.Event) { send(wire.Response{Event: &ev}) })
+	if err != nil {
+		s.Log.Info("request failed", "method", req.Method, "err", err)
+		send(wire.Response{Error: toWire(err)})
+		return
+	}
+	raw, err := json.Marshal(result)
+	if err != nil {
+		send(wire.Response{Error: toWire(err)})
+		return
+	}
+	send(wire.Response{Result: raw})
+}
+
+func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Event)) (any, error) {
+	if req.Protocol != wire.Protocol && req.Method != wire.Shutdown {
+		return nil, &wire.Error{Code: wire.CodeProtocol, Message: fmt.Sprintf("blastd speaks protocol %d, not %d", wire.Protocol, req.Protocol)}
+	}
+	params := func(v any) error {
+		if err := json.Unmarshal(req.Params, v); err != nil {
+			return fmt.Errorf("parameters of %s: %w", req.Method, err)
+		}
+		return nil
+	}
+	switch req.Method {
+	case wire.Hello:
+		return wire.HelloResult{Protocol: wire.Protocol, Version: s.Version, PID: os.Getpid()}, nil
+	case wire.Look:
+		var p wire.LookParams
+		if err := params(&p); err != nil {
+			return nil, err
+		}
+		return s.Engine.Look(ctx, p, tell)
+	case wire.Apply:
+		var p wire.ApplyParams
+		if err := params(&p); err != nil {
+			return nil, err
+		}
+		return s.Engine.Apply(ctx, p, tell)
+	case wire.Status:
+		envs, err := s.Engine.Up()
+		return wire.StatusResult{PID: os.Getpid(), RSS: residentMemory(), Environments: envs}, err
+	case wire.Doctor:
+		var p wire.DoctorParams
+		if err := params(&p); err != nil {
+			return nil, err
+		}
+		return s.Doctor(ctx, p.Dir)
+	case wire.Attend:
+		<-ctx.Done()
+		return struct{}{}, nil
+	case wire.Shutdown:
+		s.stop()
+		return struct{}{}, nil
+	}
+	return nil, fmt.Errorf("unknown method %q", req.Method)
+}
+
+// checkPeer lets in only the daemon's own user. The socket's mode says the same;
+// this holds if somebody widens it.
+func checkPeer(conn *net.UnixConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cred *unix.Ucred
+	var cerr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return err
+	}
+	if cerr != nil {
+		return cerr
+	}
+	if int(cred.Uid) != os.Geteuid() {
+		return fmt.Errorf("uid %d (pid %d) may not command this daemon", cred.Uid, cred.Pid)
+	}
+	return nil
+}
+
+func toWire(err error) *wire.Error {
+	var (
+		we *wire.Error
+		rb *apply.RolledBackError
+		in *apply.IncompleteError
+	)
+	switch {
+	case errors.As(err, &we):
+		return we
+	case errors.As(err, &in):
+		return &wire.Error{Code: wire.CodeIncomplete, Message: in.Error()}
+	case errors.As(err, &rb):
+		return &wire.Error{Code: wire.CodeRolledBack, Message: rb.Err.Error(), Addr: rb.Addr, Undone: rb.Undone}
+	case errors.Is(err, state.ErrLocked):
+		return &wire.Error{Code: wire.CodeLocked, Message: err.Error()}
+	}
+	return &wire.Error{Code: wire.CodeFailed, Message: err.Error()}
+}
+
+// residentMemory is VmRSS of proc_pid_status(5), in bytes.
+func residentMemory() int64 {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}

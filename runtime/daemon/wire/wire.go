@@ -1,0 +1,178 @@
+// Package wire is what blast and blastd say to each other.
+//
+// One connection to the control socket carries one request. Each message is one
+// line of JSON:
+//
+//	blast  → {"protocol":1,"method":"apply","params":{…}}
+//	blastd → {"event":{"phase":"doing","addr":"network.policy"}}   any number
+//	blastd → {"result":{…}}  or  {"error":{"code":"locked","message":"…"}}
+//
+// Closing the connection cancels the request; an apply then rolls back.
+package wire
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/state"
+)
+
+// Protocol is the version of the messages. A daemon that speaks another one is
+// asked to go and a new one is started.
+const Protocol = 1
+
+// Socket is the control socket; Lock excludes a second daemon.
+const (
+	Socket = state.RunRoot + "/blastd.sock"
+	Lock   = state.RunRoot + "/blastd.lock"
+	Log    = state.RunRoot + "/blastd.log"
+)
+
+// maxLine bounds one message: a plan with thousands of packages is some MiB.
+const maxLine = 64 << 20
+
+// Methods.
+const (
+	Hello    = "hello"    // → HelloResult
+	Look     = "look"     // LookParams → LookResult
+	Apply    = "apply"    // ApplyParams → ApplyResult
+	Status   = "status"   // → StatusResult
+	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
+	Attend   = "attend"   // no answer until the daemon goes: tells a caller that it died
+	Shutdown = "shutdown" // → {}
+)
+
+// Request is the first line of a connection.
+type Request struct {
+	Protocol int             `json:"protocol"`
+	Method   string          `json:"method"`
+	Params   json.RawMessage `json:"params,omitempty"`
+}
+
+// Response is every line of the answer. The last one has a Result or an Error.
+type Response struct {
+	Event  *Event          `json:"event,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  *Error          `json:"error,omitempty"`
+}
+
+// Event tells what a long request is doing.
+type Event struct {
+	Phase   string `json:"phase"` // see apply.Phase; "progress" and "recovered" beside them
+	Addr    string `json:"addr,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Codes of errors.
+const (
+	CodeFailed     = "failed"      // nothing was changed
+	CodeRolledBack = "rolled-back" // an apply failed and was taken back
+	CodeIncomplete = "incomplete"  // an apply failed and could not be taken back entirely
+	CodeLocked     = "locked"
+	CodeStale      = "stale" // the plan was made from another state
+	CodeProtocol   = "protocol"
+)
+
+// Error is a failed request.
+type Error struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Addr    string `json:"addr,omitempty"`   // the change that failed
+	Undone  int    `json:"undone,omitempty"` // changes taken back
+	Total   int    `json:"total,omitempty"`  // changes of the plan
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// HelloResult says who answers.
+type HelloResult struct {
+	Protocol int    `json:"protocol"`
+	Version  string `json:"version"`
+	PID      int    `json:"pid"`
+}
+
+// LookParams asks for an environment's records and what is really there.
+type LookParams struct {
+	Env     state.Env     `json:"env"`
+	Desired []plan.Object `json:"desired,omitempty"` // checked against what this host can do
+	Check   bool          `json:"check,omitempty"`
+}
+
+// LookResult is the answer to Look.
+type LookResult struct {
+	Lineage   string          `json:"lineage"`
+	Serial    uint64          `json:"serial"`
+	Recorded  []plan.Object   `json:"recorded"`
+	Observed  []plan.Object   `json:"observed"`
+	Problems  []kinds.Problem `json:"problems"`
+	Recovered bool            `json:"recovered"` // a dead apply was finished or taken back first
+}
+
+// ApplyParams asks for a plan to be carried out.
+type ApplyParams struct {
+	Env  state.Env `json:"env"`
+	Plan plan.Plan `json:"plan"`
+}
+
+// ApplyResult is the answer to Apply.
+type ApplyResult struct {
+	Serial uint64 `json:"serial"`
+}
+
+// StatusResult lists what the daemon looks after.
+type StatusResult struct {
+	PID          int         `json:"pid"`
+	RSS          int64       `json:"rss"` // bytes of resident memory
+	Environments []state.Env `json:"environments"`
+}
+
+// DoctorParams asks for probes of the host; Dir is where state would be kept.
+type DoctorParams struct {
+	Dir string `json:"dir"`
+}
+
+// Write sends one message.
+func Write(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode message: %w", err)
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// ErrTooLong is a message beyond all bounds.
+var ErrTooLong = errors.New("message is longer than 64 MiB")
+
+// NewReader returns a reader for Read.
+func NewReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 64<<10) }
+
+// Read receives one message into v. io.EOF means that the peer closed cleanly.
+func Read(r *bufio.Reader, v any) error {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxLine {
+			return ErrTooLong
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			if len(line) > 0 && errors.Is(err, io.EOF) {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+	if err := json.Unmarshal(line, v); err != nil {
+		return fmt.Errorf("decode message: %w", err)
+	}
+	return nil
+}
