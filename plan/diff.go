@@ -87,7 +87,7 @@ func Diff(desired, recorded, observed []Object, describe Describe) Plan {
 		for i := range s.Items {
 			it := &s.Items[i]
 			if it.Place == "" {
-				it.Place = placeOf(src, it.Name)
+				it.Place = PlaceOf(src, it.Name)
 			}
 			if it.Because == "" {
 				it.Because = "configuration"
@@ -130,8 +130,8 @@ func actionOf(c Change) Action {
 	return Update
 }
 
-// placeOf finds the place of an item, or of the nearest block around it.
-func placeOf(src map[string]string, name string) string {
+// PlaceOf finds the place of an item, or of the nearest block around it.
+func PlaceOf(src map[string]string, name string) string {
 	for {
 		if p, ok := src[name]; ok {
 			return p

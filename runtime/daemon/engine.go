@@ -77,11 +77,13 @@ func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Eve
 	if err != nil {
 		return wire.LookResult{}, err
 	}
-	now, err := apply.Observe(ctx, p.Env, e.owners())
-	if err != nil {
+	res := wire.LookResult{Lineage: st.Lineage, Serial: st.Serial, Recorded: st.Objects, Recovered: recovered}
+	if p.Records {
+		return res, nil
+	}
+	if res.Observed, err = apply.Observe(ctx, p.Env, e.owners()); err != nil {
 		return wire.LookResult{}, err
 	}
-	res := wire.LookResult{Lineage: st.Lineage, Serial: st.Serial, Recorded: st.Objects, Observed: now, Recovered: recovered}
 	if p.Check {
 		res.Problems, err = e.check(ctx, p.Env, p.Desired)
 	}
@@ -146,9 +148,17 @@ func (e *Engine) Apply(ctx context.Context, p wire.ApplyParams, tell func(wire.E
 	if err != nil {
 		return none, err
 	}
-	defer unlock()
-	if _, err := e.recoverLocked(ctx, p.Env, tell); err != nil {
+	defer func() { unlock() }()
+	did, err := e.recoverLocked(ctx, p.Env, tell)
+	if err != nil {
 		return none, err
+	}
+	if did { // it may have removed the state folder and the lock file with it
+		unlock()
+		if unlock, err = p.Env.Lock(); err != nil {
+			unlock = func() {}
+			return none, err
+		}
 	}
 	st, err := p.Env.Load()
 	if err != nil {

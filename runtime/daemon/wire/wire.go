@@ -101,6 +101,7 @@ type LookParams struct {
 	Env     state.Env     `json:"env"`
 	Desired []plan.Object `json:"desired,omitempty"` // checked against what this host can do
 	Check   bool          `json:"check,omitempty"`
+	Records bool          `json:"records,omitempty"` // only recover and read the records
 }
 
 // LookResult is the answer to Look.

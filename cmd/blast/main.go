@@ -1,0 +1,175 @@
+// Command blast plans, applies and runs sandboxed environments that a blast.hcl
+// describes. Each verb has a file of its own here: flags, one call, print. What
+// touches the kernel is done by blastd, which blast starts when it needs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the whole command line. Each verb's Run method is in its own file.
+type cli struct {
+	Globals
+
+	Init     initCmd     `cmd:"" help:"Write a blast.hcl for the project in this folder."`
+	Validate validateCmd `cmd:"" help:"Check blast.hcl; touches nothing."`
+	Fmt      fmtCmd      `cmd:"" help:"Rewrite blast.hcl in the canonical format."`
+	Plan     planCmd     `cmd:"" help:"Show what apply would change, and whether it widens or narrows access."`
+	Apply    applyCmd    `cmd:"" help:"Make the sandbox what blast.hcl says, as one transaction."`
+	Exec     runCmd      `cmd:"" name:"run" help:"Run a command in the sandbox."`
+	Shell    shellCmd    `cmd:"" help:"Open a shell in the sandbox."`
+	Show     showCmd     `cmd:"" help:"Show the recorded state, or a saved plan."`
+	Status   statusCmd   `cmd:"" help:"Show what the kernel says now, beside what was recorded."`
+	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`
+	Doctor   doctorCmd   `cmd:"" help:"Say what this machine can enforce."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+// Globals are the flags of every verb.
+type Globals struct {
+	Chdir    string   `short:"C" placeholder:"DIR" help:"Work as if started in DIR."`
+	Env      string   `short:"e" placeholder:"NAME" help:"Environment to act on; needed if blast.hcl has several."`
+	Vars     []string `name:"var" sep:"none" placeholder:"NAME=VALUE" help:"Set a variable of blast.hcl."`
+	VarFiles []string `name:"var-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
+	NoColor  bool     `help:"No colours, as with NO_COLOR."`
+	Progress string   `enum:"auto,tty,plain,json,quiet" default:"auto" help:"How to tell about progress: auto, tty, plain, json, quiet."`
+}
+
+// Exit codes; see `blast --help` and docs. 0, 1, 2 and 3 are Terraform's, 64
+// and above those of sysexits.h.
+const (
+	exitOK         = 0
+	exitError      = 1
+	exitChanges    = 2
+	exitUnformat   = 3
+	exitRolledBack = 10
+	exitIncomplete = 11
+	exitDenied     = 20
+	exitUsage      = 64
+	exitLocked     = 75
+	exitPrivilege  = 77
+	exitConfig     = 78
+)
+
+const description = `Terraform's plan and apply for sandboxes.
+
+Exit codes: 0 ok; 1 error; 2 changes (plan --detailed-exitcode); 3 not formatted (fmt --check);
+10 apply failed and rolled back; 11 rollback incomplete, the next command goes on with it;
+20 something was denied (run --fail-on denied); 64 usage; 75 another command holds the lock;
+77 privilege missing; 78 bad configuration. run and shell exit as the command does;
+125, 126 and 127 are Blast's own failure, not executable, not found; 128+n is signal n.`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main without the exit, so that deferred work is done.
+func run(args []string, stdin, stdout, stderr *os.File) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("blast"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exitCode(code)) }))
+	if err != nil {
+		fmt.Fprintln(stderr, "blast:", err)
+		return exitError
+	}
+	return parse(parser, &c, args, stdin, stdout, stderr)
+}
+
+// exitCode carries --help's wish to end out of the parser.
+type exitCode int
+
+func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.File) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exitCode)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(longFlags(args))
+	if err != nil {
+		fmt.Fprintf(stderr, "blast: %v\n", err)
+		fmt.Fprintln(stderr, "Try `blast --help`, or `blast VERB --help`.")
+		return exitUsage
+	}
+	u := newUI(c.Globals, stdin, stdout, stderr)
+	if c.Chdir != "" {
+		if err := os.Chdir(c.Chdir); err != nil {
+			return u.fail(err)
+		}
+	}
+	sctx, stop := interruptible(u)
+	defer stop()
+	ctx.BindTo(sctx, (*context.Context)(nil))
+	if err := ctx.Run(u, &c.Globals); err != nil {
+		return u.fail(err)
+	}
+	return exitOK
+}
+
+// interruptible returns a context that ends with the first Ctrl-C or SIGTERM. The second
+// one ends this process; blastd then rolls back without it.
+func interruptible(u *ui) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		if _, ok := <-ch; !ok {
+			return
+		}
+		if u.talkOnInterrupt {
+			u.say("blast: interrupted: taking back what was begun (again: leave that to the next command)")
+		}
+		cancel(errInterrupted)
+		if _, ok := <-ch; ok {
+			os.Exit(128 + int(syscall.SIGINT))
+		}
+	}()
+	return ctx, func() { signal.Stop(ch); close(ch); cancel(nil) }
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// longFlags lets -out=p and -auto-approve mean --out=p and --auto-approve, as
+// Terraform's users write them. What follows -- is the command's.
+func longFlags(args []string) []string {
+	out := make([]string, 0, len(args))
+	for i, a := range args {
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		name, _, _ := strings.Cut(a, "=")
+		if strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "--") && len(name) > 2 && isWord(name[1:]) {
+			a = "-" + a
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func isWord(s string) bool {
+	for _, r := range s {
+		if r != '-' && (r < 'a' || r > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// printAll writes b to w and reports a closed pipe or full disk.
+func printAll(w io.Writer, b []byte) error {
+	_, err := w.Write(b)
+	return err
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"blast.example/blast/config"
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/client"
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/kinds/words"
+	"blast.example/blast/state"
+)
+
+// project is a blast.hcl that was read, and the one environment of it that this
+// command acts on.
+type project struct {
+	file *config.File
+	env  state.Env
+	conf config.Environment
+}
+
+// person is the one on whose behalf blast runs: under sudo not root.
+func person() (uid, gid int) {
+	uid, gid = os.Geteuid(), os.Getegid()
+	if uid != 0 {
+		return uid, gid
+	}
+	if u, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && u > 0 {
+		if g, err := strconv.Atoi(os.Getenv("SUDO_GID")); err == nil && g > 0 {
+			return u, g
+		}
+	}
+	return uid, gid
+}
+
+// read reads blast.hcl and returns what is wrong with it beside it.
+func (u *ui) read(g *Globals) (*config.File, hcl.Diagnostics, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, nil, err
+	}
+	path, err := config.Find(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, errors.New("no blast.hcl here or in a folder above; `blast init` writes one")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	uid, gid := person()
+	f, diags := config.Load(path, config.Options{
+		Vars: g.Vars, VarFiles: g.VarFiles, Environ: os.Environ(),
+		Words: words.ForConfig(), Version: version, UID: uid, GID: gid,
+	})
+	return f, diags, nil
+}
+
+// load reads blast.hcl. Warnings are shown, errors returned.
+func (u *ui) load(g *Globals) (*config.File, error) {
+	f, diags, err := u.read(g)
+	if err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() {
+		var files map[string]*hcl.File
+		if f != nil {
+			files = f.Sources
+		}
+		return nil, &configError{diags, files}
+	}
+	u.diagnostics(f.Sources, diags)
+	return f, nil
+}
+
+// open reads blast.hcl and picks the environment.
+func (u *ui) open(g *Globals) (*project, error) {
+	f, err := u.load(g)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := pick(f, g.Env)
+	if err != nil {
+		return nil, err
+	}
+	uid, gid := person()
+	return &project{file: f, conf: conf, env: state.NewEnv(f.Project, conf.Name, uid, gid)}, nil
+}
+
+func pick(f *config.File, name string) (config.Environment, error) {
+	names := make([]string, 0, len(f.Environments))
+	for _, e := range f.Environments {
+		if e.Name == name || name == "" && len(f.Environments) == 1 {
+			return e, nil
+		}
+		names = append(names, e.Name)
+	}
+	slices.Sort(names)
+	switch {
+	case len(names) == 0:
+		return config.Environment{}, fmt.Errorf("%s describes no environment", f.Path)
+	case name == "":
+		return config.Environment{}, fmt.Errorf("blast.hcl has several environments (%s): choose one with --env", strings.Join(names, ", "))
+	}
+	return config.Environment{}, fmt.Errorf("no environment %q in blast.hcl; there are: %s", name, strings.Join(names, ", "))
+}
+
+// locate finds the environment without reading all of blast.hcl, for verbs that
+// must work while it is broken: run, shell, status, destroy.
+func (u *ui) locate(g *Globals) (state.Env, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return state.Env{}, err
+	}
+	root, err := projectRoot(dir)
+	if err != nil {
+		return state.Env{}, err
+	}
+	uid, gid := person()
+	name := g.Env
+	if name == "" {
+		if name, err = onlyEnvironment(root); err != nil {
+			return state.Env{}, err
+		}
+	}
+	return state.NewEnv(root, name, uid, gid), nil
+}
+
+// projectRoot is the nearest folder upwards with a blast.hcl or a .blast.
+func projectRoot(dir string) (string, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		for _, name := range []string{"blast.hcl", ".blast"} {
+			if _, err := os.Lstat(filepath.Join(d, name)); err == nil {
+				return d, nil
+			}
+		}
+		if d == filepath.Dir(d) {
+			return "", errors.New("no blast.hcl here or in a folder above; `blast init` writes one")
+		}
+	}
+}
+
+// onlyEnvironment is the one with a state, or "default" when there is none.
+func onlyEnvironment(root string) (string, error) {
+	es, err := os.ReadDir(filepath.Join(root, ".blast"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	var names []string
+	for _, e := range es {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	switch len(names) {
+	case 0:
+		return "default", nil
+	case 1:
+		return names[0], nil
+	}
+	return "", fmt.Errorf("several environments were applied here (%s): choose one with --env", strings.Join(names, ", "))
+}
+
+// planned is a plan with what it was made from.
+type planned struct {
+	plan.Plan
+	look wire.LookResult
+}
+
+// plan does the left half of Blast: evaluated blocks, resolved and linked, against
+// what was recorded and what is there. Nothing is changed, except that what a
+// dead apply left is finished or taken back first.
+func (u *ui) plan(ctx context.Context, c *client.Client, p *project, upgrade bool) (*planned, error) {
+	var look wire.LookResult
+	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: p.env, Records: true}, &look, u.event); err != nil {
+		return nil, err
+	}
+	desired, err := u.settle(ctx, p, look.Recorded, upgrade)
+	if err != nil {
+		return nil, err
+	}
+	return u.compare(ctx, c, p.env, desired, p)
+}
+
+// settle resolves and links the objects of the configuration.
+func (u *ui) settle(ctx context.Context, p *project, recorded []plan.Object, upgrade bool) ([]plan.Object, error) {
+	objs := p.conf.Objects
+	in := kinds.ResolveInput{Project: p.env.Project, Recorded: recorded, Upgrade: upgrade, Progress: u.tick}
+	for _, w := range words.All {
+		if r, ok := w.(kinds.Resolver); ok {
+			in.Objects = objs
+			var diags hcl.Diagnostics
+			if objs, diags = r.Resolve(ctx, in); diags.HasErrors() {
+				return nil, &configError{diags, p.file.Sources}
+			}
+			u.diagnostics(p.file.Sources, diags)
+		}
+	}
+	for _, w := range words.All {
+		if l, ok := w.(kinds.Linker); ok {
+			objs = l.Link(objs)
+		}
+	}
+	return words.Order(objs), nil
+}
+
+// compare looks at the host again, with what is wanted, and makes the plan. The
+// project is nil when nothing is wanted.
+func (u *ui) compare(ctx context.Context, c *client.Client, env state.Env, desired []plan.Object, p *project) (*planned, error) {
+	var look wire.LookResult
+	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: env, Desired: desired, Check: p != nil}, &look, u.event); err != nil {
+		return nil, err
+	}
+	if len(look.Problems) > 0 {
+		return nil, &configError{problems(look.Problems, desired), p.file.Sources}
+	}
+	out := &planned{Plan: plan.Diff(desired, look.Recorded, words.Order(look.Observed), words.Describe), look: look}
+	out.Env, out.Lineage, out.Serial = env.Name, look.Lineage, look.Serial
+	if p != nil {
+		out.Config = p.file.Digest
+	}
+	return out, nil
+}
+
+// problems turns what the host can't enforce into diagnostics at the line that
+// asks for it.
+func problems(ps []kinds.Problem, objs []plan.Object) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, p := range ps {
+		d := &hcl.Diagnostic{
+			Severity: hcl.DiagError,
+			Summary:  "This host can't enforce the line",
+			Detail:   fmt.Sprintf("%s: %s. %s", p.Item, p.Reason, p.Fix),
+		}
+		for _, o := range objs {
+			if o.Addr == p.Addr {
+				d.Subject = rangeOf(plan.PlaceOf(o.Src, p.Item))
+			}
+		}
+		diags = append(diags, d)
+	}
+	return diags
+}
+
+// rangeOf reads "blast.hcl:12".
+func rangeOf(place string) *hcl.Range {
+	name, num, ok := strings.Cut(place, ":")
+	n, err := strconv.Atoi(num)
+	if !ok || err != nil {
+		return nil
+	}
+	pos := hcl.Pos{Line: n, Column: 1}
+	return &hcl.Range{Filename: name, Start: pos, End: pos}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/term"
+
+	"blast.example/blast/config"
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/client"
+	"blast.example/blast/runtime/daemon/wire"
+)
+
+// ui is how a verb talks to a person or a program: stdout is the answer, stderr
+// the talk.
+type ui struct {
+	stdin, stdout, stderr *os.File
+	color                 bool // on stderr and stdout, both being terminals
+	ascii                 bool
+	interactive           bool // questions can be asked
+	progress              string
+
+	talkOnInterrupt bool // an interrupt takes something back
+}
+
+func newUI(g Globals, stdin, stdout, stderr *os.File) *ui {
+	tty := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+	u := &ui{stdin: stdin, stdout: stdout, stderr: stderr, progress: g.Progress}
+	u.interactive = tty(stdin) && tty(stderr)
+	u.color = tty(stdout) && tty(stderr) && os.Getenv("NO_COLOR") == "" && !g.NoColor && os.Getenv("TERM") != "dumb"
+	lang := os.Getenv("LC_ALL") + os.Getenv("LC_CTYPE") + os.Getenv("LANG")
+	u.ascii = !strings.Contains(strings.ToLower(strings.ReplaceAll(lang, "-", "")), "utf8")
+	if u.progress == "auto" {
+		u.progress = "plain"
+		if tty(stderr) {
+			u.progress = "tty"
+		}
+	}
+	return u
+}
+
+func (u *ui) style() plan.Style { return plan.Style{Color: u.color, ASCII: u.ascii} }
+
+// say writes a line of talk.
+func (u *ui) say(format string, args ...any) { fmt.Fprintf(u.stderr, format+"\n", args...) }
+
+// answer writes v as indented JSON to stdout.
+func (u *ui) answer(v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return printAll(u.stdout, append(b, '\n'))
+}
+
+// mark is a sign for good, bad or undone, that a plain terminal can show.
+func (u *ui) mark(unicode, ascii string) string {
+	if u.ascii {
+		return ascii
+	}
+	return unicode
+}
+
+// exitStatus ends the program with a code; its message, if any, was said.
+type exitStatus struct{ code int }
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+
+// configError is a set of diagnostics with the sources that they point into.
+type configError struct {
+	diags hcl.Diagnostics
+	files map[string]*hcl.File
+}
+
+func (e *configError) Error() string { return e.diags.Error() }
+
+// fail tells why a verb failed and returns the exit code for it.
+func (u *ui) fail(err error) int {
+	var (
+		status exitStatus
+		conf   *configError
+		we     *wire.Error
+	)
+	switch {
+	case errors.As(err, &status):
+		return status.code
+	case errors.As(err, &conf):
+		u.diagnostics(conf.files, conf.diags)
+		return exitConfig
+	case errors.As(err, &we):
+		u.say("blast: %s", we.Message)
+		switch we.Code {
+		case wire.CodeRolledBack:
+			return exitRolledBack
+		case wire.CodeIncomplete:
+			u.say("The next blast command goes on with it.")
+			return exitIncomplete
+		case wire.CodeLocked:
+			return exitLocked
+		}
+		return exitError
+	case errors.Is(err, client.ErrPrivilege):
+		u.say("blast: %v", err)
+		return exitPrivilege
+	case errors.Is(err, context.Canceled):
+		u.say("blast: interrupted")
+		return 130
+	}
+	u.say("blast: %v", err)
+	return exitError
+}
+
+// diagnostics shows what is wrong with the configuration.
+func (u *ui) diagnostics(files map[string]*hcl.File, diags hcl.Diagnostics) {
+	if len(diags) == 0 {
+		return
+	}
+	width := 78
+	if w, _, err := term.GetSize(int(u.stderr.Fd())); err == nil && w > 40 {
+		width = w
+	}
+	config.WriteDiagnostics(u.stderr, files, diags, u.color, width)
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		annotate(u.stderr, diags)
+	}
+}
+
+// annotate writes GitHub's workflow commands, which mark the lines in a review.
+func annotate(w io.Writer, diags hcl.Diagnostics) {
+	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	for _, d := range diags {
+		level := "error"
+		if d.Severity == hcl.DiagWarning {
+			level = "warning"
+		}
+		place := ""
+		if d.Subject != nil {
+			place = fmt.Sprintf(" file=%s,line=%d,col=%d", escape.Replace(d.Subject.Filename), d.Subject.Start.Line, d.Subject.Start.Column)
+		}
+		fmt.Fprintf(w, "::%s%s::%s\n", level, place, escape.Replace(d.Summary+": "+d.Detail))
+	}
+}
+
+// confirm asks for Terraform's "yes".
+func (u *ui) confirm(question string) (bool, error) {
+	if !u.interactive {
+		return false, errors.New("can't ask for approval without a terminal: use --auto-approve, or save a plan with `blast plan --out FILE` and apply that")
+	}
+	fmt.Fprintf(u.stderr, "\n%s\n  Only 'yes' will be accepted.\n\n  Enter a value: ", question)
+	var line []byte
+	buf := make([]byte, 1)
+	for len(line) < 1024 {
+		n, err := u.stdin.Read(buf)
+		if n == 0 || err != nil || buf[0] == '\n' {
+			break
+		}
+		line = append(line, buf[0])
+	}
+	return strings.TrimSpace(string(line)) == "yes", nil
+}
