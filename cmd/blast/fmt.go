@@ -7,8 +7,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"blast.example/blast/config"
 )

@@ -110,7 +110,10 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 			return u.fail(err)
 		}
 	}
-	sctx, stop := interruptible(u)
+	sctx, stop := context.Background(), func() {}
+	if verb, _, _ := strings.Cut(ctx.Command(), " "); verb != "run" && verb != "shell" { // a command gets its signals itself
+		sctx, stop = interruptible(u)
+	}
 	defer stop()
 	ctx.BindTo(sctx, (*context.Context)(nil))
 	if err := ctx.Run(u, &c.Globals); err != nil {

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/state"
+)
+
+// explain tells what was refused since the offset, once per target, with the
+// line that decided and the block that would allow it. It returns how many
+// targets there were.
+func (u *ui) explain(env state.Env, st state.State, log string, from int64) int {
+	ds, _, err := denial.Read(log, from)
+	if err != nil {
+		u.say("blast: can't read what was denied: %v", err)
+	}
+	seen := map[string]bool{}
+	n := 0
+	for _, d := range ds {
+		key := d.Target() + d.Protocol
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		if n++; n == 1 {
+			u.say("\n%-78s [N101]", "blast: denied by the sandbox, not by the network")
+		} else {
+			u.say("")
+		}
+		u.explainOne(env, st, d)
+	}
+	return n
+}
+
+func (u *ui) explainOne(env state.Env, st state.State, d denial.Denial) {
+	u.say("  what   %s", clean(what(d)))
+	u.say("  why    %-68s %s", clean(why(env, d)), clean(placeOfPolicy(st)))
+	lines := suggestion(d)
+	u.say("  allow  add to blast.hcl, inside network { }, then blast apply:")
+	for _, l := range lines {
+		u.say("         %s", clean(l))
+	}
+}
+
+func what(d denial.Denial) string {
+	s := d.Target()
+	if d.Protocol == "udp" {
+		s += " (udp)"
+	}
+	if d.Command != "" {
+		s += ", from " + d.Command
+		if d.PID > 0 {
+			s += fmt.Sprintf(" (pid %d)", d.PID)
+		}
+	}
+	if d.Script != "" {
+		s += ", " + d.Script
+	}
+	return s
+}
+
+func why(env state.Env, d denial.Denial) string {
+	if d.Reason != "" {
+		return d.Reason
+	}
+	return fmt.Sprintf("no egress rule of environment.%s names this host", env.Name)
+}
+
+// placeOfPolicy is the line of the network block, which denies by default.
+func placeOfPolicy(st state.State) string {
+	for _, o := range st.Objects {
+		if o.Addr == network.PolicyAddr {
+			return plan.PlaceOf(o.Src, "")
+		}
+	}
+	return ""
+}
+
+// suggestion is the block that would allow what was denied.
+func suggestion(d denial.Denial) []string {
+	port := d.Port
+	if port == 0 {
+		port = 443 // the name was refused before a port was tried
+	}
+	if d.Host != "" {
+		return []string{
+			fmt.Sprintf("egress %q {", ruleName(d.Host)),
+			fmt.Sprintf("  domains = [%q]", d.Host),
+			fmt.Sprintf("  ports   = [%d]", port),
+			"}",
+		}
+	}
+	out := []string{
+		fmt.Sprintf("egress %q {", ruleName(d.Addr)),
+		fmt.Sprintf("  cidrs = [%q]", prefix(d.Addr)),
+		fmt.Sprintf("  ports = [%d]", port),
+	}
+	if d.Protocol == "udp" {
+		out = append(out, `  protocol = "udp"`)
+	}
+	return append(out, "}")
+}
+
+func prefix(addr string) string {
+	if strings.Contains(addr, ":") {
+		return addr + "/128"
+	}
+	return addr + "/32"
+}
+
+// ruleName makes a label of a host: api.github.com is api-github-com.
+func ruleName(host string) string {
+	return strings.Trim(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(host)), "-")
+}
+
+// clean keeps what a sandboxed process chose, such as a host name, from
+// writing control characters to the person's terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, s)
+}

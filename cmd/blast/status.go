@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/client"
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/kinds/words"
+	"blast.example/blast/runtime/process"
+)
+
+type statusCmd struct {
+	JSON bool `name:"json" help:"Print as JSON."`
+}
+
+// standing is one object as it was recorded and as it is.
+type standing struct {
+	Addr   string      `json:"address"`
+	State  string      `json:"state"` // ok | changed | gone | unrecorded
+	Text   string      `json:"summary"`
+	Detail []plan.Item `json:"items,omitempty"` // what differs from the records
+}
+
+type statusReport struct {
+	Environment string        `json:"environment"`
+	Up          bool          `json:"up"`
+	Serial      uint64        `json:"serial"`
+	Objects     []standing    `json:"objects"`
+	Daemon      wireStatus    `json:"daemon"`
+	Recorded    []plan.Object `json:"recorded"`
+	Observed    []plan.Object `json:"observed"`
+}
+
+type wireStatus struct {
+	PID int   `json:"pid"`
+	RSS int64 `json:"rss_bytes"`
+}
+
+// Run compares the records with what the kernel says now.
+func (cmd *statusCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	env, err := u.locate(g)
+	if err != nil {
+		return err
+	}
+	c, err := client.New()
+	if err != nil {
+		return err
+	}
+	var look wire.LookResult
+	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: env}, &look, u.event); err != nil {
+		return err
+	}
+	var daemon wire.StatusResult
+	if err := c.Call(ctx, wire.Status, nil, &daemon, nil); err != nil {
+		return err
+	}
+	u.untick()
+	r := statusReport{Environment: env.Name, Serial: look.Serial, Daemon: wireStatus{daemon.PID, daemon.RSS}, Recorded: look.Recorded, Observed: look.Observed}
+	r.Objects = compareStanding(look.Recorded, words.Order(look.Observed))
+	r.Up = slices.ContainsFunc(look.Observed, func(o plan.Object) bool { return o.Addr == process.SandboxAddr })
+	if cmd.JSON {
+		return u.answer(r)
+	}
+	return printAll(u.stdout, []byte(r.text()))
+}
+
+func compareStanding(recorded, observed []plan.Object) []standing {
+	now := map[string]plan.Object{}
+	for _, o := range observed {
+		now[o.Addr] = o
+	}
+	out := []standing{}
+	for _, o := range recorded {
+		s := standing{Addr: o.Addr, State: "ok", Text: words.Describe(plan.Change{Addr: o.Addr, To: o.Attrs}).Summary}
+		is, there := now[o.Addr]
+		switch {
+		case !there:
+			s.State = "gone"
+		case !bytes.Equal(is.Attrs, o.Attrs):
+			s.State = "changed"
+			s.Detail = words.Describe(plan.Change{Addr: o.Addr, From: o.Attrs, To: is.Attrs}).Items
+		}
+		delete(now, o.Addr)
+		out = append(out, s)
+	}
+	for _, o := range observed {
+		if _, left := now[o.Addr]; left {
+			out = append(out, standing{Addr: o.Addr, State: "unrecorded", Text: words.Describe(plan.Change{Addr: o.Addr, To: o.Attrs}).Summary})
+		}
+	}
+	return out
+}
+
+func (r statusReport) text() string {
+	var b strings.Builder
+	state := "down"
+	if r.Up {
+		state = "up"
+	}
+	fmt.Fprintf(&b, "environment.%s  %s  generation %d   blastd: pid %d, %.1f MiB\n", r.Environment, state, r.Serial, r.Daemon.PID, float64(r.Daemon.RSS)/(1<<20))
+	for _, o := range r.Objects {
+		fmt.Fprintf(&b, "  %-10s %-22s %s\n", o.State, o.Addr, o.Text)
+		for _, it := range o.Detail {
+			fmt.Fprintf(&b, "               %-20s recorded %s, is %s %s\n", it.Name, dash(it.Before), dash(it.After), it.Because)
+		}
+	}
+	if slices.ContainsFunc(r.Objects, func(o standing) bool { return o.State != "ok" }) {
+		b.WriteString("The host differs from the records: `blast plan` shows what apply would mend.\n")
+	}
+	return b.String()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
