@@ -1,0 +1,192 @@
+package state_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/state"
+)
+
+func newEnv(t *testing.T) state.Env {
+	t.Helper()
+	env := state.NewEnv(t.TempDir(), "default", 0, 0)
+	env.Run = filepath.Join(env.Project, "run")
+	return env
+}
+
+func commit(t *testing.T, env state.Env, p plan.Plan) {
+	t.Helper()
+	tx, err := env.Begin(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tx.Commit(), tx.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEnvIsNamedByFolderAndName(t *testing.T) {
+	a, b := state.NewEnv("/p", "x", 1, 1), state.NewEnv("/p", "x", 2, 2)
+	if a.ID != b.ID || len(a.ID) != 12 {
+		t.Errorf("%q, %q", a.ID, b.ID)
+	}
+	for _, o := range []state.Env{state.NewEnv("/p", "y", 1, 1), state.NewEnv("/q", "x", 1, 1), state.NewEnv("/px", "", 1, 1)} {
+		if o.ID == a.ID {
+			t.Errorf("%+v has the id of %+v", o, a)
+		}
+	}
+}
+
+// A state that is there but not whole is an error, never "no state".
+func TestDamagedStateIsAnError(t *testing.T) {
+	good := func(env state.Env) string {
+		commit(t, env, plan.Plan{Version: 1, Env: "default", Desired: []plan.Object{plan.NewObject("a.b", 1, nil)}})
+		b, err := os.ReadFile(filepath.Join(env.Dir, "state.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for name, damage := range map[string]func(string) string{
+		"empty":         func(string) string { return "" },
+		"short":         func(s string) string { return s[:len(s)/2] },
+		"zeros":         func(s string) string { return strings.Repeat("\x00", len(s)) },
+		"newer":         func(s string) string { return strings.Replace(s, `"version": 1`, `"version": 2`, 1) },
+		"unknown field": func(s string) string { return strings.Replace(s, `"lineage"`, `"linage"`, 1) },
+		"no serial":     func(s string) string { return strings.Replace(s, `"serial": 1`, `"serial": 0`, 1) },
+		"a list":        func(string) string { return "[]" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := newEnv(t)
+			path := filepath.Join(env.Dir, "state.json")
+			text := good(env)
+			if _, err := env.Load(); err != nil {
+				t.Fatal("positive control:", err)
+			}
+			if err := os.WriteFile(path, []byte(damage(text)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var corrupt *state.CorruptError
+			if st, err := env.Load(); !errors.As(err, &corrupt) {
+				t.Errorf("read as %+v, %v", st, err)
+			}
+		})
+	}
+}
+
+func TestStateIsPrivate(t *testing.T) {
+	env := newEnv(t)
+	commit(t, env, plan.Plan{Version: 1, Env: "default"})
+	for path, want := range map[string]os.FileMode{filepath.Join(env.Dir, "state.json"): 0o600, env.Dir: 0o700, filepath.Dir(env.Dir): 0o700} {
+		fi, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fi.Mode().Perm() != want {
+			t.Errorf("%s is %o, want %o", path, fi.Mode().Perm(), want)
+		}
+	}
+}
+
+// A torn last line of the journal announces an act that was never begun.
+func TestTornJournal(t *testing.T) {
+	p := plan.Plan{Version: 1, Env: "default", Steps: []plan.Step{{Change: plan.Change{Addr: "a.1"}}, {Change: plan.Change{Addr: "a.2"}}}}
+	for name, tt := range map[string]struct {
+		tail    string
+		begun   int
+		damaged bool
+	}{
+		"whole":         {"", 1, false},
+		"torn":          {`{"doi`, 1, false},
+		"next":          {"{\"doing\":1}\n", 2, false},
+		"out of range":  {"{\"doing\":9}\n", 0, true},
+		"rubbish whole": {"rubbish\n", 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := newEnv(t)
+			tx, err := env.Begin(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.Doing(0); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(filepath.Join(env.Dir, "journal.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteString(tt.tail); err != nil {
+				t.Fatal(err)
+			}
+			_ = f.Close()
+			got, err := env.Unfinished()
+			var corrupt *state.CorruptError
+			if errors.As(err, &corrupt) != tt.damaged {
+				t.Fatalf("err = %v", err)
+			}
+			if !tt.damaged && got.Begun != tt.begun {
+				t.Errorf("begun = %d, want %d", got.Begun, tt.begun)
+			}
+		})
+	}
+}
+
+func TestLockExcludesAndIsNeverStale(t *testing.T) {
+	env := newEnv(t)
+	unlock, err := env.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := env.Lock(); !errors.Is(err, state.ErrLocked) {
+		t.Fatalf("second lock: %v", err)
+	}
+	unlock()
+	again, err := env.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again()
+}
+
+func TestNotes(t *testing.T) {
+	env := newEnv(t)
+	var v int
+	if ok, err := env.ReadNote("n", &v); ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := env.WriteNote("n", 7); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := env.ReadNote("n", &v); !ok || err != nil || v != 7 {
+		t.Fatal(ok, err, v)
+	}
+	if err := errors.Join(env.DropNote("n"), env.DropNote("n")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A link put in place of the state folder must not lead root elsewhere.
+func TestStateFolderIsNoLink(t *testing.T) {
+	env := newEnv(t)
+	if err := os.Symlink(t.TempDir(), filepath.Dir(env.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := env.Begin(plan.Plan{Version: 1}); err == nil {
+		t.Fatal("wrote through a link")
+	}
+}
+
+func TestForgetLeavesNothing(t *testing.T) {
+	env := newEnv(t)
+	commit(t, env, plan.Plan{Version: 1, Env: "default"})
+	if err := env.Forget(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(env.Dir)); !errors.Is(err, os.ErrNotExist) {
+		t.Fatal("state folder is left:", err)
+	}
+}
