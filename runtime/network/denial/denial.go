@@ -1,0 +1,61 @@
+// Package denial is the record of what an environment's network refused: one
+// JSON object a line, written by the gate, read by the command line and shown
+// in the sandbox.
+package denial
+
+import (
+	"net"
+	"strconv"
+	"time"
+)
+
+// File is the record's name in the run folder of an environment.
+const File = "denied.ndjson"
+
+// What was tried.
+const (
+	Resolve = "resolve" // a name was looked up
+	Connect = "connect" // a connection was opened, or used for something else than it was opened for
+)
+
+// A Denial is one refusal. What is not known is zero: who asked is found by
+// looking at the process while it waits, and a process that went away at once
+// is not found.
+type Denial struct {
+	Time     time.Time `json:"time"`
+	Kind     string    `json:"kind"` // "network"
+	Op       string    `json:"op"`   // Resolve or Connect
+	Host     string    `json:"host,omitempty"`
+	Addr     string    `json:"addr,omitempty"` // of a connection that named no host
+	Port     uint16    `json:"port,omitempty"` // 0: refused before a port was tried
+	Protocol string    `json:"proto,omitempty"`
+
+	PID     int      `json:"pid,omitempty"`      // as the sandbox counts
+	HostPID int      `json:"host_pid,omitempty"` // as the host counts
+	UID     *uint32  `json:"uid,omitempty"`      // on the host
+	Command string   `json:"command,omitempty"`  // comm, at most 15 bytes
+	Args    []string `json:"args,omitempty"`     // bounded; the sandbox chose them
+	Script  string   `json:"script,omitempty"`   // the Python file among Args
+
+	Rule   string `json:"rule"`   // the egress rule that named the host but did not cover this
+	Place  string `json:"place"`  // the line that decided, filled in by the reader
+	Reason string `json:"reason"` // "" is: no rule names it
+
+	// Allowed means that it went through all the same: default = "audit".
+	Allowed bool `json:"allowed,omitempty"`
+	// Missed counts denials before this one that were not recorded, as there
+	// were too many.
+	Missed int `json:"missed,omitempty"`
+}
+
+// Target is the host or address with the port, as in a URL: "api.github.com:443".
+func (d Denial) Target() string {
+	host := d.Host
+	if host == "" {
+		host = d.Addr
+	}
+	if d.Port == 0 {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(d.Port)))
+}
