@@ -96,7 +96,10 @@ func TestImports(t *testing.T) {
 
 // A package of the standard library is forbidden where it is named: hcl imports
 // os, too, and that is its own business.
-func isStdlib(path string) bool { first, _, _ := strings.Cut(path, "/"); return !strings.Contains(first, ".") }
+func isStdlib(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
 
 func direct(p pkg, dep string) bool { return slices.Contains(p.Imports, dep) }
 
