@@ -50,7 +50,7 @@ func serve(log *slog.Logger, ready func()) error {
 	if os.Geteuid() != 0 {
 		return errors.New("blastd needs root")
 	}
-	syscall.Umask(0o077)
+	syscall.Umask(0o022)
 	self, err := os.Executable()
 	if err != nil {
 		return err
