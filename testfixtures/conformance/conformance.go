@@ -287,4 +287,3 @@ func (c *countdown) over() bool {
 		return false
 	}
 }
-
