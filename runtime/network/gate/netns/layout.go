@@ -1,0 +1,30 @@
+package netns
+
+import "net/netip"
+
+// The layout of a sandbox's network namespace. The gate's ports are below 1024:
+// a sandbox has no rights over the namespace, so it can't take them first, not
+// even while no daemon runs.
+const (
+	DNSPort = 53  // every packet to port 53 of any address ends here
+	TCPPort = 781 // allowed TCP connections to anywhere but the sandbox itself
+	UDPPort = 782 // allowed UDP packets likewise
+)
+
+var (
+	// Loopback4 and Loopback6 are where the gate listens.
+	Loopback4 = netip.MustParseAddr("127.0.0.1")
+	Loopback6 = netip.MustParseAddr("::1")
+
+	// Own is the source address of all that goes out, for the kernel takes no
+	// loopback address for that.
+	Own = netip.MustParsePrefix("10.0.2.100/32")
+
+	// Synthetic is the benchmarking network of RFC 2544, which no host uses.
+	// Its lower half names hosts that a rule allows; its upper half, Refused,
+	// those that none does: a route forbids it, so that connect(2) fails at
+	// once with EACCES, which no network error looks like.
+	Synthetic = netip.MustParsePrefix("198.18.0.0/15")
+	Named     = netip.MustParsePrefix("198.18.0.0/16")
+	Refused   = netip.MustParsePrefix("198.19.0.0/16")
+)

@@ -1,0 +1,142 @@
+package netns
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func plumbed(t *testing.T) (*os.File, string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes network namespaces")
+	}
+	path := filepath.Join(t.TempDir(), "net")
+	if err := Create(path); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := Unpin(path); err != nil {
+			t.Error(err)
+		}
+	})
+	ns, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ns.Close() })
+	for range 2 { // twice is once
+		if err := Plumb(ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ns, path
+}
+
+func TestPlumbedIsWhole(t *testing.T) {
+	ns, _ := plumbed(t)
+	wrong, err := Inspect(ns)
+	if err != nil || len(wrong) != 0 {
+		t.Errorf("%q, %v", wrong, err)
+	}
+}
+
+func TestInspectSeesTampering(t *testing.T) {
+	for _, c := range []struct{ ip, want string }{
+		{"route del default", "route 0.0.0.0/0 dev 1 is missing"},
+		{"route del prohibit 198.19.0.0/16", "route prohibit 198.19.0.0/16 is missing"},
+		{"-6 route del default", "route ::/0 dev 1 is missing"},
+		{"route add prohibit 198.18.0.0/16", "unexpected route prohibit 198.18.0.0/16"},
+		{"route add 192.0.2.0/24 dev lo table 7", "unexpected route 192.0.2.0/24 dev 1 table 7"},
+		{"addr del 10.0.2.100/32 dev lo", "address 10.0.2.100/32 is missing"},
+		{"addr add 192.0.2.1/32 dev lo", "unexpected address 192.0.2.1/32"},
+		{"rule add to 192.0.2.0/24 table 7", "unexpected routing rule 32765"},
+		{"link set lo down", "lo is down"},
+		{"link add veth0 up type veth peer name veth1", "unexpected interface veth0 is up"},
+	} {
+		t.Run(c.ip, func(t *testing.T) {
+			ns, path := plumbed(t)
+			out, err := exec.Command("nsenter", append([]string{"--net=" + path, "ip"}, strings.Fields(c.ip)...)...).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			wrong, err := Inspect(ns)
+			if err != nil || !strings.Contains(strings.Join(wrong, "\n"), c.want) {
+				t.Errorf("got %q, %v; want %q", wrong, err, c.want)
+			}
+			if err := Plumb(ns); err != nil {
+				t.Fatal(err)
+			}
+			wrong, err = Inspect(ns)
+			if err != nil || len(wrong) != 0 {
+				t.Errorf("after mending: %q, %v", wrong, err)
+			}
+		})
+	}
+}
+
+func TestInspectSeesSysctl(t *testing.T) {
+	ns, _ := plumbed(t)
+	if err := Do(ns, func() error { return os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 1"), 0) }); err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := Inspect(ns)
+	if err != nil || len(wrong) != 1 {
+		t.Errorf("%q, %v", wrong, err)
+	}
+}
+
+func TestRefusedRangeIsEACCES(t *testing.T) {
+	ns, _ := plumbed(t)
+	start := time.Now()
+	err := Do(ns, func() error {
+		_, err := net.Dial("tcp4", "198.19.3.4:443")
+		return err
+	})
+	if !errors.Is(err, unix.EACCES) || time.Since(start) > time.Second {
+		t.Errorf("%v after %v; want permission denied at once", err, time.Since(start))
+	}
+}
+
+func TestMoveKeepsNamespace(t *testing.T) {
+	ns, path := plumbed(t)
+	before, _ := ID(ns)
+	if err := Move(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = Unpin(path + ".old") }()
+	if _, err := Open(path); !errors.Is(err, ErrNone) {
+		t.Errorf("still there: %v", err)
+	}
+	moved, err := Open(path + ".old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = moved.Close() }()
+	if after, _ := ID(moved); after != before {
+		t.Errorf("%s became %s", before, after)
+	}
+}
+
+func TestOpenWantsNamespace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "net")
+	if _, err := Open(path); !errors.Is(err, ErrNone) {
+		t.Errorf("absent: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); !errors.Is(err, ErrNone) {
+		t.Errorf("plain file: %v", err)
+	}
+	if _, err := Open("/proc/self/ns/uts"); !errors.Is(err, ErrNone) {
+		t.Errorf("another kind of namespace: %v", err)
+	}
+}

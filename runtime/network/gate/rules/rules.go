@@ -1,0 +1,250 @@
+// Package rules decides: may this name be resolved, may this connection be
+// made, may a name lead to this address. It is pure.
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"blast.example/blast/runtime/network"
+)
+
+// Rules is a policy made ready for deciding. It is immutable.
+type Rules struct {
+	audit  bool
+	egress []egress
+}
+
+type egress struct {
+	network.Egress
+	cidrs   []netip.Prefix
+	expires time.Time // zero is never
+	run     bool      // holds while commands run
+}
+
+// A Verdict is the answer to one question.
+type Verdict struct {
+	OK     bool
+	Audit  bool   // OK only because the default is "audit"
+	Rule   string // the rule that decided, or that came nearest
+	Reason string // why not; "" is: no rule names it
+}
+
+// A CIDR is an address block, protocol and port that a rule allows to commands.
+type CIDR struct {
+	Rule     string
+	Block    netip.Prefix
+	Protocol string
+	Ports    []uint16
+}
+
+// Compile checks a policy and makes it ready. An unreadable rule is an error
+// of the whole, never a rule left out.
+func Compile(p network.Policy) (*Rules, error) {
+	r := &Rules{}
+	switch p.Default {
+	case "audit":
+		r.audit = true
+	case "deny":
+	default:
+		return nil, fmt.Errorf("network default is %q, not \"deny\" or \"audit\"", p.Default)
+	}
+	for _, e := range p.Egress {
+		c, err := compile(e)
+		if err != nil {
+			return nil, fmt.Errorf("egress %q: %w", e.Name, err)
+		}
+		r.egress = append(r.egress, c)
+	}
+	return r, nil
+}
+
+func compile(e network.Egress) (egress, error) {
+	c := egress{Egress: e, run: slices.Contains(e.During, "run")}
+	if e.Protocol != "tcp" && e.Protocol != "udp" {
+		return c, fmt.Errorf("protocol is %q, not \"tcp\" or \"udp\"", e.Protocol)
+	}
+	if (len(e.Domains) == 0) == (len(e.CIDRs) == 0) {
+		return c, fmt.Errorf("exactly one of domains and cidrs is needed")
+	}
+	if len(e.Domains) > 0 && e.Protocol != "tcp" {
+		return c, fmt.Errorf("domains need protocol \"tcp\"")
+	}
+	for _, d := range e.Domains {
+		if n, ok := Normalize(strings.TrimPrefix(d, "*.")); !ok || n != strings.TrimPrefix(d, "*.") {
+			return c, fmt.Errorf("%q is not a lower-case host name", d)
+		}
+	}
+	for _, s := range e.CIDRs {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return c, err
+		}
+		if p.Addr().Is4In6() {
+			return c, fmt.Errorf("%s is IPv4 written as IPv6", s)
+		}
+		c.cidrs = append(c.cidrs, p.Masked())
+	}
+	if e.Expires != "" {
+		day, err := time.ParseInLocation(time.DateOnly, e.Expires, time.Local)
+		if err != nil {
+			return c, err
+		}
+		c.expires = day.AddDate(0, 0, 1)
+	}
+	return c, nil
+}
+
+// Audit reports whether what no rule names is allowed and logged.
+func (r *Rules) Audit() bool { return r.audit }
+
+// Name answers whether a normalized name may be resolved, for whatever port.
+func (r *Rules) Name(name string, now time.Time) Verdict {
+	return r.decide(now, func(e egress) (bool, string) {
+		return e.names(name), ""
+	})
+}
+
+// Exact reports whether a rule names the name itself, not by a wildcard.
+func (r *Rules) Exact(name string) bool {
+	return slices.ContainsFunc(r.egress, func(e egress) bool { return slices.Contains(e.Domains, name) })
+}
+
+// NamePort answers whether a connection to a port of a normalized name may be made.
+func (r *Rules) NamePort(name string, port uint16, now time.Time) Verdict {
+	return r.decide(now, func(e egress) (bool, string) {
+		return e.names(name), e.lacks(port, "this host")
+	})
+}
+
+// Addr answers whether a connection that names no host may be made. own lists
+// the host's own addresses.
+func (r *Rules) Addr(protocol string, a netip.AddrPort, own []netip.Addr, now time.Time) Verdict {
+	c, special := classFor(a.Addr(), own)
+	v := r.decide(now, func(e egress) (bool, string) {
+		if e.Protocol != protocol || !e.contains(a.Addr(), c, special) {
+			return false, ""
+		}
+		return true, e.lacks(a.Port(), "this address")
+	})
+	if v.OK && v.Audit && special {
+		return Verdict{Reason: refusal(a.Addr(), c)}
+	}
+	return v
+}
+
+// LeadsTo answers whether a name, once allowed, may lead to this address. What
+// is not the internet must be meant by a CIDR rule for the same port, or a name
+// server that an attacker controls could open the host's own network.
+func (r *Rules) LeadsTo(a netip.AddrPort, own []netip.Addr, now time.Time) Verdict {
+	c, special := classFor(a.Addr(), own)
+	if !special {
+		return Verdict{OK: true}
+	}
+	strict := &Rules{egress: r.egress}
+	v := strict.Addr("tcp", a, own, now)
+	if !v.OK {
+		v.Reason = refusal(a.Addr(), c)
+	}
+	return v
+}
+
+// CIDRs lists what commands may reach by address.
+func (r *Rules) CIDRs() []CIDR {
+	var cs []CIDR
+	for _, e := range r.egress {
+		for _, p := range e.cidrs {
+			if e.run {
+				cs = append(cs, CIDR{e.Name, p, e.Protocol, sorted(e.Ports)})
+			}
+		}
+	}
+	return cs
+}
+
+// NamedPorts lists the ports that commands may reach of one host or another.
+func (r *Rules) NamedPorts() []uint16 {
+	var ps []uint16
+	for _, e := range r.egress {
+		if e.run && len(e.Domains) > 0 {
+			ps = append(ps, e.Ports...)
+		}
+	}
+	return sorted(ps)
+}
+
+// decide asks each rule whether it names what is wanted, and if so what it
+// lacks. The first rule that lacks nothing allows it.
+func (r *Rules) decide(now time.Time, ask func(egress) (named bool, lacks string)) Verdict {
+	var near Verdict
+	for _, e := range r.egress {
+		named, lacks := ask(e)
+		if !named {
+			continue
+		}
+		if lacks == "" {
+			lacks = e.closed(now)
+		}
+		if lacks == "" {
+			return Verdict{OK: true, Rule: e.Name}
+		}
+		if near.Rule == "" {
+			near = Verdict{Rule: e.Name, Reason: lacks}
+		}
+	}
+	if r.audit {
+		near.OK, near.Audit = true, true
+	}
+	return near
+}
+
+func (e egress) names(name string) bool {
+	return slices.ContainsFunc(e.Domains, func(d string) bool { return covers(d, name) })
+}
+
+func (e egress) contains(a netip.Addr, c class, special bool) bool {
+	return slices.ContainsFunc(e.cidrs, func(p netip.Prefix) bool {
+		return p.Contains(a) && (!special || c.means(p))
+	})
+}
+
+func (e egress) lacks(port uint16, what string) string {
+	if slices.Contains(e.Ports, port) {
+		return ""
+	}
+	return fmt.Sprintf("egress %q names %s but not port %d", e.Name, what, port)
+}
+
+func (e egress) closed(now time.Time) string {
+	switch {
+	case !e.run:
+		return fmt.Sprintf("egress %q holds only while packages are installed", e.Name)
+	case !e.expires.IsZero() && !now.Before(e.expires):
+		return fmt.Sprintf("egress %q expired after %s", e.Name, e.Expires)
+	}
+	return ""
+}
+
+// classFor is classOf with the host's own addresses, each a class of itself.
+func classFor(a netip.Addr, own []netip.Addr) (class, bool) {
+	if c, ok := classOf(a); ok {
+		return c, true
+	}
+	if slices.Contains(own, a) {
+		return class{what: "this host's own", block: netip.PrefixFrom(a, a.BitLen())}, true
+	}
+	return class{}, false
+}
+
+func refusal(a netip.Addr, c class) string {
+	return fmt.Sprintf("%s is a %s address, which only a cidrs rule inside %s opens", a, c.what, c.block)
+}
+
+func sorted(ps []uint16) []uint16 {
+	ps = slices.Clone(ps)
+	slices.Sort(ps)
+	return slices.Compact(ps)
+}

@@ -1,0 +1,184 @@
+package rules
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"blast.example/blast/runtime/network"
+)
+
+var noon = time.Date(2027, 1, 31, 12, 0, 0, 0, time.Local)
+
+func compiled(t *testing.T, def string, es ...network.Egress) *Rules {
+	t.Helper()
+	for i := range es {
+		if es[i].Protocol == "" {
+			es[i].Protocol = "tcp"
+		}
+		if es[i].During == nil {
+			es[i].During = []string{"apply", "run"}
+		}
+	}
+	r, err := Compile(network.Policy{Default: def, Egress: es})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestNormalize(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	for in, want := range map[string]string{
+		"Example.COM": "example.com", "example.com.": "example.com", "xn--bcher-kva.example": "xn--bcher-kva.example",
+		"_dmarc.example.com": "_dmarc.example.com", "a": "a", long + ".example": long + ".example",
+		"": "", ".": "", "a..b": "", ".a": "", "a..": "", "-a.example": "", "a-.example": "", "a.b-": "",
+		"a\x00.example": "", `a\000.example`: "", "exa\u212ample.com": "", "b\u00fccher.example": "",
+		`a\.example.com`: "", "a b": "", "a/b": "", "*.example.com": "", "[::1]": "", long + "a.example": "",
+		strings.Repeat("a.", 128): "",
+	} {
+		got, ok := Normalize(in)
+		if got != want && ok || ok != (want != "") {
+			t.Errorf("Normalize(%q) = %q, %v; want %q", in, got, ok, want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	r := compiled(t, "deny",
+		network.Egress{Name: "exact", Domains: []string{"example.com"}, Ports: []uint16{443}},
+		network.Egress{Name: "wild", Domains: []string{"*.example.org"}, Ports: []uint16{80, 443}},
+		network.Egress{Name: "install", Domains: []string{"pypi.org"}, Ports: []uint16{443}, During: []string{"apply"}},
+		network.Egress{Name: "old", Domains: []string{"old.example"}, Ports: []uint16{443}, Expires: "2027-01-30"},
+		network.Egress{Name: "lastday", Domains: []string{"last.example"}, Ports: []uint16{443}, Expires: "2027-01-31"},
+	)
+	for _, c := range []struct {
+		name   string
+		port   uint16
+		ok     bool
+		rule   string
+		reason string
+	}{
+		{"example.com", 443, true, "exact", ""},
+		{"example.com", 80, false, "exact", "not port 80"},
+		{"www.example.com", 443, false, "", ""},
+		{"notexample.com", 443, false, "", ""},
+		{"a.b.example.org", 80, true, "wild", ""},
+		{"example.org", 443, false, "", ""},
+		{"evilexample.org", 443, false, "", ""},
+		{"pypi.org", 443, false, "install", "only while packages are installed"},
+		{"old.example", 443, false, "old", "expired after 2027-01-30"},
+		{"last.example", 443, true, "lastday", ""},
+	} {
+		v := r.NamePort(c.name, c.port, noon)
+		if v.OK != c.ok || v.Rule != c.rule || !strings.Contains(v.Reason, c.reason) {
+			t.Errorf("%s:%d: %+v, want %+v", c.name, c.port, v, c)
+		}
+	}
+	if !r.Name("example.com", noon).OK || r.Name("example.net", noon).OK || r.Name("old.example", noon).OK {
+		t.Error("Name differs from NamePort")
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	own := []netip.Addr{netip.MustParseAddr("93.184.215.9")}
+	r := compiled(t, "deny",
+		network.Egress{Name: "all", CIDRs: []string{"0.0.0.0/0", "::/0"}, Ports: []uint16{443}},
+		network.Egress{Name: "db", CIDRs: []string{"10.20.0.0/16"}, Ports: []uint16{5432}},
+		network.Egress{Name: "ntp", CIDRs: []string{"93.184.215.0/24"}, Ports: []uint16{123}, Protocol: "udp"},
+		network.Egress{Name: "self", CIDRs: []string{"93.184.215.9/32"}, Ports: []uint16{8443}},
+	)
+	for _, c := range []struct {
+		proto, addr string
+		ok          bool
+	}{
+		{"tcp", "93.184.215.14:443", true},
+		{"tcp", "93.184.215.14:444", false},
+		{"udp", "93.184.215.14:443", false},
+		{"udp", "93.184.215.14:123", true},
+		{"tcp", "93.184.215.14:123", false},
+		{"tcp", "10.20.1.1:5432", true},
+		{"tcp", "10.20.1.1:443", false}, // 0.0.0.0/0 does not mean private networks
+		{"tcp", "10.21.1.1:5432", false},
+		{"tcp", "169.254.169.254:443", false},
+		{"tcp", "0.0.0.0:443", false},
+		{"tcp", "198.18.0.1:443", false},
+		{"tcp", "93.184.215.9:443", false}, // the host itself
+		{"tcp", "93.184.215.9:8443", true}, // meant
+		{"tcp", "[2606:2800::1]:443", true},
+		{"tcp", "[::ffff:10.20.1.1]:443", false},
+		{"tcp", "[64:ff9b::a14:101]:443", false},
+		{"tcp", "[2002:a14:101::1]:443", false},
+		{"tcp", "[fd00:ec2::254]:443", false},
+		{"tcp", "[::1]:443", false},
+	} {
+		if v := r.Addr(c.proto, netip.MustParseAddrPort(c.addr), own, noon); v.OK != c.ok {
+			t.Errorf("%s %s: %+v, want %v", c.proto, c.addr, v, c.ok)
+		}
+	}
+}
+
+func TestLeadsTo(t *testing.T) {
+	own := []netip.Addr{netip.MustParseAddr("93.184.215.9")}
+	for _, def := range []string{"deny", "audit"} {
+		r := compiled(t, def,
+			network.Egress{Name: "web", Domains: []string{"example.com"}, Ports: []uint16{443}},
+			network.Egress{Name: "wide", CIDRs: []string{"0.0.0.0/0"}, Ports: []uint16{443}},
+			network.Egress{Name: "local", CIDRs: []string{"127.77.0.0/16"}, Ports: []uint16{443}},
+		)
+		for addr, ok := range map[string]bool{
+			"93.184.215.14:443": true, "[2606:2800::1]:443": true,
+			"127.77.0.1:443": true, "127.77.0.1:80": false, "127.0.0.1:443": false,
+			"93.184.215.9:443": false, "169.254.169.254:443": false, "192.168.1.1:443": false,
+			"100.64.0.1:443": false, "[::1]:443": false, "[::ffff:127.0.0.1]:443": false, "255.255.255.255:443": false,
+		} {
+			if v := r.LeadsTo(netip.MustParseAddrPort(addr), own, noon); v.OK != ok {
+				t.Errorf("%s: %s: %+v, want %v", def, addr, v, ok)
+			}
+		}
+	}
+}
+
+func TestAuditAllowsAndSaysSo(t *testing.T) {
+	r := compiled(t, "audit", network.Egress{Name: "web", Domains: []string{"example.com"}, Ports: []uint16{443}})
+	if v := r.NamePort("other.example", 22, noon); !v.OK || !v.Audit {
+		t.Errorf("other name: %+v", v)
+	}
+	if v := r.NamePort("example.com", 443, noon); !v.OK || v.Audit {
+		t.Errorf("named: %+v", v)
+	}
+	if v := r.Addr("udp", netip.MustParseAddrPort("8.8.8.8:443"), nil, noon); !v.OK || !v.Audit {
+		t.Errorf("address: %+v", v)
+	}
+	if v := r.Addr("tcp", netip.MustParseAddrPort("169.254.169.254:80"), nil, noon); v.OK {
+		t.Errorf("metadata: %+v", v)
+	}
+}
+
+func TestCompileFailsClosed(t *testing.T) {
+	ok := network.Egress{Name: "x", Domains: []string{"example.com"}, Ports: []uint16{443}, Protocol: "tcp", During: []string{"run"}}
+	for what, f := range map[string]func(*network.Policy, *network.Egress){
+		"default":  func(p *network.Policy, _ *network.Egress) { p.Default = "" },
+		"protocol": func(_ *network.Policy, e *network.Egress) { e.Protocol = "any" },
+		"both":     func(_ *network.Policy, e *network.Egress) { e.CIDRs = []string{"192.0.2.0/24"} },
+		"neither":  func(_ *network.Policy, e *network.Egress) { e.Domains = nil },
+		"cidr":     func(_ *network.Policy, e *network.Egress) { e.Domains, e.CIDRs = nil, []string{"10.0.0.0"} },
+		"mapped":   func(_ *network.Policy, e *network.Egress) { e.Domains, e.CIDRs = nil, []string{"::ffff:10.0.0.0/104"} },
+		"domain":   func(_ *network.Policy, e *network.Egress) { e.Domains = []string{"Example.com"} },
+		"star":     func(_ *network.Policy, e *network.Egress) { e.Domains = []string{"*"} },
+		"inner":    func(_ *network.Policy, e *network.Egress) { e.Domains = []string{"a.*.example.com"} },
+		"udp name": func(_ *network.Policy, e *network.Egress) { e.Protocol = "udp" },
+		"date":     func(_ *network.Policy, e *network.Egress) { e.Expires = "soon" },
+	} {
+		p, e := network.Policy{Default: "deny"}, ok
+		f(&p, &e)
+		p.Egress = []network.Egress{e}
+		if _, err := Compile(p); err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+	if _, err := Compile(network.Policy{Default: "deny", Egress: []network.Egress{ok}}); err != nil {
+		t.Errorf("control: %v", err)
+	}
+}
