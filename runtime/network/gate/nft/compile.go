@@ -1,0 +1,148 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/rules"
+)
+
+// TableName is the one table in a sandbox's namespace, of family inet.
+const TableName = "blast"
+
+// LogGroup is the NFLOG group of refused packets, LogBytes how much is copied
+// of each: an IPv6 header without options and the ports.
+const (
+	LogGroup = 53
+	LogBytes = 64
+)
+
+// LogDenied and LogAudited are the prefixes of what is logged.
+const (
+	LogDenied  = "denied"
+	LogAudited = "audited"
+)
+
+// A Ruleset is what the kernel is to hold.
+type Ruleset struct{ chains []chain }
+
+type chain struct {
+	nftables.Chain
+	rules []rule
+}
+
+type rule struct {
+	note  string // its comment in the kernel, and its name in messages
+	exprs []expr.Any
+}
+
+func (c *chain) add(note string, ms ...match) {
+	c.rules = append(c.rules, rule{note, join(ms...)})
+}
+
+// Compile makes the ruleset of a policy.
+func Compile(r *rules.Rules) Ruleset {
+	return Ruleset{[]chain{filter(r), nat()}}
+}
+
+// filter decides by the destination that the process wanted. Whatever a bug
+// here may let through meets the policy again in the relay.
+func filter(r *rules.Rules) chain {
+	drop := nftables.ChainPolicyDrop
+	c := chain{Chain: nftables.Chain{
+		Name: "out", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput,
+		Priority: nftables.ChainPriorityRef(-150), Policy: &drop,
+	}}
+	c.add("answers", isReply(), accept())
+	gatePorts(&c)
+	c.add("the sandbox itself", toLocal(), accept())
+	for _, name := range []string{"udp", "tcp"} {
+		c.add("dns over "+name, proto(protoNumber(name)), port(portRange{netns.DNSPort, netns.DNSPort}), accept())
+	}
+	for _, p := range ranges(r.NamedPorts()) {
+		c.add("named hosts", to(netns.Named), proto(unix.IPPROTO_TCP), port(p), accept())
+	}
+	addresses(&c, r)
+	c.add("log the rest", log(LogDenied))
+	c.add("refuse tcp", proto(unix.IPPROTO_TCP), reset())
+	c.add("refuse the rest", forbid())
+	return c
+}
+
+// gatePorts refuses to connect to the relays themselves, which would then not
+// know where to.
+func gatePorts(c *chain) {
+	c.add("gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(portRange{netns.TCPPort, netns.TCPPort}), reset())
+	c.add("gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(portRange{netns.UDPPort, netns.UDPPort}), forbid())
+}
+
+// addresses lets through what CIDR rules allow. A wide block such as 0.0.0.0/0
+// does not open the special blocks inside; a rule for one of those does.
+func addresses(c *chain, r *rules.Rules) {
+	var wide []rules.CIDR
+	for _, a := range r.CIDRs() {
+		if inSpecial(a.Block) {
+			allow(c, a)
+		} else {
+			wide = append(wide, a)
+		}
+	}
+	if len(wide) == 0 && !r.Audit() {
+		return
+	}
+	if r.Audit() {
+		c.add("audit named hosts", to(netns.Named), proto(unix.IPPROTO_TCP), accept())
+	}
+	for _, p := range rules.Special() {
+		c.add("log special addresses", to(p), log(LogDenied))
+		c.add("refuse tcp to special addresses", to(p), proto(unix.IPPROTO_TCP), reset())
+		c.add("refuse special addresses", to(p), forbid())
+	}
+	for _, a := range wide {
+		allow(c, a)
+	}
+	if r.Audit() {
+		c.add("audit tcp", proto(unix.IPPROTO_TCP), accept())
+		c.add("audit udp", proto(unix.IPPROTO_UDP), accept())
+	}
+}
+
+func inSpecial(p netip.Prefix) bool {
+	for _, s := range rules.Special() {
+		if p.Bits() >= s.Bits() && s.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+func allow(c *chain, a rules.CIDR) {
+	for _, p := range ranges(a.Ports) {
+		c.add(fmt.Sprintf("egress %.60s %s", a.Rule, a.Block), to(a.Block), proto(protoNumber(a.Protocol)), port(p), accept())
+	}
+}
+
+// nat sends what the filter let through to the gate.
+func nat() chain {
+	accepting := nftables.ChainPolicyAccept
+	c := chain{Chain: nftables.Chain{
+		Name: "redirect", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput,
+		Priority: nftables.ChainPriorityNATDest, Policy: &accepting,
+	}}
+	for _, name := range []string{"udp", "tcp"} {
+		c.add("dns over "+name, proto(protoNumber(name)), port(portRange{netns.DNSPort, netns.DNSPort}), redirect(netns.DNSPort))
+	}
+	c.add("the sandbox itself", toLocal(), accept())
+	c.add("tcp", proto(unix.IPPROTO_TCP), redirect(netns.TCPPort))
+	c.add("udp", proto(unix.IPPROTO_UDP), redirect(netns.UDPPort))
+	return c
+}
+
+// comment is a rule's note as nft(8) shows it.
+func comment(note string) []byte { return userdata.AppendString(nil, userdata.TypeComment, note) }
