@@ -208,4 +208,3 @@ func finish(ctx context.Context, env state.Env, tx *state.Tx, owners Owners, tel
 	}
 	return tx.Close()
 }
-

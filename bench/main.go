@@ -218,7 +218,6 @@ func bwrapArgs(args ...string) []string {
 // it costs crun nothing.
 type peers struct {
 	bundle string
-	cmd    *exec.Cmd
 	in     *json.Encoder
 	out    *bufio.Scanner
 	close  func()

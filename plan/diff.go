@@ -73,51 +73,59 @@ type Describe func(Change) Description
 func Diff(desired, recorded, observed []Object, describe Describe) Plan {
 	p := Plan{Version: FormatVersion, Desired: desired}
 	want, rec, now := index(desired), index(recorded), index(observed)
-	add := func(c Change, src map[string]string) {
-		s := Step{Change: c, Action: actionOf(c), Place: src[""]}
-		recAttrs, recorded := rec[c.Addr]
-		s.Drift = recorded && !bytes.Equal(recAttrs, c.From)
-		if describe != nil {
-			d := describe(c)
-			s.Summary, s.Items, s.Notes = d.Summary, d.Items, d.Notes
-		}
-		// Only what the configuration did not ask for is the host's doing: an
-		// item both edited in blast.hcl and drifted is blamed on blast.hcl.
-		edited := recorded && !bytes.Equal(recAttrs, c.To)
-		for i := range s.Items {
-			it := &s.Items[i]
-			if it.Place == "" {
-				it.Place = PlaceOf(src, it.Name)
-			}
-			if it.Because == "" {
-				it.Because = "configuration"
-				if s.Drift && !edited {
-					it.Because = "changed outside of Blast"
-				}
-			}
-			if it.Restart && s.Action == Update {
-				s.Action = Replace
-			}
-		}
-		p.Steps = append(p.Steps, s)
+	add := func(o Object, to json.RawMessage) {
+		c := Change{o.Addr, now[o.Addr], to}
+		was, known := rec[o.Addr]
+		p.Steps = append(p.Steps, newStep(c, o.Src, was, known, describe))
 	}
 	for _, o := range desired {
-		if from := now[o.Addr]; !bytes.Equal(from, canonical(o.Attrs)) {
-			add(Change{o.Addr, from, canonical(o.Attrs)}, o.Src)
+		if to := canonical(o.Attrs); !bytes.Equal(now[o.Addr], to) {
+			add(o, to)
 		}
 	}
 	for _, o := range slices.Backward(recorded) {
 		if _, wanted := want[o.Addr]; !wanted {
-			add(Change{o.Addr, now[o.Addr], nil}, o.Src)
+			add(o, nil)
 		}
 	}
 	for _, o := range slices.Backward(observed) {
 		_, wanted := want[o.Addr]
 		if _, known := rec[o.Addr]; !wanted && !known {
-			add(Change{o.Addr, now[o.Addr], nil}, o.Src)
+			add(o, nil)
 		}
 	}
 	return p
+}
+
+// newStep tells the story of one change: what was recorded, if anything, says
+// whether it is the configuration or the host that moved.
+func newStep(c Change, src map[string]string, was json.RawMessage, known bool, describe Describe) Step {
+	s := Step{Change: c, Action: actionOf(c), Place: src[""]}
+	s.Drift = known && !bytes.Equal(was, c.From)
+	if describe == nil {
+		return s
+	}
+	d := describe(c)
+	s.Summary, s.Items, s.Notes = d.Summary, d.Items, d.Notes
+	// Only what the configuration did not ask for is the host's doing: an item
+	// both edited in blast.hcl and drifted is blamed on blast.hcl.
+	because := "configuration"
+	if s.Drift && bytes.Equal(was, c.To) {
+		because = "changed outside of Blast"
+	}
+	for i := range s.Items {
+		it := &s.Items[i]
+		if it.Place == "" {
+			it.Place = PlaceOf(src, it.Name)
+		}
+		if it.Because == "" {
+			it.Because = because
+		}
+		if it.Restart && s.Action == Update {
+			s.Action = Replace
+		}
+	}
+	return s
 }
 
 func actionOf(c Change) Action {

@@ -32,7 +32,7 @@ type Object struct {
 func NewObject(addr string, attrs any, src map[string]string) Object {
 	b, err := json.Marshal(attrs)
 	if err != nil {
-		panic(fmt.Sprintf("plan: attributes of %s: %v", addr, err)) // a bug in the kind
+		panic(fmt.Sprintf("plan: attributes of %s: %v", addr, err)) //nolint:forbidigo // a struct that JSON can't hold is a bug in the kind, and no input makes one
 	}
 	return Object{Addr: addr, Attrs: canonical(b), Src: src}
 }
