@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"blast.example/blast/testfixtures/alone"
 	"blast.example/blast/testfixtures/leftovers"
 )
 
@@ -179,6 +180,7 @@ func TestKillAtEveryStep(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it makes real sandboxes")
 	}
+	alone.With(t)
 	bin := bins(t)
 	for _, name := range []string{"create", "update", "replace", "destroy"} {
 		t.Run(name, func(t *testing.T) {
