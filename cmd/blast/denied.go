@@ -22,7 +22,7 @@ func (u *ui) explain(env state.Env, st state.State, log string, from int64) int 
 	n := 0
 	for _, d := range ds {
 		key := d.Target() + d.Protocol
-		if seen[key] {
+		if seen[key] || d.Allowed { // let through and noted: default = "audit"
 			continue
 		}
 		seen[key] = true

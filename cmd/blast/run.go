@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -82,7 +83,8 @@ func (u *ui) inSandbox(ctx context.Context, g *Globals, args, setEnv []string, d
 		Stdin: u.stdin, Stdout: u.stdout, Stderr: u.stderr,
 	})
 	if err != nil {
-		return u.cantRun(err)
+		u.say("blast: %v", err)
+		return exitStatus{code} // 125, 126 or 127
 	}
 	denied := u.explain(env, st, log, from)
 	if failOnDenied && denied > 0 {
@@ -111,7 +113,7 @@ var passedOn = []string{"TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ",
 
 // commandEnv is what the command starts with: the environment's own variables
 // win over what the caller's terminal says, and --set-env wins over both.
-func commandEnv(vars map[string]string, setEnv []string) map[string]string {
+func commandEnv(vars map[string]string, setEnv []string) []string {
 	out := map[string]string{}
 	for _, name := range passedOn {
 		if v, ok := os.LookupEnv(name); ok {
@@ -128,7 +130,11 @@ func commandEnv(vars map[string]string, setEnv []string) map[string]string {
 		}
 		out[name] = value
 	}
-	return out
+	env := make([]string, 0, len(out))
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		env = append(env, name+"="+out[name])
+	}
+	return env
 }
 
 // insideDir maps the caller's working folder to its place in the sandbox.

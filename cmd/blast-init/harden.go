@@ -1,0 +1,153 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxFilters bounds the seccomp programs, in bytes. One of 4096 instructions,
+// the kernel's own limit, is 32 KiB.
+const maxFilters = 128 << 10
+
+// loadFilters puts the process, and so all that it ever starts, under the
+// seccomp programs in fd: for each a little-endian uint16 number of
+// instructions, then the instructions as the kernel takes them
+// (struct sock_filter). They were compiled by the daemon, once for all sandboxes.
+func loadFilters(fd int) error {
+	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if err != nil || nnp != 1 {
+		return errors.New("no_new_privs is not set")
+	}
+	f := os.NewFile(uintptr(fd), "filters")
+	defer func() { _ = f.Close() }()
+	b := make([]byte, maxFilters)
+	n, err := unix.Pread(fd, b, 0)
+	if err != nil {
+		return err
+	}
+	b = b[:n]
+	if n == 0 || n == maxFilters {
+		return fmt.Errorf("%d bytes of programs", n)
+	}
+	for len(b) > 0 {
+		if b, err = loadFilter(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadFilter loads the first program of b and returns the rest.
+func loadFilter(b []byte) ([]byte, error) {
+	const size = int(unsafe.Sizeof(unix.SockFilter{}))
+	if len(b) < 2 {
+		return nil, errors.New("short program")
+	}
+	n := int(binary.LittleEndian.Uint16(b))
+	b = b[2:]
+	if n == 0 || n*size > len(b) {
+		return nil, errors.New("short program")
+	}
+	prog := make([]unix.SockFilter, n)
+	for i := range prog {
+		p := b[i*size:]
+		prog[i] = unix.SockFilter{Code: binary.LittleEndian.Uint16(p), Jt: p[2], Jf: p[3], K: binary.LittleEndian.Uint32(p[4:])}
+	}
+	fprog := unix.SockFprog{Len: uint16(n), Filter: &prog[0]}
+	// TSYNC: all threads of the runtime, too.
+	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
+	runtime.KeepAlive(prog)
+	if errno != 0 {
+		return nil, errno
+	}
+	if r != 0 {
+		return nil, fmt.Errorf("thread %d can't be put under the filter", r)
+	}
+	return b[n*size:], nil
+}
+
+// childSignals arranges that the returned descriptor becomes readable when a
+// child ends, and that no other signal from inside the sandbox reaches PID 1.
+//
+// The kernel drops a signal that PID 1 has no handler for, whoever in its
+// namespace sent it (pid_namespaces(7)). But the Go runtime has handlers for
+// nearly all, and dies of many: a command of the same user could send SIGABRT,
+// or a SIGSEGV by sigqueue(3) that looks like a fault of our own. So the
+// handlers are taken away again. Children get the default for all signals, as
+// execve(2) resets what is handled, not what is ignored.
+func childSignals() (int, error) {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return 0, fmt.Errorf("make eventfd: %w", err)
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGCHLD)
+	go func() {
+		one := binary.NativeEndian.AppendUint64(nil, 1)
+		for range c {
+			_, _ = unix.Write(wake, one)
+		}
+	}()
+	for sig := 1; sig <= 64; sig++ {
+		switch unix.Signal(sig) {
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG: // the runtime preempts with SIGURG
+			continue
+		}
+		if err := defaultAction(sig); err != nil {
+			return 0, fmt.Errorf("reset signal %d: %w", sig, err)
+		}
+	}
+	return wake, nil
+}
+
+func defaultAction(sig int) error {
+	var act [4]uint64 // struct kernel_sigaction, all zero: SIG_DFL
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// spareThreads is more than the loop, the signal goroutines and the collector
+// ever need at once with one processor.
+const spareThreads = 4
+
+// warmThreads makes the runtime start all threads that it will ever need. It
+// keeps idle ones for ever. See the package comment.
+func warmThreads() {
+	runtime.GOMAXPROCS(1)
+	var fds [2]int
+	if unix.Pipe2(fds[:], unix.O_CLOEXEC) != nil {
+		return
+	}
+	var wg sync.WaitGroup
+	for range spareThreads {
+		wg.Go(func() {
+			var b [1]byte
+			_, _ = unix.Read(fds[0], b[:]) // blocks, so the next one takes another thread
+		})
+	}
+	for n := threads(); n > 0 && n < spareThreads+2; n = threads() {
+		runtime.Gosched()
+	}
+	_ = unix.Close(fds[1])
+	wg.Wait()
+	_ = unix.Close(fds[0])
+}
+
+// threads counts the threads of this process; 0 is unknown.
+func threads() int {
+	es, _ := os.ReadDir("/proc/self/task")
+	return len(es)
+}
