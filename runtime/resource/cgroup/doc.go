@@ -12,7 +12,10 @@
 // The container lives in a child of it, made without limits by whoever makes
 // containers. So a new container beside the old one shares the old one's
 // limits, and every limit can be changed while commands run. A host may have
-// some controllers in v1 and others in v2; each is used where it is.
+// some controllers in v1 and others in v2; each is used where it is. One thing
+// does not work that way: v1 throttles I/O of a group's own processes only, so
+// there bandwidths are copied into the groups below, by Apply and by Sync, and
+// hold for each of them.
 //
 // # Files, not a library
 //

@@ -22,6 +22,7 @@ var (
 	_ kinds.Host      = Host{}
 	_ kinds.Committer = Host{}
 	_ kinds.Checker   = Host{}
+	_ kinds.Watcher   = Host{}
 )
 
 // limitsNote keeps the applied Limits. The environment has limits while it is
@@ -94,6 +95,38 @@ func (Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 	}
 	return nil
 }
+
+// Sync throttles the groups that were made below env's since the last Apply, the
+// container's own: v1 does not do so by itself. Elsewhere it does nothing.
+func (Host) Sync(ctx context.Context, env state.Env) error {
+	var l resource.Limits
+	if ok, err := env.ReadNote(limitsNote, &l); !ok || err != nil {
+		return err
+	}
+	wanted, err := flatten(l)
+	if err != nil {
+		return err
+	}
+	devs, err := devicesFor(env, wanted)
+	if err != nil || len(devs) == 0 {
+		return err
+	}
+	hs, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, p := range places(hs, devs) {
+		if c, ok := p.controller.(ioV1); ok {
+			if err := c.throttle(filepath.Join(p.root, env.Cgroup), wanted); err != nil {
+				return fmt.Errorf("throttle groups of %s: %w", env.Cgroup, err)
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// Close does nothing: the kernel does the work.
+func (Host) Close() error { return nil }
 
 // observeLimits compares what the kernel has with what was applied. A group that
 // is gone from one hierarchy limits nothing there: then there are no limits.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -47,31 +48,21 @@ func weightOfBFQ(bfq uint64) uint64 {
 // perDevice are limits by device, "8:0".
 type perDevice map[string]wishes
 
-// differing sums up what holds for several devices: of each limit the value that
-// one of them has and want has not, else what want has. A device that the limits
-// are meant for counts as unlimited if it is missing.
-func (p perDevice) differing(want wishes, devs []device) wishes {
-	all := perDevice{}
-	for dev, w := range p {
-		all[dev] = w
-	}
-	for _, d := range devs {
-		if all[d.String()] == nil {
-			all[d.String()] = wishes{}
-		}
-	}
+// differing sums up what holds at several places: of each limit the value that
+// one of them has and want has not, else what want has. With no place at all,
+// nothing is limited.
+func differing(want wishes, places []wishes) wishes {
 	out := wishes{}
 	for _, b := range bandwidths {
-		for i, dev := range sorted(all) {
-			v, limited := all[dev][b.it]
-			if i > 0 && all[dev].is(want, b.it) {
+		for i, w := range places {
+			if i > 0 && w.is(want, b.it) {
 				continue
 			}
 			delete(out, b.it)
-			if limited {
+			if v, limited := w[b.it]; limited {
 				out[b.it] = v
 			}
-			if !all[dev].is(want, b.it) {
+			if !w.is(want, b.it) {
 				break
 			}
 		}
@@ -79,16 +70,23 @@ func (p perDevice) differing(want wishes, devs []device) wishes {
 	return out
 }
 
-func sorted(p perDevice) []string {
-	var devs []string
-	for d := range p {
-		devs = append(devs, d)
+// places lists the limits on devices that have some, and on devs whether they
+// have or not.
+func (p perDevice) places(devs []device) []wishes {
+	var all []wishes
+	for _, d := range devs {
+		all = append(all, p[d.String()]) // nil: nothing is limited
 	}
-	slices.Sort(devs)
-	return devs
+	for _, dev := range slices.Sorted(maps.Keys(p)) {
+		all = append(all, p[dev])
+	}
+	return all
 }
 
-// ioV1 is the throttling and the BFQ files of blkio.
+// ioV1 is the throttling and the BFQ files of blkio. Throttling knows no
+// hierarchy in v1: a limit holds for the processes of its own group only, each
+// group for itself. So it is written to, and looked for in, every group below
+// too; Host.Sync does so for groups that are made later.
 type ioV1 struct{ devs []device }
 
 func (ioV1) items() []item { return ioItems }
@@ -103,11 +101,16 @@ func (ioV1) settle(w wishes) wishes {
 }
 
 func (c ioV1) read(dir string, want wishes) (wishes, error) {
-	per, err := readThrottles(dir)
+	var all []wishes
+	err := walk(dir, func(dir string) error {
+		per, err := readThrottles(dir)
+		all = append(all, per.places(c.devs)...)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	w := per.differing(c.settle(want), c.devs)
+	w := differing(c.settle(want), all)
 	return w, readBFQ(w, dir, "blkio.bfq.weight")
 }
 
@@ -159,32 +162,39 @@ func readThrottles(dir string) (perDevice, error) {
 }
 
 func (c ioV1) write(dir string, w wishes) error {
-	s := c.settle(w)
-	now, err := readThrottles(dir)
-	if err != nil {
+	if err := c.throttle(dir, w); err != nil {
 		return err
 	}
-	for dev, want := range c.wanted(now, s) {
-		for _, b := range bandwidths {
-			if now[dev].is(want, b.it) {
-				continue
-			}
-			if err := writeFile(dir, b.file, dev+" "+want.text(b.it, "0")); err != nil { // 0 lifts it
-				return err
-			}
-		}
-	}
-	weight, limited := s[ioWeight]
+	weight, limited := c.settle(w)[ioWeight]
 	if !limited {
 		weight = defaultWeight
 	}
 	return writeWeight(dir, "blkio.bfq.weight", bfqWeight(weight), limited)
 }
 
+// throttle writes the bandwidths of w to dir and every group below it.
+func (c ioV1) throttle(dir string, w wishes) error {
+	return walk(dir, func(dir string) error {
+		now, err := readThrottles(dir)
+		if err != nil {
+			return err
+		}
+		for dev, want := range wanted(c.devs, now, w) {
+			for _, b := range bandwidths {
+				if now[dev].is(want, b.it) {
+					continue
+				}
+				if err := writeFile(dir, b.file, dev+" "+want.text(b.it, "0")); err != nil { // 0 lifts it
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // wanted are the limits for the devices that they are meant for, and none for
 // those that have some left from another time.
-func (c ioV1) wanted(now perDevice, s wishes) perDevice { return wanted(c.devs, now, s) }
-
 func wanted(devs []device, now perDevice, s wishes) perDevice {
 	out := perDevice{}
 	for dev := range now {
@@ -237,7 +247,7 @@ func (c ioV2) read(dir string, want wishes) (wishes, error) {
 		return nil, err
 	}
 	want = c.settle(want)
-	w := per.differing(want, c.devs)
+	w := differing(want, per.places(c.devs))
 	weight, err := c.readWeight(dir, want)
 	w.merge(weight)
 	return w, err

@@ -244,3 +244,13 @@ func outcome(t *testing.T, cmd *exec.Cmd) (took time.Duration, out string, kille
 	}
 	return took, strings.TrimSpace(b.String()), status.Signaled()
 }
+
+// run runs a tool of the host's and returns what it says.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
+	}
+	return string(out)
+}
