@@ -30,12 +30,12 @@ type Denial struct {
 	Port     uint16    `json:"port,omitempty"` // 0: refused before a port was tried
 	Protocol string    `json:"proto,omitempty"`
 
-	PID     int      `json:"pid,omitempty"`      // as the sandbox counts
-	HostPID int      `json:"host_pid,omitempty"` // as the host counts
-	UID     *uint32  `json:"uid,omitempty"`      // on the host
-	Command string   `json:"command,omitempty"`  // comm, at most 15 bytes
-	Args    []string `json:"args,omitempty"`     // bounded; the sandbox chose them
-	Script  string   `json:"script,omitempty"`   // the Python file among Args
+	// Who. Arguments are not kept, as they may hold secrets.
+	PID     int     `json:"pid,omitempty"`      // as the sandbox counts
+	HostPID int     `json:"host_pid,omitempty"` // as the host counts
+	UID     *uint32 `json:"uid,omitempty"`      // on the host
+	Command string  `json:"command,omitempty"`  // comm, at most 15 bytes; the sandbox chose it
+	Script  string  `json:"script,omitempty"`   // the Python file that it runs; likewise
 
 	Rule   string `json:"rule"`   // the egress rule that named the host but did not cover this
 	Place  string `json:"place"`  // the line that decided, filled in by the reader

@@ -13,13 +13,13 @@ import (
 
 // Bounds of the record: a sandbox decides how often it is refused.
 const (
-	maxSize   = 4 << 20         // bytes; past it the older half goes
-	perSecond = 50              // lines, in the long run
-	burst     = 500             // lines, at once
-	sameFor   = 2 * time.Second // the same thing again within this time is one
-	maxRecent = 1024            // things remembered for that
-	maxArgs   = 16              // of Denial.Args
-	maxArg    = 256             // bytes of each of them
+	maxSize   = 4 << 20     // bytes; past it the older half goes
+	perSecond = 50          // lines, in the long run
+	burst     = 500         // lines, at once
+	sameFor   = time.Second // the same thing by the same process again within this time is one
+	blindFor  = sameFor / 4 // likewise if the process is not known
+	maxRecent = 1024        // things remembered for that
+	maxWord   = 256         // bytes of what the sandbox chose
 )
 
 // A Log writes the record. It may be used by several goroutines.
@@ -46,16 +46,6 @@ func Open(path string) (*Log, error) {
 	return &Log{f: f, limit: rate.NewLimiter(perSecond, burst), recent: map[key]time.Time{}}, nil
 }
 
-// Wanted reports whether d would be written, before the caller goes to the
-// trouble of finding out who it was. Its PID is not looked at.
-func (l *Log) Wanted(d Denial) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	d.PID, d.HostPID = 0, 0
-	t, ok := l.recent[keyOf(d)]
-	return !ok || time.Since(t) >= sameFor
-}
-
 // Add writes d, unless the same was written just now or there are too many.
 func (l *Log) Add(d Denial) error {
 	l.mu.Lock()
@@ -64,7 +54,7 @@ func (l *Log) Add(d Denial) error {
 		d.Time = time.Now()
 	}
 	d.Kind = "network"
-	d.Args = bound(d.Args)
+	d.Host, d.Command, d.Script = bound(d.Host), bound(d.Command), bound(d.Script)
 	if l.repeated(d) {
 		return nil
 	}
@@ -90,8 +80,7 @@ func (l *Log) Close() error {
 	return l.f.Close()
 }
 
-// repeated remembers d and reports whether it was there already, with its
-// process or before that was known.
+// repeated remembers d and reports whether it was there already.
 func (l *Log) repeated(d Denial) bool {
 	if len(l.recent) >= maxRecent {
 		for k, t := range l.recent {
@@ -103,14 +92,16 @@ func (l *Log) repeated(d Denial) bool {
 			clear(l.recent)
 		}
 	}
+	window := sameFor
+	if d.HostPID == 0 {
+		window = blindFor
+	}
 	k := keyOf(d)
 	t, ok := l.recent[k]
-	if ok && d.Time.Sub(t) < sameFor {
+	if ok && d.Time.Sub(t) < window {
 		return true
 	}
 	l.recent[k] = d.Time
-	d.PID, d.HostPID = 0, 0
-	l.recent[keyOf(d)] = d.Time
 	return false
 }
 
@@ -139,14 +130,4 @@ func (l *Log) trim() error {
 	return nil
 }
 
-func bound(args []string) []string {
-	if len(args) > maxArgs {
-		args = args[:maxArgs]
-	}
-	for i, a := range args {
-		if len(a) > maxArg {
-			args[i] = a[:maxArg]
-		}
-	}
-	return args
-}
+func bound(s string) string { return s[:min(len(s), maxWord)] }

@@ -16,7 +16,7 @@ import (
 
 // sysctls are the settings of the namespace that the gate relies on; see
 // https://docs.kernel.org/networking/ip-sysctl.html and nf_conntrack-sysctl.
-var sysctls = []struct{ path, value string }{
+var sysctls = []setting{
 	{"net/ipv4/ping_group_range", "1 0"},            // nobody may send ICMP without CAP_NET_RAW
 	{"net/ipv4/ip_unprivileged_port_start", "1024"}, // the gate's ports are the gate's
 	// Seconds, longer than the UDP relay remembers: a source port must never
@@ -25,14 +25,35 @@ var sysctls = []struct{ path, value string }{
 	{"net/netfilter/nf_conntrack_udp_timeout_stream", "300"},
 }
 
+// sysctls6 are those that a kernel without IPv6 does not have.
+var sysctls6 = []setting{{"net/ipv6/conf/lo/disable_ipv6", "0"}}
+
+type setting struct{ path, value string }
+
+// HasIPv6 reports whether the kernel knows IPv6 at all.
+func HasIPv6() bool {
+	_, err := os.Stat("/proc/sys/net/ipv6")
+	return err == nil
+}
+
+func settings() []setting {
+	if HasIPv6() {
+		return slices.Concat(sysctls, sysctls6)
+	}
+	return sysctls
+}
+
 // routes are all routes there are outside of the kernel's own table. Without a
 // default route connect(2) would fail before the packet filter sees who was meant.
 func routes(lo int) []*netlink.Route {
-	return []*netlink.Route{
+	rs := []*netlink.Route{
 		{LinkIndex: lo, Dst: ipNet("0.0.0.0/0"), Scope: unix.RT_SCOPE_LINK},
 		{Type: unix.RTN_PROHIBIT, Dst: ipNet(Refused.String())},
-		{LinkIndex: lo, Dst: ipNet("::/0"), Priority: 1024},
 	}
+	if HasIPv6() {
+		rs = append(rs, &netlink.Route{LinkIndex: lo, Dst: ipNet("::/0"), Priority: 1024})
+	}
+	return rs
 }
 
 // Plumb brings the namespace into its layout from wherever it is. Interfaces
@@ -197,7 +218,7 @@ func inspectRules(h *netlink.Handle, _ netlink.Link) ([]string, error) {
 
 func inspectSysctls() ([]string, error) {
 	var wrong []string
-	for _, s := range sysctls {
+	for _, s := range settings() {
 		have, err := sysctl(s.path)
 		if err != nil {
 			return nil, err
@@ -298,11 +319,14 @@ func routeText(r *netlink.Route) string {
 }
 
 func addrs() []*netlink.Addr {
-	return []*netlink.Addr{
+	as := []*netlink.Addr{
 		{IPNet: ipNet("127.0.0.1/8"), Scope: unix.RT_SCOPE_HOST},
-		{IPNet: ipNet("::1/128"), Scope: unix.RT_SCOPE_HOST},
 		{IPNet: ipNet(Own.String()), Scope: unix.RT_SCOPE_UNIVERSE},
 	}
+	if HasIPv6() {
+		as = append(as, &netlink.Addr{IPNet: ipNet("::1/128"), Scope: unix.RT_SCOPE_HOST})
+	}
+	return as
 }
 
 func ipNet(s string) *net.IPNet {
@@ -319,7 +343,7 @@ func handle(ns *os.File) (*netlink.Handle, error) {
 }
 
 func setSysctls() error {
-	for _, s := range sysctls {
+	for _, s := range settings() {
 		have, err := sysctl(s.path)
 		if err != nil {
 			return err

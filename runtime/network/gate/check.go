@@ -1,0 +1,70 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/nft"
+	"blast.example/blast/state"
+)
+
+// Check implements kinds.Checker. What the kernel can do it finds out by doing
+// it, in a namespace of its own that is gone afterwards.
+func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]kinds.Problem, error) {
+	var ps []kinds.Problem
+	for _, o := range desired {
+		if o.Addr != network.PolicyAddr {
+			continue
+		}
+		var want network.Policy
+		if err := o.Decode(&want); err != nil {
+			return nil, err
+		}
+		if _, err := prepare(want); err != nil {
+			ps = append(ps, kinds.Problem{Addr: o.Addr, Reason: err.Error(), Fix: "Change the network block."})
+			continue
+		}
+		if err := kernelCan(); err != nil {
+			ps = append(ps, kinds.Problem{
+				Addr: o.Addr, Reason: "this kernel can't close a network: " + err.Error(),
+				Fix: "Use a kernel with network namespaces, nf_tables (inet, nat, reject, fib, log) and conntrack, and run the daemon as root.",
+			})
+		}
+	}
+	return ps, nil
+}
+
+// kernelCan plumbs a namespace and installs a ruleset that has all there is,
+// once per process.
+var kernelCan = sync.OnceValue(func() error {
+	dir, err := os.MkdirTemp("", "blast-probe-*")
+	if err != nil {
+		return fmt.Errorf("probe: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "net")
+	defer func() { _ = netns.Unpin(path) }() // before the folder goes
+	if err := netns.Create(path); err != nil {
+		return err
+	}
+	ns, err := netns.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ns.Close() }()
+	if err := netns.Plumb(ns); err != nil {
+		return err
+	}
+	p, err := prepare(network.Policy{Default: "audit"})
+	if err != nil {
+		return err
+	}
+	return nft.Install(ns, nft.Compile(p.rules))
+})

@@ -1,0 +1,200 @@
+// Package gate is the host half of the network kind: the namespace of a sandbox
+// and everything that leads out of it.
+//
+// A sandbox's namespace has no interface but lo, and belongs to the daemon. The
+// daemon holds sockets inside; the namespace's packet filter refuses by default
+// and leads what a rule allows to those sockets; the daemon decides by name,
+// looks the name up, and connects from the host's network.
+//
+//	process ─▶ packet filter (nft) ─▶ DNS server (nameserver, names)
+//	                │                 relay (relay, rules) ─▶ host's network (upstream)
+//	                └▶ refused: RST, EPERM, or EACCES for a name, and a line in denied.ndjson
+//
+// If the daemon dies its sockets are gone and nothing gets out. The next one
+// makes them again from the notes (Sync); the sandbox goes on running.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/state"
+)
+
+// Host observes and applies network.namespace and network.policy, and runs one
+// gate per environment. See kinds for the contract.
+type Host struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	gates  map[string]*gate // by environment id
+	failed map[string]error // why an environment has no gate though it should
+}
+
+var (
+	_ kinds.Host      = (*Host)(nil)
+	_ kinds.Committer = (*Host)(nil)
+	_ kinds.Watcher   = (*Host)(nil)
+	_ kinds.Checker   = (*Host)(nil)
+)
+
+// New returns a Host without gates; Sync starts those of an environment.
+func New(log *slog.Logger) *Host {
+	return &Host{log: log, gates: map[string]*gate{}, failed: map[string]error{}}
+}
+
+// Observe implements kinds.Host. It reads addresses, routes and the packet
+// filter from the kernel.
+func (h *Host) Observe(_ context.Context, env state.Env) ([]plan.Object, error) {
+	ns, err := netns.Open(pinPath(env))
+	if errors.Is(err, netns.ErrNone) {
+		return nil, nil // and no policy without a namespace
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = ns.Close() }()
+	missing, err := netns.Inspect(ns)
+	if err != nil {
+		return nil, fmt.Errorf("observe network namespace: %w", err)
+	}
+	objs := []plan.Object{plan.NewObject(network.NamespaceAddr, network.Namespace{Missing: missing}, nil)}
+	p, there, err := h.observePolicy(env, ns)
+	if err != nil {
+		return nil, fmt.Errorf("observe network policy: %w", err)
+	}
+	if there {
+		objs = append(objs, plan.NewObject(network.PolicyAddr, p, nil))
+	}
+	return objs, nil
+}
+
+// Apply implements kinds.Host.
+func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch c.Addr {
+	case network.NamespaceAddr:
+		return h.applyNamespace(env, c)
+	case network.PolicyAddr:
+		return h.applyPolicy(env, c)
+	}
+	return fmt.Errorf("%s: no such object", c.Addr)
+}
+
+// Commit implements kinds.Committer: it lets go of what a deletion put aside.
+func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
+	switch c.Addr {
+	case network.NamespaceAddr:
+		return netns.Unpin(keptPath(env))
+	case network.PolicyAddr:
+		if c.To == nil {
+			return env.DropNote(namesNote)
+		}
+		return nil
+	}
+	return fmt.Errorf("%s: no such object", c.Addr)
+}
+
+// Sync implements kinds.Watcher.
+func (h *Host) Sync(_ context.Context, env state.Env) error {
+	err := h.sync(env)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		delete(h.failed, env.ID)
+		return nil
+	}
+	h.failed[env.ID] = err
+	return err
+}
+
+func (h *Host) sync(env state.Env) error {
+	var want network.Policy
+	ok, err := env.ReadNote(policyNote, &want)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		h.end(env)
+		return nil
+	}
+	p, err := prepare(want)
+	if err != nil {
+		return err
+	}
+	g, err := h.gate(env, p)
+	if errors.Is(err, netns.ErrNone) {
+		h.end(env)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.publish(want.Ingress); err != nil {
+		return err
+	}
+	g.use(p)
+	g.settle(want.Ingress)
+	return nil
+}
+
+// Close implements kinds.Watcher.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, g := range h.gates {
+		g.close()
+		delete(h.gates, id)
+	}
+	return nil
+}
+
+// gate returns the environment's gate. It starts one if there is none, or if it
+// serves a namespace that is not the one that is pinned now.
+func (h *Host) gate(env state.Env, p policy) (*gate, error) {
+	ns, err := netns.Open(pinPath(env))
+	if err != nil {
+		return nil, err
+	}
+	id, err := netns.ID(ns)
+	if err != nil {
+		_ = ns.Close()
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if g := h.gates[env.ID]; g != nil {
+		if g.nsID == id {
+			_ = ns.Close()
+			return g, nil
+		}
+		g.close()
+		delete(h.gates, env.ID)
+	}
+	g, err := start(env, ns, p, h.log)
+	if err != nil {
+		return nil, err
+	}
+	h.gates[env.ID] = g
+	return g, nil
+}
+
+// end stops the environment's gate, if there is one.
+func (h *Host) end(env state.Env) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.failed, env.ID)
+	if g := h.gates[env.ID]; g != nil {
+		g.close()
+		delete(h.gates, env.ID)
+	}
+}

@@ -1,0 +1,118 @@
+package gate
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/florianl/go-nflog/v2"
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/nft"
+	"blast.example/blast/runtime/network/gate/who"
+)
+
+// tell records a refusal with the process that is behind the socket.
+func (g *gate) tell(d denial.Denial, s who.Socket) {
+	p, ok := g.who.Find(s)
+	if !ok && d.Op == denial.Connect {
+		p, ok = g.who.Only()
+	}
+	if ok {
+		d.PID, d.HostPID, d.UID, d.Command, d.Script = p.PID, p.HostPID, p.UID, p.Command, p.Script
+	}
+	if err := g.denied.Add(d); err != nil {
+		g.log.Error("record denial", "env", g.env.ID, "err", err)
+	}
+}
+
+// watchFilter records what the packet filter refuses, until the returned
+// function is called.
+func (g *gate) watchFilter(ns *os.File) (stop func(), err error) {
+	nf, err := nflog.Open(&nflog.Config{
+		Group: nft.LogGroup, NetNS: int(ns.Fd()), Copymode: nflog.CopyPacket, Bufsize: nft.LogBytes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open nflog: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	err = nf.RegisterWithErrorFunc(ctx, func(a nflog.Attribute) int {
+		g.logged(a)
+		return 0
+	}, func(error) int { return 0 })
+	if err != nil {
+		cancel()
+		_ = nf.Close()
+		return nil, fmt.Errorf("listen to nflog: %w", err)
+	}
+	return func() {
+		cancel() // first: Close waits for the reader, which only this ends
+		_ = nf.Close()
+	}, nil
+}
+
+func (g *gate) logged(a nflog.Attribute) {
+	if a.Payload == nil {
+		return
+	}
+	p, ok := parsePacket(*a.Payload)
+	if !ok || p.dst.Addr().IsMulticast() && p.proto == unix.IPPROTO_ICMPV6 { // the kernel's own
+		return
+	}
+	d := denial.Denial{
+		Op: denial.Connect, Addr: p.dst.Addr().String(), Port: p.dst.Port(), Protocol: protoName(p.proto), UID: a.UID,
+	}
+	if name, ok := g.names.Name(p.dst.Addr()); ok && netns.Named.Contains(p.dst.Addr()) {
+		v := g.rules.Load().NamePort(name, p.dst.Port(), time.Now())
+		d.Host, d.Addr, d.Rule, d.Reason = name, "", v.Rule, v.Reason
+	}
+	g.tell(d, who.Socket{Proto: d.Protocol, Local: p.src, Remote: p.dst})
+}
+
+// packet is what is read of a refused packet.
+type packet struct {
+	src, dst netip.AddrPort
+	proto    byte
+}
+
+// parsePacket reads the head of an IP packet; RFC 791, RFC 8200. It is safe for
+// any bytes.
+func parsePacket(b []byte) (packet, bool) {
+	var p packet
+	var src, dst netip.Addr
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		p.proto = b[9]
+		src, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+		b = b[min(len(b), max(20, int(b[0]&0xf)*4)):]
+	case len(b) >= 40 && b[0]>>4 == 6:
+		p.proto = b[6]
+		src, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+		b = b[40:]
+	default:
+		return p, false
+	}
+	var sport, dport uint16
+	if (p.proto == unix.IPPROTO_TCP || p.proto == unix.IPPROTO_UDP) && len(b) >= 4 {
+		sport, dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	}
+	p.src, p.dst = netip.AddrPortFrom(src, sport), netip.AddrPortFrom(dst, dport)
+	return p, true
+}
+
+func protoName(n byte) string {
+	switch n {
+	case unix.IPPROTO_TCP:
+		return "tcp"
+	case unix.IPPROTO_UDP:
+		return "udp"
+	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
+		return "icmp"
+	}
+	return fmt.Sprintf("protocol %d", n)
+}

@@ -1,0 +1,173 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/gate/upstream"
+)
+
+// Bounds of HTTP.
+const (
+	headWithin = 30 * time.Second
+	idleFor    = 5 * time.Minute
+)
+
+// http serves the requests of one connection, and checks each: the first says
+// nothing about the second. What goes out is written anew from what was
+// understood, so client and server can't disagree on where a request ends.
+func (t *talk) http() error {
+	if err := t.client.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	var once sync.Once
+	quit := make(chan struct{})
+	transport := &http.Transport{
+		DialContext:        func(context.Context, string, string) (net.Conn, error) { return t.take() },
+		DisableCompression: true,
+		IdleConnTimeout:    idleFor,
+		MaxConnsPerHost:    1,
+	}
+	defer transport.CloseIdleConnections()
+	srv := &http.Server{
+		Handler:           t.handler(transport),
+		ReadHeaderTimeout: headWithin,
+		IdleTimeout:       idleFor,
+		ErrorLog:          stdlog.New(io.Discard, "", 0), // a client's mistakes are its own business
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			if s == http.StateClosed || s == http.StateHijacked {
+				once.Do(func() { close(quit) })
+			}
+		},
+	}
+	var serving sync.WaitGroup
+	srv.Handler = counted(&serving, srv.Handler)
+	err := srv.Serve(&oneConn{conn: aheadConn{t.client, t.in}, quit: quit})
+	serving.Wait() // a hijacked connection is served until its handler returns
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// take hands out the connection that was dialled already, or a new one.
+func (t *talk) take() (net.Conn, error) {
+	if c := t.server; c != nil {
+		t.server = nil
+		return c, nil
+	}
+	return t.connect()
+}
+
+func (t *talk) handler(transport http.RoundTripper) http.Handler {
+	proxy := &httputil.ReverseProxy{
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorLog:      stdlog.New(io.Discard, "", 0),
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme = "http"
+			p.Out.URL.Host = net.JoinHostPort(t.flow.to.name, strconv.Itoa(int(t.flow.to.addr.Port())))
+			for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if v, ok := p.In.Header[h]; ok { // the relay is transparent
+					p.Out.Header[h] = v
+				}
+			}
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { t.abort(w, err) },
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := t.check(r); err != nil {
+			t.abort(w, err)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// check holds for every request of the connection.
+func (t *talk) check(r *http.Request) error {
+	to := t.flow.to
+	if r.Method == http.MethodConnect {
+		return &mismatchError{"CONNECT asks for a tunnel to another host"}
+	}
+	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") {
+		return &mismatchError{fmt.Sprintf("an upgrade to %.40q can't be checked", up)}
+	}
+	host, port := r.Host, strconv.Itoa(int(to.addr.Port()))
+	if h, p, err := net.SplitHostPort(r.Host); err == nil {
+		if p != port {
+			return &mismatchError{fmt.Sprintf("the HTTP request is for %.100q (Host)", r.Host)}
+		}
+		host = h
+	}
+	if name, ok := rules.Normalize(host); !ok || name != to.name {
+		return &mismatchError{fmt.Sprintf("the HTTP request is for %.100q (Host)", r.Host)}
+	}
+	t.relay.mu.Lock()
+	p := t.relay.policy
+	t.relay.mu.Unlock()
+	if v := to.verdict(p.Rules, []netip.Addr{}, time.Now()); !v.OK {
+		return &upstream.RefusedError{Verdict: v}
+	}
+	return nil
+}
+
+// abort records why, and resets the client's connection.
+func (t *talk) abort(w http.ResponseWriter, err error) {
+	t.explain(err)
+	_ = t.client.SetLinger(0)
+	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_ = c.Close()
+	}
+	_ = t.client.Close()
+}
+
+func counted(wg *sync.WaitGroup, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wg.Add(1)
+		defer wg.Done()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// aheadConn reads first what was read ahead.
+type aheadConn struct {
+	*net.TCPConn
+	in *bufio.Reader
+}
+
+func (c aheadConn) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+// WriteTo would bypass Read.
+func (c aheadConn) WriteTo(w io.Writer) (int64, error) { return c.in.WriteTo(w) }
+
+// oneConn is a listener that accepts one connection and ends with it.
+type oneConn struct {
+	conn net.Conn
+	quit <-chan struct{}
+	done bool
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if !l.done {
+		l.done = true
+		return l.conn, nil
+	}
+	<-l.quit
+	return nil, io.EOF
+}
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }

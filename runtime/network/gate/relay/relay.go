@@ -1,0 +1,277 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/gate/upstream"
+	"blast.example/blast/runtime/network/gate/who"
+)
+
+// maxFlows bounds the connections of one sandbox that are open at once.
+const maxFlows = 1024
+
+// Names maps a synthetic address back to the name it stands for.
+type Names interface {
+	Name(a netip.Addr) (string, bool)
+}
+
+// A Policy is what a relay goes by.
+type Policy struct {
+	Rules    *rules.Rules
+	Resolver *upstream.Resolver
+}
+
+// A Relay serves one sandbox. It may be used by several goroutines.
+type Relay struct {
+	ns    *os.File
+	names Names
+	tell  func(denial.Denial, who.Socket)
+
+	mu     sync.Mutex
+	policy Policy
+	flows  map[*flow]struct{}
+	open   map[io.Closer]struct{} // sockets in the namespace
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// New returns a relay for the namespace. tell is called with each refusal while
+// the process that caused it still waits.
+func New(ns *os.File, names Names, p Policy, tell func(denial.Denial, who.Socket)) *Relay {
+	return &Relay{ns: ns, names: names, policy: p, tell: tell, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
+}
+
+// SetPolicy changes the rules and ends what they don't allow any more.
+func (r *Relay) SetPolicy(p Policy) {
+	r.mu.Lock()
+	r.policy = p
+	r.mu.Unlock()
+	r.Recheck()
+}
+
+// Recheck ends the connections that the rules don't allow now: a rule may have
+// expired.
+func (r *Relay) Recheck() {
+	own, err := upstream.OwnAddrs()
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for f := range r.flows {
+		if err != nil || !f.to.verdict(r.policy.Rules, own, now).OK {
+			f.cut()
+		}
+	}
+}
+
+// ServeTCP relays what l accepts until the relay is closed.
+func (r *Relay) ServeTCP(l *net.TCPListener) {
+	r.start(l, func() {
+		for {
+			c, err := l.AcceptTCP()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				r.wg.Go(func() { r.serve(c) })
+			}
+		}
+	})
+}
+
+// Close ends all connections and waits for that.
+func (r *Relay) Close() {
+	r.mu.Lock()
+	r.closed = true
+	for c := range r.open {
+		_ = c.Close()
+	}
+	for f := range r.flows {
+		f.cut()
+	}
+	r.mu.Unlock()
+	r.wg.Wait()
+}
+
+// start runs f, which ends when c is closed.
+func (r *Relay) start(c io.Closer, f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		_ = c.Close()
+		return
+	}
+	r.open[c] = struct{}{}
+	r.wg.Go(func() {
+		f()
+		_ = c.Close()
+		r.mu.Lock()
+		delete(r.open, c)
+		r.mu.Unlock()
+	})
+}
+
+// serve relays one TCP connection.
+func (r *Relay) serve(c *net.TCPConn) {
+	dst, err := originalDst(c)
+	if err != nil || dst.Addr().IsLoopback() {
+		reset(c) // nobody redirected it: it came to the relay itself
+		return
+	}
+	to, known := r.target("tcp", dst)
+	s := socketOf(c, dst)
+	f, policy, ok := r.begin(to)
+	if !ok {
+		r.refuse(to, rules.Verdict{Reason: fmt.Sprintf("%d connections are open, the most there may be", maxFlows)}, s)
+		reset(c)
+		return
+	}
+	defer r.end(f)
+	if !f.hold(c) {
+		return
+	}
+	if !known {
+		r.refuse(to, rules.Verdict{Reason: "this synthetic address was not given out by the DNS server"}, s)
+		reset(c)
+		return
+	}
+	if !r.admit(f, policy, s) {
+		reset(c)
+		return
+	}
+	t := &talk{relay: r, flow: f, policy: policy, socket: s, client: c}
+	if err := t.run(); err != nil {
+		t.explain(err)
+		reset(c)
+	}
+}
+
+// admit asks the rules about a flow, and tells if they say no or "audit".
+func (r *Relay) admit(f *flow, p Policy, s who.Socket) bool {
+	own, err := upstream.OwnAddrs()
+	if err != nil {
+		return false
+	}
+	v := f.to.verdict(p.Rules, own, time.Now())
+	if !v.OK || v.Audit {
+		r.refuse(f.to, v, s)
+	}
+	return v.OK
+}
+
+// refuse records a refusal, or what audit let through.
+func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) {
+	d := denial.Denial{
+		Op: denial.Connect, Host: to.name, Port: to.addr.Port(), Protocol: to.proto,
+		Rule: v.Rule, Reason: v.Reason, Allowed: v.OK,
+	}
+	if to.name == "" {
+		d.Addr = to.addr.Addr().String()
+	}
+	r.tell(d, s)
+}
+
+// A target is where a flow wants to go.
+type target struct {
+	proto string
+	name  string         // "" if it named no host
+	addr  netip.AddrPort // as the process had it; synthetic if there is a name
+}
+
+// target maps a destination to what was meant by it, if that is known.
+func (r *Relay) target(proto string, dst netip.AddrPort) (target, bool) {
+	t := target{proto: proto, addr: dst}
+	if !netns.Synthetic.Contains(dst.Addr()) {
+		return t, true
+	}
+	var ok bool
+	t.name, ok = r.names.Name(dst.Addr())
+	return t, ok
+}
+
+func (t target) verdict(rs *rules.Rules, own []netip.Addr, now time.Time) rules.Verdict {
+	if t.name != "" {
+		return rs.NamePort(t.name, t.addr.Port(), now)
+	}
+	return rs.Addr(t.proto, t.addr, own, now)
+}
+
+// A flow is one open connection with all sockets that belong to it.
+type flow struct {
+	to     target
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu    sync.Mutex
+	conns []net.Conn
+	over  bool
+}
+
+// begin registers a flow, and returns the policy to judge it by. A policy that
+// is set later judges it again.
+func (r *Relay) begin(to target) (*flow, Policy, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || len(r.flows) >= maxFlows {
+		return nil, Policy{}, false
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &flow{to: to, ctx: ctx, cancel: cancel}
+	r.flows[f] = struct{}{}
+	return f, r.policy, true
+}
+
+// end closes what the flow still holds and forgets it.
+func (r *Relay) end(f *flow) {
+	f.cancel()
+	r.mu.Lock()
+	delete(r.flows, f)
+	r.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+	for _, c := range f.conns {
+		_ = c.Close()
+	}
+}
+
+// hold adds a socket to the flow, or resets it if the flow was cut already.
+func (f *flow) hold(c net.Conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		reset(c)
+		return false
+	}
+	f.conns = append(f.conns, c)
+	return true
+}
+
+// cut resets all sockets of the flow.
+func (f *flow) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+	f.cancel()
+	for _, c := range f.conns {
+		reset(c)
+	}
+}
+
+// reset closes a connection so that the other side sees ECONNRESET, not an end.
+func reset(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}

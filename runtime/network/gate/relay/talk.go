@@ -1,0 +1,241 @@
+package relay
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/gate/upstream"
+	"blast.example/blast/runtime/network/gate/who"
+)
+
+// Waiting for a client to say whom it means.
+const (
+	sayWithin  = 10 * time.Second       // a ClientHello or the head of a request
+	silentFor  = 300 * time.Millisecond // then perhaps the server speaks first
+	portHTTP   = 80
+	portTLS    = 443
+	peekBuffer = 16 << 10
+)
+
+// mismatchError is a client that speaks to another host than it connected to.
+type mismatchError struct{ reason string }
+
+func (e *mismatchError) Error() string { return e.reason }
+
+// A talk is one admitted connection.
+type talk struct {
+	relay  *Relay
+	flow   *flow
+	policy Policy
+	socket who.Socket
+	client *net.TCPConn
+	in     *bufio.Reader // of client
+	server *net.TCPConn  // once it is dialled
+}
+
+// run relays until both sides are done. An error means that the client is to
+// be reset.
+func (t *talk) run() error {
+	if t.flow.to.name == "" || t.policy.Rules.Audit() {
+		if err := t.dial(); err != nil {
+			return err
+		}
+		pipe(t.client, t.server)
+		return nil
+	}
+	t.in = bufio.NewReaderSize(t.client, peekBuffer)
+	switch t.flow.to.addr.Port() {
+	case portTLS:
+		return t.expect(tlsHello)
+	case portHTTP:
+		return t.expect(httpRequest)
+	}
+	return t.anything()
+}
+
+// expect allows one protocol only.
+func (t *talk) expect(want protocol) error {
+	got, err := t.sniff(sayWithin)
+	if err != nil {
+		return err
+	}
+	if got == nothing {
+		return nil // a look whether the port is open
+	}
+	if got != want {
+		return &mismatchError{fmt.Sprintf("port %d is for %s only: the first bytes are %s", t.flow.to.addr.Port(), want, got)}
+	}
+	return t.converse(got)
+}
+
+// anything serves a port of no fixed protocol. If the client says nothing it
+// may wait for the server; whoever speaks first decides.
+func (t *talk) anything() error {
+	got, err := t.sniff(silentFor)
+	if errors.Is(err, os.ErrDeadlineExceeded) && t.in.Buffered() == 0 {
+		if err := t.dial(); err != nil {
+			return err
+		}
+		serverFirst, err := t.whoSpeaks()
+		if err != nil {
+			return err
+		}
+		if serverFirst {
+			return t.raw()
+		}
+	}
+	if err != nil {
+		if got, err = t.sniff(sayWithin); err != nil {
+			return err
+		}
+	}
+	return t.converse(got)
+}
+
+func (t *talk) converse(p protocol) error {
+	switch p {
+	case tlsHello:
+		return t.tls()
+	case httpRequest:
+		return t.http()
+	case http2Preface:
+		return &mismatchError{"HTTP/2 without TLS can change the host unseen"}
+	}
+	return t.raw()
+}
+
+// tls checks the server name of the ClientHello and sends it on as it is.
+func (t *talk) tls() error {
+	_ = t.client.SetReadDeadline(time.Now().Add(sayWithin))
+	name, said, err := readHello(t.in)
+	if err != nil {
+		return &mismatchError{"the TLS ClientHello can't be read"}
+	}
+	if got, ok := rules.Normalize(name); !ok || got != t.flow.to.name {
+		if name == "" {
+			return &mismatchError{"the TLS ClientHello names no host (SNI)"}
+		}
+		return &mismatchError{fmt.Sprintf("the TLS ClientHello names %.100q (SNI)", name)}
+	}
+	if err := t.dial(); err != nil {
+		return err
+	}
+	if _, err := t.server.Write(said); err != nil {
+		return fmt.Errorf("send ClientHello: %w", err)
+	}
+	return t.raw()
+}
+
+// raw sends on what was read ahead, and then everything as it comes.
+func (t *talk) raw() error {
+	if err := t.dial(); err != nil {
+		return err
+	}
+	if err := t.client.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	ahead, _ := t.in.Peek(t.in.Buffered())
+	if _, err := t.server.Write(ahead); err != nil {
+		return fmt.Errorf("send upstream: %w", err)
+	}
+	pipe(t.client, t.server)
+	return nil
+}
+
+// dial connects to the target, once.
+func (t *talk) dial() error {
+	if t.server != nil {
+		return nil
+	}
+	c, err := t.connect()
+	if err != nil {
+		return err
+	}
+	t.server = c
+	return nil
+}
+
+// connect makes a new connection to the target that belongs to the flow.
+func (t *talk) connect() (*net.TCPConn, error) {
+	var c *net.TCPConn
+	var err error
+	if to := t.flow.to; to.name == "" {
+		c, err = upstream.DialTCP(t.flow.ctx, to.addr)
+	} else {
+		c, err = upstream.Dialer{Resolver: t.policy.Resolver, Rules: t.policy.Rules}.Named(t.flow.ctx, to.name, to.addr.Port())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !t.flow.hold(c) {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// explain records why the policy ended the connection, if it did.
+func (t *talk) explain(err error) {
+	var mismatch *mismatchError
+	var refused *upstream.RefusedError
+	switch {
+	case errors.As(err, &mismatch):
+		t.relay.refuse(t.flow.to, rules.Verdict{Reason: mismatch.reason}, t.socket)
+	case errors.As(err, &refused):
+		t.relay.refuse(t.flow.to, refused.Verdict, t.socket)
+	}
+}
+
+// whoSpeaks waits until one side sends something or ends.
+func (t *talk) whoSpeaks() (serverFirst bool, err error) {
+	out := bufio.NewReader(t.server)
+	first := make(chan bool, 2)
+	past := time.Unix(1, 0)
+	go func() {
+		_, _ = out.Peek(1)
+		first <- true
+	}()
+	go func() {
+		_, _ = t.in.Peek(1)
+		first <- false
+	}()
+	serverFirst = <-first
+	_, _ = t.client.SetReadDeadline(past), t.server.SetReadDeadline(past)
+	<-first
+	if err := errors.Join(t.client.SetReadDeadline(time.Time{}), t.server.SetReadDeadline(time.Time{})); err != nil {
+		return false, err
+	}
+	// What was read to see who speaks is on its way to the client.
+	ahead, _ := out.Peek(out.Buffered())
+	if _, err := t.client.Write(ahead); err != nil {
+		return false, fmt.Errorf("send to client: %w", err)
+	}
+	return serverFirst || len(ahead) > 0, nil
+}
+
+// pipe copies both ways until both have ended, and passes on each end. Between
+// two TCP connections the kernel moves the bytes; see splice(2).
+func pipe(a, b *net.TCPConn) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		half(a, b)
+	}()
+	half(b, a)
+	<-done
+	_, _ = a.Close(), b.Close()
+}
+
+func half(dst, src *net.TCPConn) {
+	if _, err := io.Copy(dst, src); err != nil {
+		reset(dst)
+		reset(src)
+		return
+	}
+	_ = dst.CloseWrite()
+}

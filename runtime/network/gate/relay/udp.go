@@ -1,0 +1,184 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/gate/who"
+)
+
+// udpIdle ends a UDP flow. It is shorter than the kernel remembers the flow
+// (see netns), so a source port always means the same to both.
+const udpIdle = 60 * time.Second
+
+// udpFlow is one source of packets to one destination.
+type udpFlow struct {
+	*flow
+	up   *net.UDPConn
+	used atomic.Int64 // when a packet went either way, in ns
+}
+
+// ServeUDP relays the packets that were redirected to c until the relay is
+// closed. The kernel gives each pair of source and destination a source of its
+// own at c and turns the answers back, so the process sees them come from where
+// it sent to.
+func (r *Relay) ServeUDP(c *net.UDPConn) error {
+	track, err := conntrack.Dial(&netlink.Config{NetNS: int(r.ns.Fd())})
+	if err != nil {
+		return fmt.Errorf("open conntrack: %w", err)
+	}
+	u := &udpRelay{Relay: r, sock: c, track: track, flows: map[netip.AddrPort]*udpFlow{}, over: make(chan netip.AddrPort)}
+	r.start(c, func() {
+		u.run()
+		_ = track.Close()
+	})
+	return nil
+}
+
+type udpRelay struct {
+	*Relay
+	sock  *net.UDPConn
+	track *conntrack.Conn
+	flows map[netip.AddrPort]*udpFlow // by source; only run uses it
+	over  chan netip.AddrPort         // flows that ended
+}
+
+type udpPacket struct {
+	from netip.AddrPort
+	data []byte
+}
+
+// run hands each packet to its flow. Flows come and go in this goroutine only.
+func (u *udpRelay) run() {
+	packets := make(chan udpPacket)
+	go u.read(packets)
+	for {
+		select {
+		case p, ok := <-packets:
+			if !ok {
+				u.drain()
+				return
+			}
+			u.forward(p)
+		case from := <-u.over:
+			delete(u.flows, from)
+		}
+	}
+}
+
+func (u *udpRelay) read(out chan<- udpPacket) {
+	defer close(out)
+	buf := make([]byte, 65536)
+	for {
+		n, from, err := u.sock.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			out <- udpPacket{from, append([]byte(nil), buf[:n]...)}
+		}
+	}
+}
+
+// drain waits for the flows to end after the relay was closed.
+func (u *udpRelay) drain() {
+	for _, f := range u.flows {
+		f.cut()
+	}
+	for len(u.flows) > 0 {
+		delete(u.flows, <-u.over)
+	}
+}
+
+func (u *udpRelay) forward(p udpPacket) {
+	f := u.flows[p.from]
+	if f == nil {
+		if f = u.open(p.from); f == nil {
+			return
+		}
+	}
+	f.used.Store(time.Now().UnixNano())
+	_, _ = f.up.Write(p.data) // UDP may be lost
+}
+
+// open starts a flow for a new source, if the rules allow it.
+func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
+	dst, src, err := u.destination(from)
+	if err != nil || dst.Addr().IsLoopback() {
+		return nil
+	}
+	to := target{proto: "udp", addr: dst}
+	s := who.Socket{Proto: "udp", Local: src}
+	fl, policy, ok := u.begin(to)
+	if !ok {
+		u.refuse(to, rules.Verdict{Reason: fmt.Sprintf("%d connections are open, the most there may be", maxFlows)}, s)
+		return nil
+	}
+	f := &udpFlow{flow: fl}
+	if !u.admit(fl, policy, s) {
+		u.end(fl)
+		return nil
+	}
+	f.up, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(dst))
+	if err != nil || !fl.hold(f.up) {
+		u.end(fl)
+		return nil
+	}
+	u.flows[from] = f
+	go u.answers(f, from)
+	return f
+}
+
+// answers sends back what comes from the destination until the flow is idle or cut.
+func (u *udpRelay) answers(f *udpFlow, from netip.AddrPort) {
+	buf := make([]byte, 65536)
+	for {
+		_ = f.up.SetReadDeadline(time.Now().Add(udpIdle))
+		n, err := f.up.Read(buf)
+		switch {
+		case err == nil:
+			f.used.Store(time.Now().UnixNano())
+			_, _ = u.sock.WriteToUDPAddrPort(buf[:n], from)
+		case errors.Is(err, unix.ECONNREFUSED): // nobody listens there now; the process asks again or gives up
+		case isTimeout(err) && time.Since(time.Unix(0, f.used.Load())) < udpIdle: // it only sends
+		default:
+			_ = f.up.Close()
+			u.end(f.flow)
+			u.over <- from
+			return
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// destination asks the connection tracking where the packets of a source at
+// the relay's socket were sent, and from which source the process sent them.
+func (u *udpRelay) destination(from netip.AddrPort) (dst, src netip.AddrPort, err error) {
+	self := netns.Loopback4
+	if from.Addr().Is6() {
+		self = netns.Loopback6
+	}
+	f, err := u.track.Get(conntrack.Flow{TupleReply: conntrack.Tuple{
+		IP:    conntrack.IPTuple{SourceAddress: self, DestinationAddress: from.Addr()},
+		Proto: conntrack.ProtoTuple{Protocol: unix.IPPROTO_UDP, SourcePort: netns.UDPPort, DestinationPort: from.Port()},
+	}})
+	if err != nil {
+		return dst, src, fmt.Errorf("ask for the original destination: %w", err)
+	}
+	o := f.TupleOrig
+	return netip.AddrPortFrom(o.IP.DestinationAddress, o.Proto.DestinationPort), netip.AddrPortFrom(o.IP.SourceAddress, o.Proto.SourcePort), nil
+}

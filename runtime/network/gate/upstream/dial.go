@@ -1,0 +1,112 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"blast.example/blast/runtime/network/gate/rules"
+)
+
+// Bounds of making a connection.
+const (
+	dialTimeout  = 10 * time.Second // for all addresses of a name
+	eachTimeout  = 4 * time.Second  // for one of them
+	maxTries     = 4                // addresses
+	ownAddrsLife = 5 * time.Second  // how long the host's own addresses are remembered
+)
+
+// A RefusedError is a connection that the policy forbids, though its name is allowed.
+type RefusedError struct{ Verdict rules.Verdict }
+
+func (e *RefusedError) Error() string { return e.Verdict.Reason }
+
+// A Dialer makes connections from the host's network. It may be used by
+// several goroutines.
+type Dialer struct {
+	Resolver *Resolver
+	Rules    *rules.Rules
+}
+
+// Named connects to a port of a normalized name: it looks the name up, drops
+// the addresses that the name must not lead to, and dials what is left. So the
+// address that was checked is the address that is used.
+func (d Dialer) Named(ctx context.Context, name string, port uint16) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	addrs, err := d.Resolver.Lookup(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	own, err := OwnAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var refused, failed error
+	tries := 0
+	for _, a := range addrs {
+		to := netip.AddrPortFrom(a, port)
+		if v := d.Rules.LeadsTo(to, own, time.Now()); !v.OK {
+			refused = &RefusedError{v}
+			continue
+		}
+		if tries++; tries > maxTries {
+			break
+		}
+		c, err := DialTCP(ctx, to)
+		if err == nil {
+			return c, nil
+		}
+		failed = err
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return nil, refused
+}
+
+// DialTCP connects to an address that was checked.
+func DialTCP(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: eachTimeout}
+	c, err := d.DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return nil, fmt.Errorf("connect upstream: %w", err)
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("connect upstream: %T is no TCP connection", c), c.Close())
+	}
+	return tcp, nil
+}
+
+var ownAddrs struct {
+	sync.Mutex
+	addrs []netip.Addr
+	until time.Time
+}
+
+// OwnAddrs lists the addresses of the host's interfaces.
+func OwnAddrs() ([]netip.Addr, error) {
+	o := &ownAddrs
+	o.Lock()
+	defer o.Unlock()
+	if time.Now().Before(o.until) {
+		return o.addrs, nil
+	}
+	nets, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list the host's own addresses: %w", err)
+	}
+	var addrs []netip.Addr
+	for _, n := range nets {
+		if p, err := netip.ParsePrefix(n.String()); err == nil {
+			addrs = append(addrs, p.Addr().Unmap().WithZone(""))
+		}
+	}
+	o.addrs, o.until = addrs, time.Now().Add(ownAddrsLife)
+	return addrs, nil
+}

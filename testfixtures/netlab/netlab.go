@@ -1,0 +1,224 @@
+// Package netlab is a small internet for tests: a network namespace behind a
+// veth pair, with public addresses, a name server, web servers with and without
+// TLS, and servers that echo. What is tested meets real addresses, so that no
+// check has to be relaxed for the test.
+//
+//	the test process ── veth 192.0.2.2 ═══ 192.0.2.1 ── "the internet": 93.184.215.14, 9.9.9.9, ...
+//
+// Main gives the tests of a package a network and a mount namespace of their
+// own, so that the machine's stay as they are.
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	vnetns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/network/gate/netns"
+)
+
+const (
+	hostSide = "192.0.2.2/30"
+	farSide  = "192.0.2.1/30"
+)
+
+// A Lab is one internet. Several may not be reached at once from one host.
+type Lab struct {
+	Authority *Authority // signs the certificates of its TLS servers
+
+	ns  *os.File // nil: the servers are in the caller's own namespace
+	dir string
+
+	mu   sync.Mutex
+	open []io.Closer
+	wg   sync.WaitGroup
+}
+
+// New makes an internet that the caller's network namespace reaches by its
+// default route.
+func New() (_ *Lab, err error) {
+	l, err := Local()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.Close()
+		}
+	}()
+	if l.dir, err = os.MkdirTemp("", "netlab-*"); err != nil {
+		return nil, err
+	}
+	if err = netns.Create(l.pin()); err != nil {
+		return nil, err
+	}
+	if l.ns, err = netns.Open(l.pin()); err != nil {
+		return nil, err
+	}
+	if err = l.connect(); err != nil {
+		return nil, fmt.Errorf("connect to the internet of the test: %w", err)
+	}
+	return l, nil
+}
+
+// Local makes a lab without a namespace: its servers listen on the loopback
+// addresses that they are given.
+func Local() (*Lab, error) {
+	ca, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	return &Lab{Authority: ca}, nil
+}
+
+func (l *Lab) pin() string { return filepath.Join(l.dir, "net") }
+
+// Close ends all servers. The veth pair goes with the namespace.
+func (l *Lab) Close() {
+	l.mu.Lock()
+	for _, c := range l.open {
+		_ = c.Close()
+	}
+	l.mu.Unlock()
+	l.wg.Wait()
+	if link, err := netlink.LinkByName(l.veth()); err == nil && l.ns != nil {
+		_ = netlink.LinkDel(link)
+	}
+	if l.ns != nil {
+		_ = l.ns.Close()
+	}
+	if l.dir != "" {
+		_ = netns.Unpin(l.pin())
+		_ = os.RemoveAll(l.dir)
+	}
+}
+
+func (l *Lab) veth() string { return fmt.Sprintf("lab%d", os.Getpid()%100000) }
+
+// connect makes the pair and the routes.
+func (l *Lab) connect() error {
+	near := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: l.veth()}, PeerName: "internet",
+		PeerNamespace: netlink.NsFd(int(l.ns.Fd())),
+	}
+	if err := netlink.LinkAdd(near); err != nil {
+		return fmt.Errorf("add veth: %w", err)
+	}
+	local, err := netlink.NewHandle()
+	if err != nil {
+		return err
+	}
+	defer local.Close()
+	if err := setUp(local, l.veth(), hostSide); err != nil {
+		return err
+	}
+	gw := netip.MustParsePrefix(farSide).Addr()
+	link, err := local.LinkByName(l.veth())
+	if err != nil {
+		return err
+	}
+	if err := local.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gw.AsSlice(), Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}); err != nil {
+		return fmt.Errorf("add default route: %w", err)
+	}
+	far, err := netlink.NewHandleAt(vnetns.NsHandle(int(l.ns.Fd())))
+	if err != nil {
+		return err
+	}
+	defer far.Close()
+	return errors.Join(setUp(far, "internet", farSide), setUp(far, "lo", ""))
+}
+
+func setUp(h *netlink.Handle, name, addr string) error {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", name, err)
+	}
+	if addr != "" {
+		a, err := netlink.ParseAddr(addr)
+		if err != nil {
+			return err
+		}
+		if err := h.AddrReplace(link, a); err != nil {
+			return fmt.Errorf("add address %s: %w", addr, err)
+		}
+	}
+	if err := h.LinkSetUp(link); err != nil {
+		return fmt.Errorf("set %s up: %w", name, err)
+	}
+	return nil
+}
+
+// own gives the address to the lab, if it has a namespace.
+func (l *Lab) own(at netip.AddrPort) error {
+	if l.ns == nil {
+		return nil
+	}
+	h, err := netlink.NewHandleAt(vnetns.NsHandle(int(l.ns.Fd())), unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return setUp(h, "lo", netip.PrefixFrom(at.Addr(), at.Addr().BitLen()).String())
+}
+
+// inside runs f where the servers are.
+func (l *Lab) inside(f func() error) error {
+	if l.ns == nil {
+		return f()
+	}
+	return netns.Do(l.ns, f)
+}
+
+// listen listens at addr:port on the lab's internet.
+func (l *Lab) listen(at string) (*net.TCPListener, error) {
+	a, err := netip.ParseAddrPort(at)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.own(a); err != nil {
+		return nil, err
+	}
+	var ln *net.TCPListener
+	err = l.inside(func() error {
+		ln, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(a))
+		return err
+	})
+	if err == nil {
+		l.keep(ln)
+	}
+	return ln, err
+}
+
+func (l *Lab) listenUDP(at string) (*net.UDPConn, error) {
+	a, err := netip.ParseAddrPort(at)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.own(a); err != nil {
+		return nil, err
+	}
+	var c *net.UDPConn
+	err = l.inside(func() error {
+		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(a))
+		return err
+	})
+	if err == nil {
+		l.keep(c)
+	}
+	return c, err
+}
+
+func (l *Lab) keep(c io.Closer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = append(l.open, c)
+}

@@ -1,0 +1,132 @@
+package netlab
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Web server answers every request with one line, "<scheme> <Host> <path>",
+// and remembers those lines.
+type Web struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+// Seen returns what was answered so far.
+func (w *Web) Seen() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.seen...)
+}
+
+// ServeHTTP implements http.Handler. A request to /upgrade becomes a connection
+// that echoes.
+func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	line := fmt.Sprintf("%s %s %s", scheme, r.Host, r.URL.Path)
+	w.mu.Lock()
+	w.seen = append(w.seen, line)
+	w.mu.Unlock()
+	if r.URL.Path == "/upgrade" {
+		upgrade(rw)
+		return
+	}
+	if _, err := io.Copy(rw, io.MultiReader(strings.NewReader(line+"\n"), r.Body)); err != nil {
+		return // the client went away
+	}
+}
+
+func upgrade(rw http.ResponseWriter) {
+	c, buf, err := http.NewResponseController(rw).Hijack()
+	if err != nil {
+		return
+	}
+	defer func() { _ = c.Close() }()
+	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_, _ = io.Copy(c, buf)
+}
+
+// ServeHTTP starts a web server at addr:port.
+func (l *Lab) ServeHTTP(at string) (*Web, error) {
+	ln, err := l.listen(at)
+	if err != nil {
+		return nil, err
+	}
+	return l.web(ln), nil
+}
+
+// ServeTLS starts a web server with TLS at addr:port that is all these names.
+func (l *Lab) ServeTLS(at string, names ...string) (*Web, error) {
+	cert, err := l.Authority.certificate(names...)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := l.listen(at)
+	if err != nil {
+		return nil, err
+	}
+	return l.web(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})), nil
+}
+
+func (l *Lab) web(ln net.Listener) *Web {
+	w := &Web{}
+	s := &http.Server{Handler: w, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	l.keep(s)
+	l.wg.Go(func() { _ = s.Serve(ln) })
+	return w
+}
+
+// ServeEcho starts a TCP server at addr:port that says banner, if there is one,
+// and then what it is told, until the client ends.
+func (l *Lab) ServeEcho(at, banner string) error {
+	ln, err := l.listen(at)
+	if err != nil {
+		return err
+	}
+	l.wg.Go(func() {
+		for {
+			c, err := ln.AcceptTCP()
+			if err != nil {
+				return
+			}
+			l.keep(c)
+			l.wg.Go(func() {
+				defer func() { _ = c.Close() }()
+				if _, err := io.WriteString(c, banner); err == nil {
+					_, _ = io.Copy(c, c)
+				}
+			})
+		}
+	})
+	return nil
+}
+
+// ServeUDPEcho starts a UDP server at addr:port that sends back what it gets,
+// with its own address before it.
+func (l *Lab) ServeUDPEcho(at string) error {
+	c, err := l.listenUDP(at)
+	if err != nil {
+		return err
+	}
+	l.wg.Go(func() {
+		buf := make([]byte, 65536)
+		for {
+			n, from, err := c.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			_, _ = c.WriteToUDPAddrPort(append([]byte(at+" "), buf[:n]...), from)
+		}
+	})
+	return nil
+}
