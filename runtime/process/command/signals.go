@@ -1,0 +1,52 @@
+//go:build linux
+
+package command
+
+import (
+	"net"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/process/command/wire"
+)
+
+// signals are those that this process gets while a command runs.
+type signals struct{ c chan os.Signal }
+
+func catchSignals() *signals {
+	s := &signals{make(chan os.Signal, 16)}
+	for sig := range wire.Forwarded {
+		if !signal.Ignored(sig) { // nohup(1) and shells' background jobs stay as they are
+			signal.Notify(s.c, sig)
+		}
+	}
+	signal.Notify(s.c, unix.SIGWINCH)
+	return s
+}
+
+func (s *signals) stop() { signal.Stop(s.c) }
+
+// handle does what one signal asks for.
+func (s *signals) handle(c *net.UnixConn, t *terminal, sig os.Signal) {
+	switch sig {
+	case unix.SIGWINCH:
+		t.resize()
+	case unix.SIGTSTP:
+		// The command stops first, then we do, with the terminal as we found it.
+		forward(c, unix.SIGTSTP)
+		t.suspend()
+		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+	case unix.SIGCONT:
+		t.resume()
+		forward(c, unix.SIGCONT)
+	default:
+		forward(c, sig.(unix.Signal))
+	}
+}
+
+func forward(c *net.UnixConn, sig unix.Signal) {
+	// A failure means that the command has ended: attend is about to hear it.
+	_, _ = c.Write(wire.Frame(wire.Signal, []byte{byte(sig)}))
+}

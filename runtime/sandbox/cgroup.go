@@ -1,0 +1,180 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/cgroups"
+	_ "github.com/opencontainers/cgroups/devices" // device rules, without which libcontainer starts nothing
+	"github.com/opencontainers/cgroups/manager"
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/state"
+)
+
+// limiting are the hierarchies of cgroup v1 in which the resource kind sets
+// limits, and the only one of v2.
+var limiting = []string{"cpu", "memory", "pids", "blkio", ""}
+
+// leaf is the sandbox's cgroup, below the mount point of each hierarchy.
+func leaf(env state.Env, id string) string { return filepath.Join(env.Cgroup, id) }
+
+// leafFolders are the folders of the sandbox's cgroup, by controller; the one of
+// cgroup v2 is "".
+func leafFolders(env state.Env, id string) (map[string]string, error) {
+	m, err := manager.New(&cgroups.Cgroup{Path: leaf(env, id), Resources: &cgroups.Resources{}})
+	if err != nil {
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	}
+	return m.GetPaths(), nil
+}
+
+// limits reports whether the resource kind's limits are set in this hierarchy.
+// On a hybrid machine v2 is there, but holds no controller of ours.
+func limits(controller string) bool {
+	return slices.Contains(limiting, controller) && (controller != "" || cgroups.IsCgroup2UnifiedMode())
+}
+
+// checkParents makes sure that the limits are there before a process is.
+// libcontainer would make the folders, without limits.
+func checkParents(folders map[string]string) error {
+	for _, c := range slices.Sorted(maps.Keys(folders)) {
+		if !limits(c) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(folders[c])); err != nil {
+			return fmt.Errorf("the environment's cgroup, which holds its limits, is missing: %w", err)
+		}
+	}
+	return nil
+}
+
+// killTime is how long processes may take to die of SIGKILL.
+const killTime = 10 * time.Second
+
+// killAll ends every process in the folders and returns when they are gone.
+func killAll(ctx context.Context, folders map[string]string) error {
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	for {
+		pids, err := processesIn(folders)
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		thaw(folders)
+		for _, pid := range pids {
+			if err := killAndWait(ctx, pid, folders); err != nil {
+				return fmt.Errorf("kill process %d: %w", pid, err)
+			}
+		}
+	}
+}
+
+func processesIn(folders map[string]string) ([]int, error) {
+	all := map[int]bool{}
+	for _, dir := range folders {
+		pids, err := cgroups.GetAllPids(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+			return nil, fmt.Errorf("list processes of cgroup: %w", err)
+		}
+		for _, pid := range pids {
+			all[pid] = true
+		}
+	}
+	delete(all, 0) // of a PID namespace that we can't see
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// thaw lets frozen processes go on, as a frozen one doesn't die (cgroup v1).
+func thaw(folders map[string]string) {
+	if dir := folders["freezer"]; dir != "" {
+		_ = os.WriteFile(filepath.Join(dir, "freezer.state"), []byte("THAWED"), 0) //nolint:gosec // an existing kernel file
+	}
+}
+
+// killAndWait ends one process. A pidfd says that it is still the same, and it
+// is killed only if it is still in the cgroup.
+func killAndWait(ctx context.Context, pid int, folders map[string]string) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer func() { _ = f.Close() }()
+	if now, err := processesIn(folders); err != nil || !slices.Contains(now, pid) {
+		return err
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return waitEnd(ctx, fd)
+}
+
+// waitEnd waits until the process of a pidfd has ended: only then is the pidfd
+// readable.
+func waitEnd(ctx context.Context, fd int) error {
+	for ctx.Err() == nil {
+		left := 100 * time.Millisecond // how often to look at ctx
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left/time.Millisecond))
+		if n > 0 || (err != nil && !errors.Is(err, unix.EINTR)) {
+			return err
+		}
+	}
+	return fmt.Errorf("it does not die: %w", ctx.Err())
+}
+
+// removeFolders removes the leaf everywhere, and its parent where only
+// libcontainer can have made it.
+func removeFolders(folders map[string]string) error {
+	if err := cgroups.RemovePaths(maps.Clone(folders)); err != nil {
+		return fmt.Errorf("remove cgroup: %w", err)
+	}
+	for c, dir := range folders {
+		if limits(c) {
+			continue
+		}
+		for dir = filepath.Dir(dir); strings.Count(dir, "/") > strings.Count(hierarchyRoot, "/")+1; dir = filepath.Dir(dir) {
+			if os.Remove(dir) != nil { // not empty: somebody else's
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// hierarchyRoot is what the hierarchies are mounted below.
+const hierarchyRoot = "/sys/fs/cgroup"
+
+// leavesOf lists the ids for which a leaf exists in any hierarchy.
+func leavesOf(env state.Env) ([]string, error) {
+	folders, err := leafFolders(env, "0")
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, dir := range folders {
+		es, err := os.ReadDir(filepath.Dir(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("list cgroups: %w", err)
+		}
+		for _, e := range es {
+			if e.IsDir() && isID(e.Name()) {
+				ids = append(ids, e.Name())
+			}
+		}
+	}
+	return ids, nil
+}

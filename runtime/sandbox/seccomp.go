@@ -1,0 +1,233 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	moby "github.com/moby/profiles/seccomp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	libseccomp "github.com/seccomp/libseccomp-golang"
+	"golang.org/x/sys/unix"
+)
+
+// Every sandbox runs under two seccomp(2) programs; the kernel takes the
+// stricter answer.
+//
+//  1. An allow-list: the default profile of moby for processes without
+//     capabilities, made narrower by tighten. Compiled by libseccomp, once per
+//     daemon: that takes longer than all the rest of a start.
+//  2. A deny-list of what an allow-list can't say, see denyProgram.
+//
+// Only the machine's own architecture is allowed. A 32-bit program is killed: its
+// socketcall(2) has its arguments in memory, where no filter looks.
+
+// filters returns both programs in the form that blast-init loads them.
+var filters = sync.OnceValues(func() ([]byte, error) {
+	profile, err := moby.GetDefaultProfile(&specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{}}})
+	if err != nil {
+		return nil, fmt.Errorf("seccomp profile: %w", err)
+	}
+	allow, last, err := compile(tighten(profile.Syscalls))
+	if err != nil {
+		return nil, fmt.Errorf("compile seccomp profile: %w", err)
+	}
+	deny, err := denyProgram(last)
+	if err != nil {
+		return nil, fmt.Errorf("compile seccomp profile: %w", err)
+	}
+	return append(frameProgram(allow), frameProgram(deny)...), nil
+})
+
+// setid are the mode bits that make a program run as its owner (inode(7)).
+// Files that a command writes into the workspace are the person's on the host.
+const setid = unix.S_ISUID | unix.S_ISGID
+
+// tighten narrows moby's list of allowed calls.
+func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
+	replaced := map[string][][]specs.LinuxSeccompArg{
+		// No bit of setid in what is made or changed. openat2(2) has its mode in
+		// memory; without it programs use openat.
+		"chmod":     {{zero(1, setid)}},
+		"fchmod":    {{zero(1, setid)}},
+		"fchmodat":  {{zero(2, setid)}},
+		"fchmodat2": {{zero(2, setid)}},
+		"creat":     {{zero(1, setid)}},
+		"mknod":     {{zero(1, setid)}},
+		"mknodat":   {{zero(2, setid)}},
+		"open":      {{zero(1, makesFile)}, {zero(2, setid)}},
+		"openat":    {{zero(2, makesFile)}, {zero(3, setid)}},
+		"openat2":   nil,
+		// The network is TCP, UDP and the sandbox's own sockets; rtnetlink(7) only
+		// for reading, which getaddrinfo(3) does.
+		"socket": {
+			{equal(0, unix.AF_UNIX)}, {equal(0, unix.AF_INET)}, {equal(0, unix.AF_INET6)},
+			{equal(0, unix.AF_NETLINK), equal(2, unix.NETLINK_ROUTE)},
+		},
+	}
+	var out []specs.LinuxSyscall
+	for _, c := range calls {
+		c.Names = slices.DeleteFunc(slices.Clone(c.Names), func(n string) bool { _, ok := replaced[n]; return ok })
+		if len(c.Names) > 0 {
+			out = append(out, c)
+		}
+	}
+	for name, rules := range replaced {
+		for _, args := range rules {
+			out = append(out, specs.LinuxSyscall{Names: []string{name}, Action: specs.ActAllow, Args: args})
+		}
+	}
+	nosys := uint(unix.ENOSYS)
+	return append(out, specs.LinuxSyscall{Names: []string{"openat2"}, Action: specs.ActErrno, ErrnoRet: &nosys})
+}
+
+// makesFile are the flags with which open(2) looks at its mode.
+const makesFile = unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
+
+func zero(arg uint, mask uint64) specs.LinuxSeccompArg {
+	return specs.LinuxSeccompArg{Index: arg, Value: mask, ValueTwo: 0, Op: specs.OpMaskedEqual}
+}
+
+func equal(arg uint, v uint64) specs.LinuxSeccompArg {
+	return specs.LinuxSeccompArg{Index: arg, Value: v, Op: specs.OpEqualTo}
+}
+
+var compareOps = map[specs.LinuxSeccompOperator]libseccomp.ScmpCompareOp{
+	specs.OpEqualTo:      libseccomp.CompareEqual,
+	specs.OpNotEqual:     libseccomp.CompareNotEqual,
+	specs.OpLessThan:     libseccomp.CompareLess,
+	specs.OpLessEqual:    libseccomp.CompareLessOrEqual,
+	specs.OpGreaterThan:  libseccomp.CompareGreater,
+	specs.OpGreaterEqual: libseccomp.CompareGreaterEqual,
+	specs.OpMaskedEqual:  libseccomp.CompareMaskedEqual,
+}
+
+// compile makes a program of the list and returns the highest number of a call
+// in it. Calls that this libseccomp has never heard of are left out: they stay
+// refused.
+func compile(calls []specs.LinuxSyscall) (program []byte, last uint32, err error) {
+	f, err := libseccomp.NewFilter(libseccomp.ActErrno.SetReturnCode(int16(unix.EPERM)))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Release()
+	if err := f.SetBadArchAction(libseccomp.ActKillProcess); err != nil {
+		return nil, 0, err
+	}
+	if err := f.SetOptimize(2); err != nil { // a binary tree instead of a list
+		return nil, 0, err
+	}
+	for _, c := range calls {
+		for _, name := range c.Names {
+			nr, err := libseccomp.GetSyscallFromName(name)
+			if err != nil || nr < 0 {
+				continue
+			}
+			last = max(last, uint32(nr))
+			if err := addRule(f, nr, c); err != nil {
+				return nil, 0, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	program, err = export(f)
+	return program, last, err
+}
+
+func addRule(f *libseccomp.ScmpFilter, nr libseccomp.ScmpSyscall, c specs.LinuxSyscall) error {
+	action := libseccomp.ActAllow
+	if c.Action == specs.ActErrno && c.ErrnoRet != nil {
+		action = libseccomp.ActErrno.SetReturnCode(int16(*c.ErrnoRet))
+	} else if c.Action != specs.ActAllow {
+		return fmt.Errorf("action %s is not foreseen", c.Action)
+	}
+	var conds []libseccomp.ScmpCondition
+	seen := map[uint]bool{}
+	for _, a := range c.Args {
+		op, ok := compareOps[a.Op]
+		if !ok || seen[a.Index] { // libseccomp can't compare an argument twice in a rule
+			return fmt.Errorf("condition on argument %d is not foreseen", a.Index)
+		}
+		seen[a.Index] = true
+		cond, err := libseccomp.MakeCondition(a.Index, op, a.Value, a.ValueTwo)
+		if err != nil {
+			return err
+		}
+		conds = append(conds, cond)
+	}
+	if len(conds) == 0 {
+		return f.AddRule(nr, action)
+	}
+	return f.AddRuleConditional(nr, action, conds)
+}
+
+// export returns the program as the kernel takes it.
+func export(f *libseccomp.ScmpFilter) ([]byte, error) {
+	fd, err := unix.MemfdCreate("seccomp", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	m := os.NewFile(uintptr(fd), "seccomp")
+	defer func() { _ = m.Close() }()
+	if err := f.ExportBPF(m); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", fd))
+}
+
+// auditArch is the machine's own architecture as seccomp(2) calls it.
+var auditArch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
+
+// Offsets in struct seccomp_data, little-endian.
+const (
+	dataNr   = 0
+	dataArch = 4
+	dataArg1 = 16 + 8
+)
+
+// denyProgram refuses typing on a terminal from a program (TIOCSTI, and TIOCLINUX
+// which can do the same on a console): allow-lists can't say "all but these", as
+// the kernel looks at the lower half of the argument only and libseccomp compares
+// the whole (that was CVE-2019-10063 of flatpak). And it answers ENOSYS to calls
+// that are newer than the list, so that programs fall back to older ones.
+func denyProgram(last uint32) ([]byte, error) {
+	arch, ok := auditArch[runtime.GOARCH]
+	if !ok {
+		return nil, errors.New("no seccomp profile for " + runtime.GOARCH)
+	}
+	const (
+		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		above = unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K
+		ret   = unix.BPF_RET | unix.BPF_K
+	)
+	prog := []unix.SockFilter{
+		{Code: load, K: dataArch},
+		{Code: equal, K: arch, Jf: 6}, // another one is killed by the allow-list
+		{Code: load, K: dataNr},
+		{Code: above, K: last, Jt: 5},
+		{Code: equal, K: unix.SYS_IOCTL, Jf: 3},
+		{Code: load, K: dataArg1},
+		{Code: equal, K: unix.TIOCSTI, Jt: 3},
+		{Code: equal, K: unix.TIOCLINUX, Jt: 2},
+		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
+		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+	}
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.LittleEndian, prog); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// frameProgram puts the number of instructions before a program.
+func frameProgram(p []byte) []byte {
+	return append(binary.LittleEndian.AppendUint16(nil, uint16(len(p)/8)), p...)
+}
