@@ -124,10 +124,11 @@ func (s Specifier) misuse() (reason, fix string) {
 	return "", ""
 }
 
-// String returns the clause in normal form.
+// String returns the clause as it was written, without space, or in normal form
+// when it was made without Text.
 func (s Specifier) String() string {
 	switch {
-	case s.Op == Arbitrary:
+	case s.Text != "":
 		return string(s.Op) + s.Text
 	case s.Prefix:
 		return string(s.Op) + s.Version.String() + ".*"
@@ -135,8 +136,8 @@ func (s Specifier) String() string {
 	return string(s.Op) + s.Version.String()
 }
 
-// String returns the clauses in normal form, sorted, with commas between: equal
-// lists in any order give the same text.
+// String returns the clauses sorted, with commas between: the same clauses in
+// any order give the same text.
 func (ss Specifiers) String() string {
 	out := make([]string, len(ss))
 	for i, s := range ss {
