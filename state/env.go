@@ -46,10 +46,13 @@ func NewEnv(project, name string, uid, gid int) Env {
 }
 
 // WriteNote stores v as <Run>/<name>.json in one step. A note says what a kind
-// applied, for Observe and for other processes; it is 0600. The folder can be
-// passed through but not listed: the ids of a sandbox must reach its root in it.
+// applied, for Observe and for other processes; it is 0600. The folder above can
+// be passed through but not listed: a sandbox's ids must reach its root in it.
 func (e Env) WriteNote(name string, v any) error {
-	if err := os.MkdirAll(e.Run, 0o711); err != nil {
+	if err := os.MkdirAll(filepath.Dir(e.Run), 0o711); err != nil {
+		return fmt.Errorf("write note %s: %w", name, err)
+	}
+	if err := os.Mkdir(e.Run, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("write note %s: %w", name, err)
 	}
 	b, err := json.Marshal(v)
