@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxGroup bounds the requirements of a group: includes multiply.
+const maxGroup = 10_000
+
 // groupReader follows include-group (PEP 735).
 type groupReader struct {
 	*pyprojectReader
@@ -46,6 +49,10 @@ func (g *groupReader) group(name string, byName map[string]string) []Line {
 			}
 		case map[string]any:
 			out = append(out, g.include(written, e, byName)...)
+			if len(out) > maxGroup {
+				g.problem(0, "Dependency group too large", "%q has more than %d requirements with those it includes.", written, maxGroup)
+				out = nil
+			}
 		default:
 			g.problem(0, "Invalid dependency group", "Entry %d of %q is neither a requirement nor { include-group = \"name\" }.", i+1, written)
 		}

@@ -163,7 +163,7 @@ var urlScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
 func looksLikePath(text string) bool {
 	word := firstWord(text)
 	name, _, _ := strings.Cut(word, "[")
-	return urlScheme.MatchString(word) && !strings.Contains(word, "@") || strings.Contains(word, "://") && !strings.Contains(text, "@") ||
+	return urlScheme.MatchString(word) ||
 		strings.HasPrefix(word, ".") || strings.HasPrefix(word, "/") || strings.HasPrefix(word, "~") ||
 		strings.HasSuffix(name, ".whl") || strings.HasSuffix(name, ".tar.gz") || strings.HasSuffix(name, ".zip")
 }
