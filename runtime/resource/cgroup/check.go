@@ -254,6 +254,7 @@ const (
 	minPeriodUS = 1_000
 	maxPeriodUS = 1_000_000
 	maxWeight   = 10_000
+	minRate     = 2       // io.max refuses 0 and 1
 	minMemory   = 4 << 20 // below it not even PID 1 starts
 	minPIDs     = 8       // threads that a small Go program, PID 1, may have
 )
@@ -271,9 +272,9 @@ func senseless(it item, v uint64, w wishes) objection {
 	case memoryMax, memoryHigh:
 		low = minMemory
 	case ioReadBPS, ioWriteBPS:
-		low = 1
+		low = minRate
 	case ioReadIOPS, ioWriteIOPS:
-		low, high = 1, math.MaxUint32-1
+		low, high = minRate, math.MaxUint32-1
 	case pidsMax:
 		low = minPIDs
 	}

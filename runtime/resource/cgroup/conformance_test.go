@@ -169,7 +169,7 @@ func TestTamperingIsSeen(t *testing.T) {
 		"blkio.bfq.weight":                 {"101", "10"},
 		"cpu.max":                          {"max 100000", "150000 99999"}, "cpu.weight": {"100", "9999"},
 		"memory.max": {"max", "512M"}, "memory.high": {"512M"}, "memory.swap.max": {"max", "0"},
-		"io.max":        {dev + " rbps=max", dev + " wbps=1", dev + " riops=max", dev + " wiops=7"},
+		"io.max":        {dev + " rbps=max", dev + " wbps=2", dev + " riops=max", dev + " wiops=7"},
 		"io.weight":     {"default 101"},
 		"io.bfq.weight": {"101"},
 	}

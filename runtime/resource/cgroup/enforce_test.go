@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -283,8 +284,7 @@ func loopMount(t *testing.T) (string, device) {
 		t.Fatal(err)
 	}
 	run(t, "mkfs.ext4", "-q", "-E", "nodiscard", image)
-	node := strings.TrimSpace(run(t, "losetup", "--find", "--show", image))
-	t.Cleanup(func() { run(t, "losetup", "--detach", node) })
+	node := attachLoop(t, image)
 	dir := t.TempDir()
 	if err := unix.Mount(node, dir, "ext4", 0, ""); err != nil {
 		t.Fatal(err)
@@ -299,6 +299,15 @@ func loopMount(t *testing.T) (string, device) {
 		t.Fatal(err)
 	}
 	return dir, dev
+}
+
+// attachLoop puts image on a loop device until the test ends.
+func attachLoop(t *testing.T, image string) string {
+	t.Helper()
+	_ = exec.Command("modprobe", "loop").Run() // where it is a module
+	node := strings.TrimSpace(run(t, "losetup", "--find", "--show", image))
+	t.Cleanup(func() { run(t, "losetup", "--detach", node) })
+	return node
 }
 
 func TestObserveAndApplyAreQuick(t *testing.T) {

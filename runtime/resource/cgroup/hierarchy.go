@@ -187,18 +187,25 @@ func readFile(dir, name string) (string, error) {
 }
 
 // writeFile writes a cgroup's file in one call, as the kernel wants it, and
-// never makes one.
+// never makes one. It goes past os.File, whose poller would take the EAGAIN of
+// memory.reclaim for "wait until writable", and wait for ever.
 func writeFile(dir, name, text string) error {
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+	path := filepath.Join(dir, name)
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	_, err = f.WriteString(text)
-	if cerr := f.Close(); err == nil {
+	for {
+		_, err = unix.Write(fd, []byte(text))
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if cerr := unix.Close(fd); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("write %q: %w", text, err)
+		return &fs.PathError{Op: fmt.Sprintf("write %q to", text), Path: path, Err: err}
 	}
 	return nil
 }
