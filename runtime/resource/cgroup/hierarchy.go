@@ -214,3 +214,23 @@ func exists(dir, name string) bool {
 	_, err := os.Lstat(filepath.Join(dir, name))
 	return err == nil
 }
+
+// Mode says which version of cgroups this host uses: "v2"; "v1"; "hybrid", v1
+// with a v2 hierarchy beside it; or "none".
+func Mode() (string, error) {
+	hs, err := hierarchies()
+	if err != nil {
+		return "", err
+	}
+	v1 := slices.ContainsFunc(hs, func(h hierarchy) bool { return !h.v2 })
+	v2 := slices.ContainsFunc(hs, func(h hierarchy) bool { return h.v2 })
+	switch {
+	case v1 && v2:
+		return "hybrid", nil
+	case v1:
+		return "v1", nil
+	case v2:
+		return "v2", nil
+	}
+	return "none", nil
+}

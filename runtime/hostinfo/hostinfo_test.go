@@ -1,0 +1,87 @@
+package hostinfo
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCheapProbesOfThisHost(t *testing.T) {
+	f := Probe(t.Context(), t.TempDir())
+	if f.System.Kernel == "" || f.System.EUID != os.Geteuid() || f.Disk.Free == 0 || f.Seccomp.State == Untried || f.Namespaces.State == Untried {
+		t.Errorf("facts = %+v", f)
+	}
+	if f.Namespaces.State == Fails && f.Namespaces.Why == "" {
+		t.Error("no reason why namespaces fail")
+	}
+	if len(f.Unfinished) > 0 {
+		t.Errorf("unfinished: %v", f.Unfinished)
+	}
+	// The filter and no_new_privs went with their thread.
+	if again := system(t.Context()); again.Seccomp != f.System.Seccomp || again.NoNewPrivs != f.System.NoNewPrivs {
+		t.Errorf("the probe changed its process: %+v", again)
+	}
+	b, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Facts
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(f, back); diff != "" {
+		t.Errorf("JSON changes the facts: %s", diff)
+	}
+}
+
+// A probe that hangs costs its own answer only.
+func TestGatherDoesNotWaitForEver(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	defer close(release)
+	answered := make(chan struct{})
+	go func() { <-answered; cancel() }()
+	f := Gather(ctx, "/", Probes{
+		Landlock: func(context.Context) int { defer close(answered); return 7 },
+		Loop:     func(context.Context, string) Outcome { <-release; return Outcome{State: Works} },
+	})
+	if diff := cmp.Diff([]string{"loop"}, f.Unfinished); diff != "" {
+		t.Error(diff)
+	}
+	if f.Loop.State != Untried {
+		t.Errorf("loop = %+v", f.Loop)
+	}
+	if got := f.Report(); !strings.Contains(got[len(got)-1].Detail, "in time") {
+		t.Errorf("the report does not tell: %+v", got)
+	}
+}
+
+func TestCountSubIDs(t *testing.T) {
+	text := "root:0:1\nann:100000:65536\n1000:300000:10\nann:1:-5\nbroken\nbob:1:x\n"
+	if got := countSubIDs(text, "ann", "1000"); got != 65546 {
+		t.Errorf("count = %d", got)
+	}
+}
+
+// The command line links this package: nothing heavy may hide in it.
+func TestLinksLittle(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skipf("go list does not run here (%v): a test binary away from its source", err)
+	}
+	if !strings.Contains(string(out), "golang.org/x/sys/unix") {
+		t.Fatal("control: x/sys is not among the dependencies")
+	}
+	for _, heavy := range []string{"nftables", "netlink", "opencontainers", "runtime/resource", "hashicorp"} {
+		if strings.Contains(string(out), heavy) {
+			t.Errorf("hostinfo links %s", heavy)
+		}
+	}
+}
