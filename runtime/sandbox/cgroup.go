@@ -171,7 +171,7 @@ func leavesOf(env state.Env) ([]string, error) {
 			return nil, fmt.Errorf("list cgroups: %w", err)
 		}
 		for _, e := range es {
-			if e.IsDir() && isID(e.Name()) {
+			if e.IsDir() && IsID(e.Name()) {
 				ids = append(ids, e.Name())
 			}
 		}

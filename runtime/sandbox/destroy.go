@@ -20,7 +20,7 @@ import (
 // of it. It needs no record of what was made, is idempotent, and can be called
 // at any point of a Create that died.
 func Destroy(ctx context.Context, env state.Env, id string) error {
-	if !isID(id) {
+	if !IsID(id) {
 		return fmt.Errorf("destroy sandbox: %q is no id", id)
 	}
 	folders, err := leafFolders(env, id)

@@ -222,7 +222,7 @@ func List(env state.Env) ([]string, error) {
 		return nil, fmt.Errorf("list sandboxes: %w", err)
 	}
 	for _, e := range es {
-		if id, ok := strings.CutPrefix(e.Name(), skeletonPrefix); ok && isID(id) {
+		if id, ok := strings.CutPrefix(e.Name(), skeletonPrefix); ok && IsID(id) {
 			ids = append(ids, id)
 		}
 		if id := IDOfSocket(e.Name()); id != "" {
@@ -234,7 +234,7 @@ func List(env state.Env) ([]string, error) {
 		return nil, fmt.Errorf("list sandboxes: %w", err)
 	}
 	for _, e := range es {
-		if isID(e.Name()) {
+		if IsID(e.Name()) {
 			ids = append(ids, e.Name())
 		}
 	}
@@ -253,4 +253,31 @@ func recorded(env state.Env, id string) (pid int, start uint64, ok bool) {
 		return 0, 0, false
 	}
 	return st.InitProcessPid, st.InitProcessStartTime, true
+}
+
+// Matches reports how the running sandbox differs from what is wanted of it.
+func (s *Sandbox) Matches(uid, gid uint32, capabilities []string, hostname string) error {
+	r, err := s.Proc()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	b, err := readAll(r, "status")
+	if err != nil {
+		return fmt.Errorf("read status of init: %w", err)
+	}
+	base := uint32(s.config.UIDMappings[0].HostID)
+	for line := range strings.Lines(string(b)) {
+		k, v, _ := strings.Cut(line, ":")
+		want := map[string]uint32{"Uid": base + uid, "Gid": base + gid}
+		for _, id := range strings.Fields(v) {
+			if n, ok := want[k]; ok && id != strconv.FormatUint(uint64(n), 10) {
+				return fmt.Errorf("%s of init is %s, not %d", k, id, n)
+			}
+		}
+	}
+	if s.config.Hostname != hostname || !slices.Equal(s.config.Capabilities.Bounding, capabilities) {
+		return errors.New("the sandbox was made with another host name or other capabilities")
+	}
+	return nil
 }

@@ -26,13 +26,21 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 
 	"github.com/opencontainers/runc/libcontainer"
 	_ "github.com/opencontainers/runc/libcontainer/nsenter" // what Init goes on from, in C
 
+	"blast.example/blast/runtime/packages"
 	"blast.example/blast/state"
 )
+
+// libcontainer leaves threads behind in namespaces of containers, for the Go
+// runtime to end. It can end any but the program's first one; that would stay
+// there, and with it all that the program looks up below /proc/self. So the
+// first thread is kept for the main goroutine.
+func init() { runtime.LockOSThread() }
 
 // Init must be the first thing that main does in every program that calls
 // Create. libcontainer starts the calling program once more to become PID 1 of
@@ -65,7 +73,7 @@ type Spec struct {
 }
 
 // PackagesDir is where a sandbox sees Spec.Packages.
-const PackagesDir = "/venv"
+const PackagesDir = packages.VenvDir
 
 // Home is the home folder of the sandbox's user. It can be written only if the
 // filesystem kind mounts something there.
@@ -96,7 +104,7 @@ func stateRoot(env state.Env) string { return filepath.Join(env.Run, stateFolder
 func IDOfSocket(path string) string {
 	id, ok := strings.CutPrefix(filepath.Base(path), socketPrefix)
 	id, ok2 := strings.CutSuffix(id, socketSuffix)
-	if !ok || !ok2 || !isID(id) {
+	if !ok || !ok2 || !IsID(id) {
 		return ""
 	}
 	return id
@@ -104,12 +112,13 @@ func IDOfSocket(path string) string {
 
 var idPattern = regexp.MustCompile(`^[0-9a-f]{12}$`)
 
-func isID(s string) bool { return idPattern.MatchString(s) }
+// IsID reports whether s can be the id of a sandbox.
+func IsID(s string) bool { return idPattern.MatchString(s) }
 
 // check refuses a Spec that could not be made safely.
 func (s Spec) check() error {
 	switch {
-	case !isID(s.ID):
+	case !IsID(s.ID):
 		return fmt.Errorf("id %q is not 12 hex digits", s.ID)
 	case !filepath.IsAbs(s.Env.Run) || !filepath.IsAbs(s.Env.Cgroup) || !filepath.IsAbs(s.Init) || !filepath.IsAbs(s.NetNS):
 		return fmt.Errorf("run folder %q, cgroup %q, init %q and network namespace %q must be absolute", s.Env.Run, s.Env.Cgroup, s.Init, s.NetNS)

@@ -65,6 +65,9 @@ func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
 		"open":      {{zero(1, makesFile)}, {zero(2, setid)}},
 		"openat":    {{zero(2, makesFile)}, {zero(3, setid)}},
 		"openat2":   nil,
+		// A process may limit itself. Others of its user are out of reach: one of
+		// them is init, which would die without descriptors.
+		"prlimit64": {{equal(0, 0)}},
 		// The network is TCP, UDP and the sandbox's own sockets; rtnetlink(7) only
 		// for reading, which getaddrinfo(3) does.
 		"socket": {

@@ -1,0 +1,100 @@
+//go:build linux
+
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/process"
+	"blast.example/blast/runtime/sandbox"
+	"blast.example/blast/state"
+)
+
+// attrsNote is what sandbox id was made of.
+func attrsNote(id string) string { return attrsPrefix + id }
+
+const attrsPrefix = "sandbox-"
+
+func writeAttrs(env state.Env, id string, attrs json.RawMessage) error {
+	return env.WriteNote(attrsNote(id), attrs)
+}
+
+// readAttrs reads what the sandbox was made of, and reports whether the note is
+// there and is the one that belongs to the id.
+func readAttrs(env state.Env, id string) (json.RawMessage, bool, error) {
+	if id == "" {
+		return nil, false, nil
+	}
+	var attrs json.RawMessage
+	ok, err := env.ReadNote(attrsNote(id), &attrs)
+	if err != nil || !ok || plan.Digest(attrs) != id {
+		return nil, false, err
+	}
+	return attrs, true, nil
+}
+
+// A destination is the part of command.Defaults that says where commands go.
+type destination struct {
+	Socket string `json:"socket"`
+	UID    uint32 `json:"uid"`
+	GID    uint32 `json:"gid"`
+}
+
+func destinationOf(env state.Env, id string, s process.Sandbox) destination {
+	return destination{Socket: sandbox.SocketPath(env, id), UID: s.UID, GID: s.GID}
+}
+
+// destroy ends a sandbox and forgets what it was made of, in this order: as long
+// as anything is left, the note is, too.
+func destroy(ctx context.Context, env state.Env, id string) error {
+	if err := sandbox.Destroy(ctx, env, id); err != nil {
+		return err
+	}
+	return env.DropNote(attrsNote(id))
+}
+
+// destroyAllBut ends every sandbox of env but one, also those of which only a
+// part was made. It goes on after a failure.
+func destroyAllBut(ctx context.Context, env state.Env, keep string) error {
+	ids, err := sandbox.List(env)
+	if err != nil {
+		return err
+	}
+	noted, err := noted(env)
+	if err != nil {
+		return err
+	}
+	ids = append(ids, noted...)
+	slices.Sort(ids)
+	var errs []error
+	for _, id := range slices.Compact(ids) {
+		if id != keep {
+			errs = append(errs, destroy(ctx, env, id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noted lists the sandboxes that have a note.
+func noted(env state.Env) ([]string, error) {
+	es, err := os.ReadDir(env.Run)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list sandboxes: %w", err)
+	}
+	var ids []string
+	for _, e := range es {
+		id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".json"), attrsPrefix)
+		if ok && sandbox.IsID(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
