@@ -67,16 +67,16 @@ func ask[T any](g *gathering, name string, probe func(context.Context) T, keep f
 	answer := make(chan T, 1)
 	go func() { answer <- probe(g.ctx) }()
 	g.waiting.Go(func() {
+		var keepIt func(*Facts)
 		select {
 		case v := <-answer:
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			keep(&g.facts, v)
+			keepIt = func(f *Facts) { keep(f, v) }
 		case <-g.ctx.Done():
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			g.facts.Unfinished = append(g.facts.Unfinished, name)
+			keepIt = func(f *Facts) { f.Unfinished = append(f.Unfinished, name) }
 		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		keepIt(&g.facts)
 	})
 }
 

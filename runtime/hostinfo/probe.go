@@ -193,7 +193,7 @@ func disk(_ context.Context, dir string) Disk {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return Disk{Err: fmt.Sprintf("statfs %s: %v", dir, err)}
 	}
-	return Disk{Type: fsName(int64(st.Type)), Free: st.Bavail * uint64(st.Bsize)}
+	return Disk{Type: fsName(st.Type), Free: st.Bavail * uint64(st.Bsize)}
 }
 
 // fsName names the file systems that people put projects on, statfs(2).

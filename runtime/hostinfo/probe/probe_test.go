@@ -2,6 +2,7 @@ package probe
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,6 +63,7 @@ func TestProbeFindsThisHostAndLeavesNothing(t *testing.T) {
 		t.Skip("needs root: makes namespaces, mounts and cgroups")
 	}
 	dir := t.TempDir()
+	_ = exec.Command("modprobe", "loop").Run() // where it is a module
 	before, namespaces := traces(t, dir), namespacesOf(t)
 	start := time.Now()
 	f := Probe(t.Context(), dir)

@@ -70,7 +70,7 @@ func checkLimits(env state.Env, o plan.Object) ([]kinds.Problem, error) {
 		}
 		obj := impossible(env, hs, it, w)
 		if obj == (objection{}) {
-			obj = senseless(it, v, w)
+			obj = senseless(it, v)
 		}
 		if obj == (objection{}) && written(o, it) {
 			obj = machine.exceeded(it, v, w)
@@ -260,7 +260,7 @@ const (
 )
 
 // senseless finds numbers that no host accepts or could work with.
-func senseless(it item, v uint64, w wishes) objection {
+func senseless(it item, v uint64) objection {
 	low, high := uint64(0), uint64(math.MaxInt64)
 	switch it {
 	case cpuQuota:
