@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/kinds"
@@ -41,9 +41,16 @@ func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]k
 	return ps, nil
 }
 
-// kernelCan plumbs a namespace and installs a ruleset that has all there is,
-// once per process.
-var kernelCan = sync.OnceValue(func() error {
+// probed remembers that the kernel can; what it could not it may later, when a
+// module is there.
+var probed atomic.Bool
+
+// kernelCan plumbs a namespace and installs a ruleset that has all there is.
+func kernelCan() (err error) {
+	if probed.Load() {
+		return nil
+	}
+	defer func() { probed.Store(err == nil) }()
 	dir, err := os.MkdirTemp("", "blast-probe-*")
 	if err != nil {
 		return fmt.Errorf("probe: %w", err)
@@ -67,4 +74,4 @@ var kernelCan = sync.OnceValue(func() error {
 		return err
 	}
 	return nft.Install(ns, nft.Compile(p.rules))
-})
+}

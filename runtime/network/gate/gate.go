@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/names"
@@ -25,6 +27,9 @@ import (
 // ones it refuses at once.
 const recheckEvery = time.Minute
 
+// lookupsPerSecond bounds the search for processes, which takes milliseconds.
+const lookupsPerSecond = 50
+
 // A gate is the running half of one environment's network: its name server, its
 // relays and the ports it publishes.
 type gate struct {
@@ -34,11 +39,12 @@ type gate struct {
 	log   *slog.Logger
 	rules atomic.Pointer[rules.Rules]
 
-	names  *names.Table
-	dns    *nameserver.Server
-	relay  *relay.Relay
-	who    *who.Finder
-	denied *denial.Log
+	names   *names.Table
+	dns     *nameserver.Server
+	relay   *relay.Relay
+	who     *who.Finder
+	lookups *rate.Limiter // of who
+	denied  *denial.Log
 
 	mu        sync.Mutex
 	published map[string]*relay.Publication // by address on the host
@@ -48,7 +54,10 @@ type gate struct {
 // start begins to serve the namespace, which the gate then owns, by a policy.
 // It publishes nothing yet.
 func start(env state.Env, ns *os.File, p policy, log *slog.Logger) (_ *gate, err error) {
-	g := &gate{env: env, ns: ns, log: log, who: who.New(ns, env.Cgroup), published: map[string]*relay.Publication{}}
+	g := &gate{
+		env: env, ns: ns, log: log, published: map[string]*relay.Publication{},
+		who: who.New(ns, env.Cgroup), lookups: rate.NewLimiter(lookupsPerSecond, lookupsPerSecond),
+	}
 	g.stop = append(g.stop, func() { _ = ns.Close() })
 	defer func() {
 		if err != nil {

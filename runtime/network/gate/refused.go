@@ -19,16 +19,25 @@ import (
 
 // tell records a refusal with the process that is behind the socket.
 func (g *gate) tell(d denial.Denial, s who.Socket) {
-	p, ok := g.who.Find(s)
-	if !ok && d.Op == denial.Connect {
-		p, ok = g.who.Only()
-	}
-	if ok {
+	if p, ok := g.find(d.Op, s); ok {
 		d.PID, d.HostPID, d.UID, d.Command, d.Script = p.PID, p.HostPID, p.UID, p.Command, p.Script
 	}
 	if err := g.denied.Add(d); err != nil {
 		g.log.Error("record denial", "env", g.env.ID, "err", err)
 	}
+}
+
+// find looks for the process, unless that was done too often just now: a
+// sandbox decides how often it is refused.
+func (g *gate) find(op string, s who.Socket) (who.Process, bool) {
+	if !g.lookups.Allow() {
+		return who.Process{}, false
+	}
+	p, ok := g.who.Find(s)
+	if !ok && op == denial.Connect {
+		return g.who.Only()
+	}
+	return p, ok
 }
 
 // watchFilter records what the packet filter refuses, until the returned

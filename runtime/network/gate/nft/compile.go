@@ -23,11 +23,8 @@ const (
 	LogBytes = 64
 )
 
-// LogDenied and LogAudited are the prefixes of what is logged.
-const (
-	LogDenied  = "denied"
-	LogAudited = "audited"
-)
+// LogDenied is the prefix of what is logged.
+const LogDenied = "denied"
 
 // A Ruleset is what the kernel is to hold.
 type Ruleset struct{ chains []chain }
@@ -78,8 +75,11 @@ func filter(r *rules.Rules) chain {
 // gatePorts refuses to connect to the relays themselves, which would then not
 // know where to.
 func gatePorts(c *chain) {
-	c.add("gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(portRange{netns.TCPPort, netns.TCPPort}), reset())
-	c.add("gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(portRange{netns.UDPPort, netns.UDPPort}), forbid())
+	tcp, udp := portRange{netns.TCPPort, netns.TCPPort}, portRange{netns.UDPPort, netns.UDPPort}
+	c.add("log gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(tcp), log(LogDenied))
+	c.add("gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(tcp), reset())
+	c.add("log gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(udp), log(LogDenied))
+	c.add("gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(udp), forbid())
 }
 
 // addresses lets through what CIDR rules allow. A wide block such as 0.0.0.0/0

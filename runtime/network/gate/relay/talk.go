@@ -193,6 +193,9 @@ func (t *talk) explain(err error) {
 
 // whoSpeaks waits until one side sends something or ends.
 func (t *talk) whoSpeaks() (serverFirst bool, err error) {
+	if err := t.client.SetReadDeadline(time.Time{}); err != nil {
+		return false, err
+	}
 	out := bufio.NewReader(t.server)
 	first := make(chan bool, 2)
 	past := time.Unix(1, 0)

@@ -8,11 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mdlayher/netlink"
-	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
-	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/who"
 )
@@ -33,14 +30,14 @@ type udpFlow struct {
 // own at c and turns the answers back, so the process sees them come from where
 // it sent to.
 func (r *Relay) ServeUDP(c *net.UDPConn) error {
-	track, err := conntrack.Dial(&netlink.Config{NetNS: int(r.ns.Fd())})
+	track, err := openTracker(r.ns)
 	if err != nil {
-		return fmt.Errorf("open conntrack: %w", err)
+		return err
 	}
 	u := &udpRelay{Relay: r, sock: c, track: track, flows: map[netip.AddrPort]*udpFlow{}, over: make(chan netip.AddrPort)}
 	r.start(c, func() {
 		u.run()
-		_ = track.Close()
+		track.close()
 	})
 	return nil
 }
@@ -48,7 +45,7 @@ func (r *Relay) ServeUDP(c *net.UDPConn) error {
 type udpRelay struct {
 	*Relay
 	sock  *net.UDPConn
-	track *conntrack.Conn
+	track *tracker
 	flows map[netip.AddrPort]*udpFlow // by source; only run uses it
 	over  chan netip.AddrPort         // flows that ended
 }
@@ -85,6 +82,7 @@ func (u *udpRelay) read(out chan<- udpPacket) {
 			return
 		}
 		if err == nil {
+			from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 			out <- udpPacket{from, append([]byte(nil), buf[:n]...)}
 		}
 	}
@@ -113,8 +111,8 @@ func (u *udpRelay) forward(p udpPacket) {
 
 // open starts a flow for a new source, if the rules allow it.
 func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
-	dst, src, err := u.destination(from)
-	if err != nil || dst.Addr().IsLoopback() {
+	src, dst, err := u.track.udpDestination(from)
+	if err != nil || !dst.IsValid() || dst.Addr().IsLoopback() {
 		return nil
 	}
 	to := target{proto: "udp", addr: dst}
@@ -163,22 +161,4 @@ func (u *udpRelay) answers(f *udpFlow, from netip.AddrPort) {
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()
-}
-
-// destination asks the connection tracking where the packets of a source at
-// the relay's socket were sent, and from which source the process sent them.
-func (u *udpRelay) destination(from netip.AddrPort) (dst, src netip.AddrPort, err error) {
-	self := netns.Loopback4
-	if from.Addr().Is6() {
-		self = netns.Loopback6
-	}
-	f, err := u.track.Get(conntrack.Flow{TupleReply: conntrack.Tuple{
-		IP:    conntrack.IPTuple{SourceAddress: self, DestinationAddress: from.Addr()},
-		Proto: conntrack.ProtoTuple{Protocol: unix.IPPROTO_UDP, SourcePort: netns.UDPPort, DestinationPort: from.Port()},
-	}})
-	if err != nil {
-		return dst, src, fmt.Errorf("ask for the original destination: %w", err)
-	}
-	o := f.TupleOrig
-	return netip.AddrPortFrom(o.IP.DestinationAddress, o.Proto.DestinationPort), netip.AddrPortFrom(o.IP.SourceAddress, o.Proto.SourcePort), nil
 }
