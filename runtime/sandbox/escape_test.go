@@ -99,6 +99,7 @@ func onFile(f func(path string, fd int) error) func() error {
 		if err != nil {
 			return err
 		}
+		defer func() { _ = file.Close(); _ = os.Remove(file.Name()) }()
 		return f(file.Name(), int(file.Fd()))
 	}
 }

@@ -62,7 +62,9 @@ func (t *terminal) prepare() {
 		}
 		tio.Iflag |= unix.IUTF8
 		if !t.raw() {
-			tio.Lflag &^= unix.ECHO // the person's own terminal has done it
+			// The person's own terminal does this already.
+			tio.Lflag &^= unix.ECHO
+			tio.Oflag &^= unix.OPOST
 		}
 		_ = unix.IoctlSetTermios(fd, unix.TCSETS, tio)
 	})
