@@ -8,6 +8,7 @@ package config
 import (
 	"github.com/hashicorp/hcl/v2"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
 )
 
@@ -32,4 +33,13 @@ type Scope struct {
 	Range   hcl.Range        // where the environment begins: the place of a default
 	UID     int              // the person on whose behalf Blast acts
 	GID     int
+	Files   map[string]*hcl.File // sources by name, to quote what was written
 }
+
+// Read decodes what was written by the kind's declaration of it.
+func (s Scope) Read(attrs []block.Attr, blocks []block.Block) (*block.Values, hcl.Diagnostics) {
+	return block.Reader{Eval: s.Eval, Files: s.Files}.Content(s.Content, attrs, blocks)
+}
+
+// Place is where the environment begins: the place of all that nobody wrote.
+func (s Scope) Place() string { return block.Place(s.Range) }

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"blast.example/blast/config/block"
+	"blast.example/blast/config/functions"
+	"blast.example/blast/config/source"
+	"blast.example/blast/config/variable"
+	"blast.example/blast/plan"
+)
+
+// Options say with what a file is loaded.
+type Options struct {
+	Vars     []string // NAME=VALUE, as of --var
+	VarFiles []string // as of --var-file
+	Environ  []string // as of os.Environ; BLAST_VAR_NAME sets a variable
+	Words    []Words  // what may stand in an environment
+	Version  string   // of this program, for required_version
+	UID      int      // the person on whose behalf Blast acts
+	GID      int
+}
+
+// File is a loaded blast.hcl.
+type File struct {
+	Path         string // of blast.hcl
+	Project      string // its folder, absolute and free of symbolic links
+	Environments []Environment
+	Digest       string // of everything that the objects were made from
+	Sources      map[string]*hcl.File
+}
+
+// Environment is what one environment shall be.
+type Environment struct {
+	Name    string
+	Range   hcl.Range // where it begins
+	Objects []plan.Object
+}
+
+// Load reads the blast.hcl at path. It returns all that is wrong with it, sorted
+// by place; unless there are errors, the file is whole. With errors the file is
+// there to show them in, as far as it could be read.
+func Load(path string, opts Options) (*File, hcl.Diagnostics) {
+	l := &loader{opts: opts, file: &File{Path: path, Sources: map[string]*hcl.File{}}}
+	l.load()
+	l.showSources()
+	return l.file, tidy(l.diags)
+}
+
+// loader is one run of Load.
+type loader struct {
+	opts  Options
+	file  *File
+	diags hcl.Diagnostics
+	eval  *hcl.EvalContext
+	vars  variable.Values
+}
+
+func (l *loader) report(diags ...*hcl.Diagnostic) { l.diags = append(l.diags, diags...) }
+
+func (l *loader) load() {
+	body := l.read()
+	if body == nil {
+		return
+	}
+	parts := l.sort(body)
+	l.scope(parts)
+	for _, e := range l.environments(parts) {
+		l.environment(e)
+	}
+	l.outputs(parts.blocks["output"])
+	l.file.Digest = l.digest()
+}
+
+// read parses blast.hcl; nil says that nothing of it can be trusted.
+func (l *loader) read() *hclsyntax.Body {
+	dir, err := filepath.Abs(filepath.Dir(l.file.Path))
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		at := hcl.Range{Filename: FileName, Start: hcl.InitialPos, End: hcl.InitialPos}
+		l.report(block.Errorf(at, "File can't be read", "%v.", err))
+		return nil
+	}
+	l.file.Project = dir
+	return l.parse(FileName, filepath.Join(dir, filepath.Base(l.file.Path)))
+}
+
+// parse reads a source and keeps it for showing what is wrong with it.
+func (l *loader) parse(name, path string) *hclsyntax.Body {
+	f, body, diags := source.File(name, path)
+	if f != nil {
+		l.file.Sources[name] = f
+	}
+	l.report(diags...)
+	return body
+}
+
+// scope evaluates what expressions can refer to: variables, then locals.
+func (l *loader) scope(p parts) {
+	l.eval = &hcl.EvalContext{
+		Functions: functions.Table(l.file.Project, l.opts.Environ),
+		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{
+			"module": cty.StringVal(l.file.Project), "root": cty.StringVal(l.file.Project),
+		})},
+	}
+	l.settings(p.blocks["blast"])
+	decls, diags := variable.Declared(p.blocks["variable"], l.eval)
+	l.report(diags...)
+	l.vars, diags = variable.Assign(decls, variable.Sources{
+		Project: l.file.Project, Vars: l.opts.Vars, Files: l.opts.VarFiles, Environ: l.opts.Environ,
+		Parse: l.parse,
+	})
+	l.report(diags...)
+	l.eval.Variables["var"] = l.vars.Object()
+	l.report(variable.Validate(decls, l.vars, l.eval)...)
+	l.eval.Variables["local"] = l.locals(p.blocks["locals"])
+}
+
+// showSources reads other files of the project that diagnostics point into,
+// such as a manifest, so that their lines can be shown.
+func (l *loader) showSources() {
+	for _, d := range l.diags {
+		if d.Subject == nil || l.file.Project == "" || !filepath.IsLocal(d.Subject.Filename) {
+			continue
+		}
+		if _, known := l.file.Sources[d.Subject.Filename]; known {
+			continue
+		}
+		if src, err := source.Read(filepath.Join(l.file.Project, d.Subject.Filename)); err == nil {
+			l.file.Sources[d.Subject.Filename] = &hcl.File{Bytes: src}
+		}
+	}
+}
+
+// digest covers the sources, the values of variables, and the objects made of
+// them: by the last also all files and environment variables that were read.
+func (l *loader) digest() string {
+	h := sha256.New()
+	add := func(part string, b []byte) {
+		fmt.Fprintf(h, "%s %d\n", part, len(b))
+		h.Write(b)
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.file.Sources)) {
+		add(name, l.file.Sources[name].Bytes)
+	}
+	add("variables", l.vars.JSON())
+	for _, e := range l.file.Environments {
+		for _, o := range e.Objects {
+			b, err := json.Marshal(o)
+			if err != nil {
+				b = o.Attrs
+			}
+			add(e.Name, b)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
