@@ -26,7 +26,7 @@ func (p Plan) Text(w io.Writer, st Style) error {
 	}
 	rows := p.Rows()
 	p.driftText(&b, rows)
-	fmt.Fprintf(&b, "  # environment.%s %s\n", p.Env, headline(rows))
+	fmt.Fprintf(&b, "  # environment.%s %s\n", p.Env, p.headline(rows))
 	wide := width(rows)
 	for _, r := range rows {
 		st.row(&b, r, wide)
@@ -55,10 +55,13 @@ func (p Plan) driftText(b *strings.Builder, rows []Row) {
 	}
 }
 
-func headline(rows []Row) string {
+func (p Plan) headline(rows []Row) string {
 	a := rows[0].Action
 	for _, r := range rows[1:] {
 		a = join(a, r.Action)
+	}
+	if a == Create && p.Serial > 0 {
+		a = Update // part of it is gone, or new
 	}
 	switch a {
 	case Create:
@@ -75,9 +78,9 @@ func headline(rows []Row) string {
 func width(rows []Row) int {
 	wide := 0
 	for _, r := range rows {
-		wide = max(wide, 6+12+utf8.RuneCountInString(r.text()))
+		wide = max(wide, 19+utf8.RuneCountInString(r.text()))
 		for _, it := range r.items() {
-			wide = max(wide, 8+26+utf8.RuneCountInString(it.text()))
+			wide = max(wide, 35+utf8.RuneCountInString(it.text()))
 		}
 	}
 	return min(wide, 76)
