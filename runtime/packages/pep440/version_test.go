@@ -39,7 +39,7 @@ func TestOrder(t *testing.T) {
 func TestNormalForm(t *testing.T) {
 	for in, want := range map[string]string{
 		"v1.0":                 "1.0",
-		" 1.0\n":               "1.0",
+		"\t1.0\n":              "1.0",
 		"01.002.0":             "1.2.0",
 		"1.0-ALPHA.1":          "1.0a1",
 		"1.0preview3":          "1.0rc3",

@@ -1,6 +1,9 @@
 package pep508
 
-import "fmt"
+import (
+	"fmt"
+	"regexp"
+)
 
 // Line is a requirement and where it stands.
 type Line struct {
@@ -24,11 +27,25 @@ type Problem struct {
 	Detail  string
 }
 
+// newProblem formats Detail, without the passwords of URLs in it.
+func newProblem(file string, number int, summary, format string, args ...any) Problem {
+	detail := credentials.ReplaceAllString(fmt.Sprintf(format, args...), "://…@")
+	return Problem{File: file, Number: number, Summary: summary, Detail: detail}
+}
+
+var credentials = regexp.MustCompile(`://[^/\s@]*@`)
+
 // Place returns "requirements.txt:3".
 func (p Problem) Place() string { return place(p.File, p.Number) }
 
-// Error returns one line for those who show problems as errors.
-func (p Problem) Error() string { return p.Place() + ": " + p.Summary + ": " + p.Detail }
+// String returns the problem on one line.
+func (p Problem) String() string { return p.Place() + ": " + p.Summary + ": " + p.Detail }
+
+// ProblemError is a Problem of a function that returns errors.
+type ProblemError struct{ Problem }
+
+// Error returns the problem on one line.
+func (e ProblemError) Error() string { return e.String() }
 
 func place(file string, number int) string {
 	if number == 0 {

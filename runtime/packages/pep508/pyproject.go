@@ -2,7 +2,6 @@ package pep508
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -37,11 +36,11 @@ type pyprojectFile struct {
 }
 
 // ParsePyproject reads the [project] table and the dependency groups. It
-// reports everything that is wrong at once, each as a Problem.
+// reports everything that is wrong at once, as joined ProblemErrors.
 func ParsePyproject(data []byte) (Pyproject, error) {
 	var f pyprojectFile
 	if len(data) > maxFile {
-		return Pyproject{}, Problem{File: PyprojectName, Summary: "File too large", Detail: fmt.Sprintf("The file has %d bytes; at most %d are read.", len(data), maxFile)}
+		return Pyproject{}, ProblemError{newProblem(PyprojectName, 0, "File too large", "The file has %d bytes; at most %d are read.", len(data), maxFile)}
 	}
 	if err := toml.Unmarshal(data, &f); err != nil {
 		return Pyproject{}, tomlProblem(err)
@@ -57,7 +56,7 @@ func tomlProblem(err error) error {
 	if errors.As(err, &at) {
 		p.Number, _ = at.Position()
 	}
-	return p
+	return ProblemError{p}
 }
 
 // pyprojectReader turns texts into requirements.
@@ -126,5 +125,5 @@ func (r *pyprojectReader) line(array string, i int) int {
 }
 
 func (r *pyprojectReader) problem(number int, summary, format string, args ...any) {
-	r.problems = append(r.problems, Problem{File: PyprojectName, Number: number, Summary: summary, Detail: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, ProblemError{newProblem(PyprojectName, number, summary, format, args...)})
 }

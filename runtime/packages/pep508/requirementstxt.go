@@ -2,6 +2,7 @@ package pep508
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
@@ -107,20 +108,16 @@ func (f *requirementsFile) requirement(number int, text string) {
 	f.lines = append(f.lines, Line{Requirement: r, Text: text, File: f.name, Number: number, Constraint: f.constraint, Hashes: hashes})
 }
 
-// cutOptions splits at the first word that begins with "-".
+// cutOptions splits at the first word that begins with "-", as pip does.
 func cutOptions(text string) (string, []string) {
-	words := strings.Fields(text)
-	for i, w := range words {
-		if strings.HasPrefix(w, "-") && i > 0 {
-			at := strings.Index(text, " "+w)
-			if at < 0 {
-				at = strings.Index(text, "\t"+w)
-			}
-			return strings.TrimSpace(text[:max(at, 0)]), words[i:]
-		}
+	at := optionStart.FindStringIndex(text)
+	if at == nil {
+		return text, nil
 	}
-	return text, nil
+	return strings.TrimSpace(text[:at[0]]), strings.Fields(text[at[0]:])
 }
+
+var optionStart = regexp.MustCompile(`\s-`)
 
 // hashLength is the hex digits of the hashes that pip counts as strong.
 var hashLength = map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}
@@ -148,12 +145,8 @@ func (f *requirementsFile) hashes(number int, options []string) ([]string, bool)
 }
 
 func isHex(s string) bool {
-	for i := range len(s) {
-		if !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i]|0x20 && s[i]|0x20 <= 'f') {
-			return false
-		}
-	}
-	return true
+	_, err := hex.DecodeString(s)
+	return err == nil
 }
 
 var urlScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
@@ -176,7 +169,7 @@ func firstWord(text string) string {
 }
 
 func (f *requirementsFile) problem(number int, summary, format string, args ...any) {
-	f.problems = append(f.problems, Problem{File: f.name, Number: number, Summary: summary, Detail: fmt.Sprintf(format, args...)})
+	f.problems = append(f.problems, newProblem(f.name, number, summary, format, args...))
 }
 
 // sentence begins an error with a capital letter.

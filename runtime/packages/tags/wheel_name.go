@@ -131,10 +131,5 @@ func expand(sets []string) ([]Tag, error) {
 }
 
 func validTagPart(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c != '_' && !('0' <= c && c <= '9') && !('a' <= c && c <= 'z') {
-			return false
-		}
-	}
-	return s != ""
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
