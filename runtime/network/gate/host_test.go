@@ -382,7 +382,16 @@ func TestFlushedFilterLeavesNothing(t *testing.T) {
 	addr := s.lookup("good.example")
 	s.nsenter("nft", "flush ruleset")
 	for _, a := range []string{addr + ":80", web + ":80", "127.0.0.1:781", "[::1]:781"} {
-		if err := attempt(s, "tcp", a); err == nil {
+		err := s.inside(func() error {
+			d := net.Dialer{Timeout: 300 * time.Millisecond} // nobody answers
+			c, err := d.Dial("tcp", a)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close() }()
+			return attemptOn(c)
+		})
+		if err == nil {
 			t.Errorf("%s went through", a)
 		}
 	}

@@ -268,7 +268,7 @@ func echoes(c net.Conn, text string) error {
 	return nil
 }
 
-// at once fails the test if f takes as long as a person would notice.
+// atOnce fails the test if f takes as long as a person would notice.
 func atOnce(t *testing.T, what string, f func() error) error {
 	t.Helper()
 	start := time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/florianl/go-nflog/v2"
@@ -50,8 +51,14 @@ func (g *gate) watchFilter(ns *os.File) (stop func(), err error) {
 		return nil, fmt.Errorf("open nflog: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	var mu sync.Mutex // held while a packet is looked at
+	over := false
 	err = nf.RegisterWithErrorFunc(ctx, func(a nflog.Attribute) int {
-		g.logged(a)
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			g.logged(a)
+		}
 		return 0
 	}, func(error) int { return 0 })
 	if err != nil {
@@ -62,6 +69,9 @@ func (g *gate) watchFilter(ns *os.File) (stop func(), err error) {
 	return func() {
 		cancel() // first: Close waits for the reader, which only this ends
 		_ = nf.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		over = true // what the reader still has is not looked at: the gate is going
 	}, nil
 }
 
