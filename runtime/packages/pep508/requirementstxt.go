@@ -3,7 +3,6 @@ package pep508
 import (
 	"bytes"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 	"strings"
 	"unicode/utf8"
