@@ -26,9 +26,10 @@ import (
 	"blast.example/blast/runtime/network/gate/netns"
 )
 
-const (
-	hostSide = "192.0.2.2/30"
-	farSide  = "192.0.2.1/30"
+// The two ends of the veth pair, IPv4 first.
+var (
+	hostSide = []string{"192.0.2.2/30", "2001:db8:1::2/64"}
+	farSide  = []string{"192.0.2.1/30", "2001:db8:1::1/64"}
 )
 
 // A Lab is one internet. Several may not be reached at once from one host.
@@ -118,34 +119,45 @@ func (l *Lab) connect() error {
 		return err
 	}
 	defer local.Close()
-	if err := setUp(local, l.veth(), hostSide); err != nil {
+	if err := setUp(local, l.veth(), hostSide...); err != nil {
 		return err
 	}
-	gw := netip.MustParsePrefix(farSide).Addr()
 	link, err := local.LinkByName(l.veth())
 	if err != nil {
 		return err
 	}
-	if err := local.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gw.AsSlice(), Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}); err != nil {
-		return fmt.Errorf("add default route: %w", err)
+	for i, all := range []string{"0.0.0.0/0", "::/0"} {
+		_, dst, err := net.ParseCIDR(all)
+		if err != nil {
+			return err
+		}
+		gw := netip.MustParsePrefix(farSide[i]).Addr().AsSlice()
+		if err := local.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gw, Dst: dst}); err != nil {
+			return fmt.Errorf("add default route: %w", err)
+		}
 	}
 	far, err := netlink.NewHandleAt(vnetns.NsHandle(int(l.ns.Fd())))
 	if err != nil {
 		return err
 	}
 	defer far.Close()
-	return errors.Join(setUp(far, "internet", farSide), setUp(far, "lo", ""))
+	return errors.Join(setUp(far, "internet", farSide...), setUp(far, "lo"))
 }
 
-func setUp(h *netlink.Handle, name, addr string) error {
+// setUp gives addresses to an interface. Nobody else has them, so none is
+// tried out first (NODAD).
+func setUp(h *netlink.Handle, name string, addrs ...string) error {
 	link, err := h.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
-	if addr != "" {
+	for _, addr := range addrs {
 		a, err := netlink.ParseAddr(addr)
 		if err != nil {
 			return err
+		}
+		if a.IP.To4() == nil {
+			a.Flags = unix.IFA_F_NODAD
 		}
 		if err := h.AddrReplace(link, a); err != nil {
 			return fmt.Errorf("add address %s: %w", addr, err)

@@ -606,6 +606,37 @@ func TestUDP(t *testing.T) {
 	s.denied(web+":7001", "")
 }
 
+func TestIPv6(t *testing.T) {
+	block := "2606:2800:220:1::/64"
+	s := up(t, network.Egress{Name: "six", CIDRs: []string{block}, Ports: []uint16{7}},
+		network.Egress{Name: "u", CIDRs: []string{block}, Ports: []uint16{7000}, Protocol: "udp"},
+		network.Egress{Name: "name", Domains: []string{"six.example"}, Ports: []uint16{80}})
+	c, err := s.dial("tcp", "["+six+"]:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := echoes(c, "over IPv6"); err != nil {
+		t.Errorf("TCP: %v", err)
+	}
+	if c, err = s.dial("udp", "["+six+"]:7000"); err != nil {
+		t.Fatal(err)
+	}
+	if err := attemptOn(c); err != nil {
+		t.Errorf("UDP: %v", err)
+	}
+	if c, err = s.connect("six.example", "80"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := get(c, "six.example", "/"); err != nil || got != "http six.example /" {
+		t.Errorf("a name with an IPv6 address only: %q, %v", got, err)
+	}
+	for network, want := range map[string]error{"tcp": unix.ECONNREFUSED, "udp": unix.EPERM} {
+		if err := attempt(s, network, "["+six+"]:80"); !errors.Is(err, want) {
+			t.Errorf("%s to another port: %v, want %v", network, err, want)
+		}
+	}
+}
+
 func TestOwnServers(t *testing.T) {
 	s := up(t)
 	for _, addr := range []string{"127.0.0.1:8000", "[::1]:8000", "127.0.0.2:8000"} {

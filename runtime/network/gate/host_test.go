@@ -269,6 +269,55 @@ func TestUpdateCutsFlows(t *testing.T) {
 	}
 }
 
+// TestUpdateUnderLoad: while one policy follows another no allowed connection
+// fails and no refused one gets through.
+func TestUpdateUnderLoad(t *testing.T) {
+	stay := network.Egress{Name: "raw", CIDRs: []string{web + "/32"}, Ports: []uint16{7}}
+	s := up(t, stay)
+	stop, done := make(chan struct{}), make(chan error, 1)
+	tried := 0
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			tried++
+			err := s.inside(func() error {
+				c, err := net.DialTimeout("tcp", web+":7", time.Second)
+				if err != nil {
+					return err
+				}
+				defer func() { _ = c.Close() }()
+				if err := echoes(c, "x"); err != nil {
+					return err
+				}
+				if c, err := net.DialTimeout("tcp", second+":7000", time.Second); !errors.Is(err, unix.ECONNREFUSED) {
+					return fmt.Errorf("refused address: %v, %w", c, err)
+				}
+				return nil
+			})
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for i := range 60 {
+		p := policyOf(stay)
+		if i%2 == 0 {
+			p = policyOf(webRule(80, 443), network.Egress{Name: "db", CIDRs: []string{"10.20.0.0/16"}, Ports: []uint16{5432}}, stay)
+		}
+		s.policy(p)
+	}
+	close(stop)
+	if err := <-done; err != nil || tried < 10 {
+		t.Errorf("after %d tries: %v", tried, err)
+	}
+}
+
 func TestIngress(t *testing.T) {
 	s := newSandbox(t)
 	s.apply(plan.Change{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})})

@@ -31,6 +31,7 @@ const (
 	second   = "93.184.215.16"
 	metadata = "169.254.169.254"
 	database = "10.20.0.5"
+	six      = "2606:2800:220:1::1"
 )
 
 var internet struct {
@@ -76,13 +77,17 @@ func build() error {
 	note(lab.ServeEcho(web+":7", ""))
 	note(lab.ServeEcho(banner+":25", "220 hello\r\n"))
 	note(lab.ServeEcho(database+":5432", ""))
-	for _, at := range []string{web + ":7000", second + ":7000"} {
+	note(lab.ServeEcho("["+six+"]:7", ""))
+	_, err = lab.ServeHTTP("[" + six + "]:80")
+	note(err)
+	for _, at := range []string{web + ":7000", second + ":7000", "[" + six + "]:7000"} {
 		note(lab.ServeUDPEcho(at))
 	}
 	for _, n := range []string{"good.example", "other.example", "wild.example", "sub.wild.example", "banner.example"} {
 		internet.names.Set(n, web)
 	}
 	internet.names.Set("mail.example", banner)
+	internet.names.Set("six.example", six)
 	return errors.Join(errs...)
 }
 
