@@ -1,0 +1,274 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"blast.example/blast/config/wording"
+	"blast.example/blast/plan"
+)
+
+// Describe implements kinds.Words. A rule widens access if it allows anything
+// that the whole policy did not allow before: renaming a rule changes nothing.
+func (Words) Describe(c plan.Change) plan.Description {
+	if c.Addr == NamespaceAddr {
+		return describeNamespace(c)
+	}
+	var from, to Policy
+	hasFrom, hasTo, err := c.Sides(&from, &to)
+	if err != nil {
+		return wording.Unreadable(c, err)
+	}
+	d := plan.Description{Summary: to.summary()}
+	if !hasTo {
+		d.Summary = from.summary()
+	}
+	d.Items = append(d.Items, wording.Drift(from.Drift)...)
+	if hasFrom && hasTo {
+		d.Items = append(d.Items, wording.Changed("default", from.Default, to.Default, defaultAccess(from, to))...)
+	} else if to.Default == audit {
+		d.Items = append(d.Items, plan.Item{Name: "default", Action: plan.Create, After: audit, Access: plan.Widen})
+	}
+	d.Items = append(d.Items, egressItems(from, to)...)
+	d.Items = append(d.Items, ingressItems(from.Ingress, to.Ingress)...)
+	d.Items = append(d.Items, wording.Changed("dns", strings.Join(from.DNS, ", "), strings.Join(to.DNS, ", "), plan.Same)...)
+	d.Notes = to.notes()
+	return d
+}
+
+const audit = "audit"
+
+func describeNamespace(c plan.Change) plan.Description {
+	var from, to Namespace
+	if _, _, err := c.Sides(&from, &to); err != nil {
+		return wording.Unreadable(c, err)
+	}
+	return plan.Description{Items: wording.Drift(from.Missing)}
+}
+
+func defaultAccess(from, to Policy) plan.Access {
+	switch {
+	case to.Default == audit && from.Default != audit:
+		return plan.Widen
+	case from.Default == audit && to.Default != audit:
+		return plan.Narrow
+	}
+	return plan.Same
+}
+
+func egressItems(from, to Policy) []plan.Item {
+	var items []plan.Item
+	was := map[string]Egress{}
+	for _, e := range from.Egress {
+		was[e.Name] = e
+	}
+	for _, e := range to.Egress {
+		old, there := was[e.Name]
+		delete(was, e.Name)
+		items = append(items, egressItem(old, e, there, true, from, to)...)
+	}
+	for _, e := range from.Egress {
+		if _, gone := was[e.Name]; gone {
+			items = append(items, egressItem(e, Egress{Name: e.Name}, true, false, from, to)...)
+		}
+	}
+	return items
+}
+
+func egressItem(old, e Egress, before, after bool, from, to Policy) []plan.Item {
+	name := "egress." + e.Name
+	it := plan.Item{Name: name, Action: wording.Action(before, after)}
+	if before {
+		it.Before = old.text()
+	}
+	if after {
+		it.After = e.text()
+	}
+	if after && !from.covers(e) {
+		it.Access = it.Access.Add(plan.Widen)
+	}
+	if before && !to.covers(old) {
+		it.Access = it.Access.Add(plan.Narrow)
+	}
+	if it.Before == it.After && it.Access == plan.Same {
+		return wording.Changed(name+".reason", old.Reason, e.Reason, plan.Same)
+	}
+	return []plan.Item{it}
+}
+
+// covers reports whether the policy allows all that e allows. It compares rule by
+// rule, so that it may say no where several rules together would.
+func (p Policy) covers(e Egress) bool {
+	if p.Default == audit {
+		return true
+	}
+	for _, target := range slices.Concat(e.Domains, e.CIDRs) {
+		for _, port := range e.Ports {
+			for _, during := range e.During {
+				if !slices.ContainsFunc(p.Egress, func(q Egress) bool { return q.allows(target, port, e.Protocol, during, e.Expires) }) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+func (q Egress) allows(target string, port uint16, protocol, during, until string) bool {
+	return q.Protocol == protocol && slices.Contains(q.Ports, port) && slices.Contains(q.During, during) &&
+		(q.Expires == "" || until != "" && until <= q.Expires) &&
+		(slices.ContainsFunc(q.Domains, func(d string) bool { return domainCovers(d, target) }) ||
+			slices.ContainsFunc(q.CIDRs, func(c string) bool { return cidrCovers(c, target) }))
+}
+
+// domainCovers also compares wildcards: "*.example.com" covers "*.a.example.com".
+func domainCovers(rule, target string) bool {
+	apex, wild := strings.CutPrefix(rule, "*.")
+	return rule == target || wild && strings.HasSuffix(strings.TrimPrefix(target, "*."), "."+apex)
+}
+
+func cidrCovers(rule, target string) bool {
+	r, err := netip.ParsePrefix(rule)
+	if err != nil {
+		return false
+	}
+	t, err := netip.ParsePrefix(target)
+	return err == nil && r.Bits() <= t.Bits() && r.Contains(t.Addr())
+}
+
+// maxTargets is how many targets a line of a plan shows.
+const maxTargets = 3
+
+// text is "pypi.org, files.pythonhosted.org:443 while installing".
+func (e Egress) text() string {
+	s := e.targets()
+	if e.Expires != "" {
+		s += " until " + e.Expires
+	}
+	return s + e.when()
+}
+
+func (e Egress) targets() string {
+	ports := make([]string, len(e.Ports))
+	for i, p := range e.Ports {
+		ports[i] = strconv.Itoa(int(p))
+	}
+	s := wording.List(slices.Concat(e.Domains, e.CIDRs), maxTargets)
+	if len(ports) > 0 {
+		s += ":" + strings.Join(ports, ",")
+	}
+	if e.Protocol == "udp" {
+		s += "/udp"
+	}
+	return s
+}
+
+func (e Egress) when() string {
+	if len(e.During) != 1 {
+		return ""
+	}
+	return map[string]string{"apply": " while installing", "run": " while running"}[e.During[0]]
+}
+
+// maxRules is how many rules a summary names.
+const maxRules = 3
+
+// summary is "rejects all; pypi.org, files.pythonhosted.org:443 while installing".
+func (p Policy) summary() string {
+	var always, sometimes []string
+	for i, e := range p.Egress {
+		switch {
+		case i >= maxRules:
+		case e.when() == "":
+			always = append(always, e.text())
+		default:
+			sometimes = append(sometimes, e.text())
+		}
+	}
+	s := "rejects all"
+	if p.Default == audit {
+		s = "allows and logs all"
+	}
+	if len(always) > 0 {
+		s += " but " + strings.Join(always, ", ")
+	}
+	if len(sometimes) > 0 {
+		s += "; " + strings.Join(sometimes, ", ")
+	}
+	if more := len(p.Egress) - maxRules; more > 0 {
+		s += fmt.Sprintf("; %d more rules", more)
+	}
+	for _, in := range p.Ingress {
+		s += "; publishes " + in.Publish
+	}
+	return s
+}
+
+func ingressItems(from, to []Ingress) []plan.Item {
+	var items []plan.Item
+	was := map[string]Ingress{}
+	for _, in := range from {
+		was[in.Name] = in
+	}
+	for _, in := range to {
+		old, there := was[in.Name]
+		delete(was, in.Name)
+		if there && old == in {
+			continue
+		}
+		it := plan.Item{Name: "ingress." + in.Name, Action: wording.Action(there, true), After: in.text(), Access: plan.Widen}
+		if there {
+			it.Before = old.text()
+			it.Access = old.to(in)
+		}
+		items = append(items, it)
+	}
+	for _, in := range from {
+		if _, gone := was[in.Name]; gone {
+			items = append(items, plan.Item{Name: "ingress." + in.Name, Action: plan.Delete, Before: in.text(), Access: plan.Narrow})
+		}
+	}
+	return items
+}
+
+func (in Ingress) text() string { return fmt.Sprintf("%s to port %d", in.Publish, in.Port) }
+
+// to is the direction of a change of a published port. Only the same port on
+// more or fewer addresses goes one way.
+func (in Ingress) to(next Ingress) plan.Access {
+	a, errA := netip.ParseAddrPort(in.Publish)
+	b, errB := netip.ParseAddrPort(next.Publish)
+	switch {
+	case errA != nil || errB != nil || in.Port != next.Port || a.Port() != b.Port():
+		return plan.Both
+	case a.Addr().IsLoopback() && !b.Addr().IsLoopback() || !a.Addr().IsUnspecified() && b.Addr().IsUnspecified():
+		return plan.Widen
+	case !a.Addr().IsLoopback() && b.Addr().IsLoopback() || a.Addr().IsUnspecified() && !b.Addr().IsUnspecified():
+		return plan.Narrow
+	}
+	return plan.Both
+}
+
+// notes are warnings about what is wider than it looks.
+func (p Policy) notes() []string {
+	var out []string
+	if p.Default == audit {
+		out = append(out, `default = "audit" lets everything out and only logs it`)
+	}
+	for _, e := range p.Egress {
+		for _, c := range e.CIDRs {
+			if pr, err := netip.ParsePrefix(c); err == nil && pr.Bits() == 0 {
+				out = append(out, fmt.Sprintf("egress.%s reaches every public address", e.Name))
+			}
+		}
+	}
+	for _, in := range p.Ingress {
+		if ap, err := netip.ParseAddrPort(in.Publish); err == nil && !ap.Addr().IsLoopback() {
+			out = append(out, fmt.Sprintf("ingress.%s is published on %s: other machines can reach it", in.Name, in.Publish))
+		}
+	}
+	return out
+}

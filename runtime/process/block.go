@@ -1,0 +1,202 @@
+package process
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"blast.example/blast/config"
+	"blast.example/blast/config/block"
+	"blast.example/blast/config/nearest"
+	"blast.example/blast/plan"
+)
+
+// Words is the process block and the env attribute, as a person writes them.
+type Words struct{}
+
+// Name implements config.Words.
+func (Words) Name() string { return "process" }
+
+// Attrs and Spec declare the env attribute and the process block.
+var (
+	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Example: `{ APP_ENV = "dev" }`, Doc: "Environment variables of every command."}}
+	Spec  = block.Block{
+		Name: "process", Doc: "As whom and with which rights commands run.",
+		Attrs: []block.Attr{
+			{Name: "user", Kind: block.String, Example: `"nobody"`, Doc: "nobody, root, or a number. Default nobody."},
+			{Name: "capabilities", Kind: block.Strings, Example: `["CAP_CHOWN"]`, Doc: "capabilities(7), in the sandbox's own user namespace. Default none."},
+			{Name: "seccomp", Kind: block.String, Example: `"default"`, Doc: "Profile of system calls. Default \"default\"."},
+		},
+	}
+)
+
+// Schema implements config.Words.
+func (Words) Schema() *hcl.BodySchema { return block.Schema(Attrs, []block.Block{Spec}) }
+
+// Ids inside of the sandbox.
+const (
+	nobody = 65534
+	maxID  = 65535 // the range of ids that a sandbox has
+)
+
+// Grantable are the capabilities that can be given. The others would let a
+// command undo its sandbox, or mean nothing in it; runtime/sandbox says why.
+var Grantable = []string{"CAP_CHOWN", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"}
+
+// HomeDir and WorkspaceDir are where commands start: in the workspace if there
+// is one.
+const (
+	HomeDir      = "/home/sandbox"
+	WorkspaceDir = "/workspace"
+)
+
+// Decode implements config.Words.
+func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
+	root, diags := s.Read(Attrs, []block.Block{Spec})
+	v := root.Block("process")
+	r := &reading{Values: v, diags: diags}
+	src := map[string]string{"": s.Place()}
+	v.Sources(src, "")
+	box := Sandbox{
+		Base: "host", OwnerUID: uint32(s.UID), OwnerGID: uint32(s.GID),
+		Capabilities: r.capabilities(), Seccomp: r.seccomp(), Hostname: hostname(s.Env),
+	}
+	box.User, box.UID, box.GID = r.user()
+
+	vars, esrc := r.vars(root.Pairs("env"))
+	if esrc[""] = s.Place(); root.Has("env") {
+		esrc[""] = block.Place(root.At("env"))
+	}
+	return []plan.Object{
+		plan.NewObject(SandboxAddr, box, src),
+		plan.NewObject(EnvironmentAddr, Environment{Vars: vars, Dir: WorkspaceDir}, esrc),
+	}, r.diags
+}
+
+// reading makes attributes of a decoded process block.
+type reading struct {
+	*block.Values
+	diags hcl.Diagnostics
+}
+
+func (r *reading) report(d *hcl.Diagnostic) { r.diags = append(r.diags, d) }
+
+func (r *reading) user() (name string, uid, gid uint32) {
+	name = r.String("user", "nobody")
+	switch name {
+	case "nobody":
+		return name, nobody, nobody
+	case "root":
+		return name, 0, 0
+	}
+	n, err := strconv.ParseUint(name, 10, 32)
+	if err == nil && n <= maxID && strconv.FormatUint(n, 10) == name {
+		if n == 0 {
+			r.report(block.Errorf(r.At("user"), "Root by its number", "user = \"0\" is root, and root is written by its name. Write \"root\" if it is meant."))
+		}
+		return name, uint32(n), uint32(n)
+	}
+	r.report(block.Errorf(r.At("user"), "Unknown user", "user is %q, and a sandbox has no user list to look it up in.%s Write \"nobody\", \"root\", or a number from 1 to %d.", name, nearest.Hint(name, []string{"nobody", "root"}), maxID))
+	return "nobody", nobody, nobody
+}
+
+func (r *reading) capabilities() []string {
+	var out []string
+	for _, t := range r.Strings("capabilities") {
+		name := strings.ToUpper(t.Text)
+		if !strings.HasPrefix(name, "CAP_") {
+			name = "CAP_" + name
+		}
+		switch {
+		case !slices.Contains(Grantable, name):
+			r.report(block.Errorf(t.Range, "Capability can't be granted", "%q is no capability that a sandbox can have: the others would let a command undo its sandbox, or mean nothing in it.%s Write one of %s.",
+				t.Text, nearest.Hint(name, Grantable), strings.Join(Grantable, ", ")))
+		case !slices.Contains(out, name):
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (r *reading) seccomp() string {
+	if s := r.String("seccomp", "default"); s != "default" {
+		r.report(block.NotYet(r.At("seccomp"), "A seccomp profile of your own", "Write \"default\"."))
+	}
+	return "default"
+}
+
+// hostname makes a host name's label of an environment's name.
+func hostname(env string) string {
+	label := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, env), "-")
+	if label == "" {
+		return "sandbox"
+	}
+	return label[:min(len(label), 63)]
+}
+
+// defaults are the variables that every command has.
+var defaults = map[string]string{
+	"PATH": "/venv/current/bin:/usr/local/bin:/usr/bin:/bin",
+	"HOME": HomeDir, "USER": "sandbox", "LOGNAME": "sandbox",
+	"LANG": "C.UTF-8", "TMPDIR": "/tmp", "VIRTUAL_ENV": "/venv/current",
+}
+
+// vars are the defaults with the person's own over them.
+func (r *reading) vars(pairs []block.Pair) (map[string]string, map[string]string) {
+	vars, src := maps.Clone(defaults), map[string]string{}
+	for _, p := range pairs {
+		if !validName(p.Name) {
+			r.report(block.Errorf(p.Range, "Invalid name", "%q can't name an environment variable. Use letters, digits and _, and don't begin with a digit.", p.Name))
+			continue
+		}
+		vars[p.Name] = p.Text
+		src["env."+p.Name] = block.Place(p.Range)
+	}
+	return vars, src
+}
+
+// validName is POSIX's rule for portable names, with lower case.
+func validName(s string) bool {
+	return s != "" && (s[0] < '0' || s[0] > '9') && strings.IndexFunc(s, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) < 0
+}
+
+// Link implements kinds.Linker: commands start in the workspace, if there is one.
+func (Words) Link(objs []plan.Object) []plan.Object {
+	workspace := slices.ContainsFunc(objs, hasWorkspace)
+	out := slices.Clone(objs)
+	for i, o := range out {
+		var e Environment
+		if o.Addr != EnvironmentAddr || o.Decode(&e) != nil {
+			continue
+		}
+		if e.Dir = HomeDir; workspace {
+			e.Dir = WorkspaceDir
+		}
+		out[i] = plan.NewObject(o.Addr, e, o.Src)
+	}
+	return out
+}
+
+// hasWorkspace looks for a mount at the workspace. The filesystem kind imports
+// this package, so its attributes are read by their names.
+func hasWorkspace(o plan.Object) bool {
+	var tree struct {
+		Mounts []struct{ Target string }
+	}
+	return o.Kind() == "filesystem" && o.Decode(&tree) == nil &&
+		slices.ContainsFunc(tree.Mounts, func(m struct{ Target string }) bool { return m.Target == WorkspaceDir })
+}

@@ -1,0 +1,128 @@
+package process
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"blast.example/blast/config/wording"
+	"blast.example/blast/plan"
+)
+
+// Describe implements kinds.Words. A change of the sandbox takes a new one; what
+// commands start with is live.
+func (Words) Describe(c plan.Change) plan.Description {
+	if c.Addr == EnvironmentAddr {
+		return describeEnvironment(c)
+	}
+	var from, to Sandbox
+	hasFrom, hasTo, err := c.Sides(&from, &to)
+	if err != nil {
+		return wording.Unreadable(c, err)
+	}
+	d := plan.Description{Summary: to.summary()}
+	if !hasTo {
+		d.Summary = from.summary()
+	}
+	if !hasFrom {
+		from = Sandbox{User: "nobody", UID: nobody, GID: nobody, Seccomp: to.Seccomp} // what widens is told beside the default
+	}
+	if !hasTo {
+		to = from
+	}
+	d.Items = sandboxItems(from, to)
+	for i := range d.Items {
+		d.Items[i].Restart = hasFrom && hasTo
+	}
+	if !hasFrom {
+		d.Items = slices.DeleteFunc(d.Items, func(it plan.Item) bool { return it.Access == plan.Same })
+	}
+	return d
+}
+
+func sandboxItems(from, to Sandbox) []plan.Item {
+	items := wording.Changed("base", from.Base, to.Base, plan.Same)
+	items = append(items, wording.Changed("user", from.who(), to.who(), userAccess(from, to))...)
+	items = append(items, wording.Changed("owner", owner(from), owner(to), plan.Same)...)
+	items = append(items, wording.Changed("capabilities", strings.Join(from.Capabilities, ", "), strings.Join(to.Capabilities, ", "), setAccess(from.Capabilities, to.Capabilities))...)
+	items = append(items, wording.Changed("seccomp", from.Seccomp, to.Seccomp, changedAccess(from.Seccomp, to.Seccomp))...)
+	return append(items, wording.Changed("hostname", from.Hostname, to.Hostname, plan.Same)...)
+}
+
+func (s Sandbox) who() string {
+	if s.User == "" || s.User == fmt.Sprint(s.UID) {
+		return fmt.Sprintf("uid %d", s.UID)
+	}
+	return s.User
+}
+
+func owner(s Sandbox) string { return fmt.Sprintf("%d:%d", s.OwnerUID, s.OwnerGID) }
+
+// summary is "as nobody on the host's system folders".
+func (s Sandbox) summary() string {
+	out := "as " + s.who()
+	if s.Base == "host" {
+		out += " on the host's system folders, read-only"
+	}
+	if len(s.Capabilities) > 0 {
+		out += ", with " + strings.Join(s.Capabilities, ", ")
+	}
+	return out
+}
+
+func userAccess(from, to Sandbox) plan.Access {
+	switch {
+	case from.UID != 0 && to.UID == 0:
+		return plan.Widen
+	case from.UID == 0 && to.UID != 0:
+		return plan.Narrow
+	}
+	return plan.Same
+}
+
+// setAccess compares two sets of rights.
+func setAccess(from, to []string) plan.Access {
+	a := plan.Same
+	if slices.ContainsFunc(to, func(s string) bool { return !slices.Contains(from, s) }) {
+		a = a.Add(plan.Widen)
+	}
+	if slices.ContainsFunc(from, func(s string) bool { return !slices.Contains(to, s) }) {
+		a = a.Add(plan.Narrow)
+	}
+	return a
+}
+
+// changedAccess is for what can't be compared: it may go both ways.
+func changedAccess(from, to string) plan.Access {
+	if from == to {
+		return plan.Same
+	}
+	return plan.Both
+}
+
+// describeEnvironment tells which variables change, and never their values: a
+// plan is shown, saved and pasted into reviews.
+func describeEnvironment(c plan.Change) plan.Description {
+	var from, to Environment
+	hasFrom, hasTo, err := c.Sides(&from, &to)
+	if err != nil {
+		return wording.Unreadable(c, err)
+	}
+	var d plan.Description
+	if !hasFrom || !hasTo {
+		return d // the sandbox's own line says it
+	}
+	names := slices.AppendSeq(slices.Collect(maps.Keys(from.Vars)), maps.Keys(to.Vars))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		before, was := from.Vars[name]
+		after, is := to.Vars[name]
+		if was == is && before == after {
+			continue
+		}
+		d.Items = append(d.Items, plan.Item{Name: "env." + name, Action: wording.Action(was, is)})
+	}
+	d.Items = append(d.Items, wording.Changed("dir", from.Dir, to.Dir, plan.Same)...)
+	return d
+}
