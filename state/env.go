@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // RunRoot holds one folder per live environment. It is on a tmpfs, so it goes
@@ -89,10 +90,31 @@ func (e Env) DropNote(name string) error {
 	return nil
 }
 
+const tempSuffix = ".tmp"
+
+// born is about when this process started.
+var born = time.Now()
+
+// sweep removes the temporary files of a process that died while it replaced a
+// file. Those of this process are younger than itself.
+func (e Env) sweep() error {
+	var errs []error
+	for _, dir := range []string{e.Dir, e.Run} {
+		paths, err := filepath.Glob(filepath.Join(dir, ".*"+tempSuffix))
+		errs = append(errs, err)
+		for _, path := range paths {
+			if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() && fi.ModTime().Before(born) {
+				errs = append(errs, os.Remove(path))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // replaceFile puts b at path so that a reader, a crash or a full disk sees
 // either the old content or the new: temp file, fsync, rename, fsync of the folder.
 func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // CreateTemp is 0600
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*"+tempSuffix) // CreateTemp is 0600
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,9 @@ func (e Env) Unfinished() (*Tx, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
+	if err := e.sweep(); err != nil {
+		return nil, fmt.Errorf("clean up after a crash: %w", err)
+	}
 	tx := &Tx{env: e}
 	for i := 0; len(b) > 0; i++ {
 		text, rest, whole := bytes.Cut(b, []byte("\n"))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/state"
@@ -188,5 +189,32 @@ func TestForgetLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Dir(env.Dir)); !errors.Is(err, os.ErrNotExist) {
 		t.Fatal("state folder is left:", err)
+	}
+}
+
+// A process that dies while it replaces a file leaves the temporary one behind.
+func TestRecoverySweepsTemporaryFiles(t *testing.T) {
+	env := newEnv(t)
+	if _, err := env.Begin(plan.Plan{Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	old, fresh := filepath.Join(env.Dir, ".state.json.1.tmp"), filepath.Join(env.Dir, ".state.json.2.tmp")
+	for _, path := range []string{old, fresh} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	past := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(old, past, past); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := env.Unfinished(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a dead process's temporary file is left:", err)
+	}
+	if _, err := os.Stat(fresh); err != nil {
+		t.Error("this process's own is gone:", err)
 	}
 }
