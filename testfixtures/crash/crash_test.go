@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,17 +80,23 @@ type world struct {
 
 func (w *world) blast(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	// A cleanup's commands run, too, though the test's own context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "blast"), args...)
-	cmd.Dir = w.project
-	cmd.Env = append(os.Environ(), "BLAST_CRASH="+w.crash, "LANG=C.UTF-8")
+	cmd := w.command(ctx, args...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("blast %v: %v", args, err)
 	}
 	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "blast"), args...)
+	cmd.Dir = w.project
+	cmd.Env = append(os.Environ(), "BLAST_CRASH="+w.crash, "LANG=C.UTF-8")
+	return cmd
 }
 
 func (w *world) must(t *testing.T, want int, args ...string) string {
@@ -183,18 +190,74 @@ func TestKillAtEveryStep(t *testing.T) {
 	alone.With(t)
 	bin := bins(t)
 	for _, name := range []string{"create", "update", "replace", "destroy"} {
+		t.Run(name, func(t *testing.T) { newWorld(t, bin).story(t, stories[name]) })
+	}
+}
+
+// Between two steps is not the only moment at which a process can die: this one
+// is killed whenever the dice say.
+func TestKillAtAnyMoment(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it makes real sandboxes")
+	}
+	alone.With(t)
+	bin := bins(t)
+	for _, name := range []string{"create", "update", "replace", "destroy"} {
 		t.Run(name, func(t *testing.T) {
-			w := &world{bin: bin, project: t.TempDir()}
-			t.Cleanup(func() {
-				w.crash = ""
-				w.stopDaemon(t)
-				w.write(t, small)
-				w.must(t, 0, "destroy", "--auto-approve")
-				w.stopDaemon(t)
-			})
-			w.story(t, stories[name])
+			w, s := newWorld(t, bin), stories[name]
+			w.settle(t, s.before)
+			old := w.inventory(t)
+			start := time.Now()
+			w.settle(t, s.after)
+			whole := time.Since(start)
+			fresh := w.inventory(t)
+			died := 0
+			for range 12 {
+				w.settle(t, s.before)
+				if w.struck(t, s, time.Duration(rand.Int64N(int64(whole)))) {
+					died++
+				}
+				w.findsWhole(t, s, "struck", old, fresh)
+			}
+			t.Logf("died in %d of 12", died)
+			if died == 0 {
+				t.Error("never struck while it worked: the test shows nothing")
+			}
 		})
 	}
+}
+
+// struck runs the story and kills the daemon after a while. It reports whether
+// that stopped it.
+func (w *world) struck(t *testing.T, s story, after time.Duration) bool {
+	t.Helper()
+	args := []string{"apply", "--auto-approve"}
+	if s.after == "" {
+		args[0] = "destroy"
+	} else {
+		w.write(t, s.after)
+	}
+	cmd := w.command(t.Context(), args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(after)
+	w.stopDaemon(t)
+	return cmd.Wait() != nil
+}
+
+func newWorld(t *testing.T, bin string) *world {
+	t.Helper()
+	w := &world{bin: bin, project: t.TempDir()}
+	w.write(t, small)
+	t.Cleanup(func() {
+		w.crash = ""
+		w.stopDaemon(t)
+		w.write(t, small)
+		w.must(t, 0, "destroy", "--auto-approve")
+		w.stopDaemon(t)
+	})
+	return w
 }
 
 // story plays one story without a crash, to know both states and to count, and
@@ -213,7 +276,7 @@ func (w *world) story(t *testing.T, s story) {
 			w.settle(t, s.before)
 			if !w.dies(t, s, fmt.Sprintf("%d:%s", at, when), old, fresh) {
 				t.Logf("%d steps, each died at before and after", steps)
-				if steps < 5 {
+				if steps < 4 {
 					t.Fatalf("only %d steps: the story is too short to show anything", steps)
 				}
 				return
@@ -244,6 +307,14 @@ func (w *world) dies(t *testing.T, s story, when string, old, fresh []string) bo
 		w.stopDaemon(t)
 		return false
 	}
+	w.findsWhole(t, s, when+"\n"+out, old, fresh)
+	return true
+}
+
+// findsWhole asks for a plan, which recovers, and checks that the host has all of
+// the old state or all of the new one. Then the story must go through.
+func (w *world) findsWhole(t *testing.T, s story, when string, old, fresh []string) {
+	t.Helper()
 	args := []string{"plan", "--detailed-exitcode"}
 	if s.after == "" {
 		args = append(args, "--destroy")
@@ -253,17 +324,17 @@ func (w *world) dies(t *testing.T, s story, when string, old, fresh []string) bo
 	switch code {
 	case 0: // the new state
 		if !slices.Equal(now, fresh) {
-			t.Fatalf("%s: the plan is empty, but the host has\n%s\nwant\n%s\n%s", when, lines(now), lines(fresh), out)
+			t.Fatalf("%s: the plan is empty, but the host has\n%s\nwant\n%s\n%s", when, lines(now), lines(fresh), planned)
 		}
 	case 2: // the old state
 		if !slices.Equal(now, old) {
-			t.Fatalf("%s: not the old state whole: the host has\n%s\nwant\n%s\n%s\n%s", when, lines(now), lines(old), out, planned)
+			t.Fatalf("%s: not the old state whole: the host has\n%s\nwant\n%s\n%s", when, lines(now), lines(old), planned)
 		}
 		if strings.Contains(planned, "outside of Blast") {
 			t.Fatalf("%s: the old state is not what it was:\n%s", when, planned)
 		}
 	default:
-		t.Fatalf("%s: plan exits with %d\n%s\nafter\n%s", when, code, planned, out)
+		t.Fatalf("%s: plan exits with %d\n%s", when, code, planned)
 	}
 	if out, code := w.to(t, s.after); code != 0 {
 		t.Fatalf("%s: the next apply: exit %d\n%s", when, code, out)
@@ -276,7 +347,6 @@ func (w *world) dies(t *testing.T, s story, when string, old, fresh []string) bo
 			t.Fatalf("%s: run says %q", when, out)
 		}
 	}
-	return true
 }
 
 func lines(s []string) string { return "  " + strings.Join(s, "\n  ") }

@@ -1,0 +1,316 @@
+package hosts_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"blast.example/blast/apply"
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/kinds/hosts"
+	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/process"
+	"blast.example/blast/runtime/resource"
+	"blast.example/blast/runtime/sandbox"
+	"blast.example/blast/state"
+	"blast.example/blast/testfixtures/conformance"
+	"blast.example/blast/testfixtures/netlab"
+)
+
+func TestMain(m *testing.M) {
+	sandbox.Init()
+	os.Exit(netlab.Main(m.Run))
+}
+
+// world is an environment on the real kernel.
+type world struct {
+	env   state.Env
+	hosts map[string]kinds.Host
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it makes real sandboxes")
+	}
+	init := filepath.Join(t.TempDir(), "blast-init")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", init, "blast.example/blast/cmd/blast-init")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build blast-init: %v\n%s", err, out)
+	}
+	project := t.TempDir()
+	w := &world{state.NewEnv(project, "default", 1000, 1000), hosts.With(init, slog.New(slog.DiscardHandler))}
+	if err := w.env.WriteNote("env", w.env); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		w.destroy(t)
+		for _, h := range w.hosts {
+			if c, ok := h.(kinds.Watcher); ok {
+				_ = c.Close()
+			}
+		}
+		_ = os.RemoveAll(w.env.Run)
+		_ = os.Remove(state.RunRoot)
+	})
+	return w
+}
+
+// apply brings objects of lower kinds into place.
+func (w *world) apply(t *testing.T, objs []plan.Object) {
+	t.Helper()
+	st, err := w.env.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owners := apply.Owners{}
+	for name, h := range w.hosts {
+		owners[name] = h
+	}
+	ctx := context.WithoutCancel(t.Context()) // cleanups run with a canceled one
+	now, err := apply.Observe(ctx, w.env, owners)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.Diff(objs, st.Objects, now, nil)
+	p.Env, p.Lineage, p.Serial = w.env.Name, st.Lineage, st.Serial
+	if err := apply.Run(ctx, w.env, p, owners, func(apply.Event) {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) destroy(t *testing.T) { t.Helper(); w.apply(t, nil) }
+
+func ptr[T any](v T) *T { return &v }
+
+func obj(addr string, attrs any) plan.Object { return plan.NewObject(addr, attrs, nil) }
+
+var (
+	limitsA = []plan.Object{
+		obj(resource.LimitsAddr, resource.Limits{CPU: &resource.CPU{QuotaUS: ptr(int64(200000)), PeriodUS: ptr(uint64(100000))}, Memory: &resource.Memory{Max: ptr(int64(1 << 30))}, PIDs: ptr(int64(100))}),
+		obj(resource.RlimitsAddr, resource.Rlimits{"nofile": {Soft: 256, Hard: 512}}),
+	}
+	limitsB = []plan.Object{
+		obj(resource.LimitsAddr, resource.Limits{CPU: &resource.CPU{Weight: ptr(uint64(50))}, Memory: &resource.Memory{Max: ptr(int64(512 << 20))}, PIDs: ptr(int64(50))}),
+		obj(resource.RlimitsAddr, resource.Rlimits{"nofile": {Soft: 128, Hard: 512}, "core": {}}),
+	}
+	networkA = []plan.Object{
+		obj(network.NamespaceAddr, network.Namespace{}),
+		obj(network.PolicyAddr, network.Policy{Default: "deny", DNS: []string{"system"}, Egress: []network.Egress{
+			{Name: "web", Domains: []string{"example.com"}, Ports: []uint16{443}, Protocol: "tcp", During: []string{"apply", "run"}}}}),
+	}
+	networkB = []plan.Object{
+		obj(network.NamespaceAddr, network.Namespace{}),
+		obj(network.PolicyAddr, network.Policy{Default: "deny", DNS: []string{"system"}, Egress: []network.Egress{
+			{Name: "db", CIDRs: []string{"192.0.2.0/24"}, Ports: []uint16{5432}, Protocol: "tcp", During: []string{"run"}}},
+			Ingress: []network.Ingress{{Name: "web", Port: 8000, Publish: "127.0.0.1:18000"}}}),
+	}
+	sandboxA = []plan.Object{
+		obj(process.SandboxAddr, process.Sandbox{Base: "host", User: "nobody", UID: 65534, GID: 65534, OwnerUID: 1000, OwnerGID: 1000, Seccomp: "default", Hostname: "a"}),
+		obj(process.EnvironmentAddr, process.Environment{Vars: map[string]string{"A": "1"}, Dir: "/"}),
+	}
+	sandboxB = []plan.Object{
+		obj(process.SandboxAddr, process.Sandbox{Base: "host", User: "app", UID: 1000, GID: 1000, OwnerUID: 1000, OwnerGID: 1000, Seccomp: "default", Hostname: "b"}),
+		obj(process.EnvironmentAddr, process.Environment{Vars: map[string]string{"B": "2"}, Dir: "/tmp"}),
+	}
+)
+
+func TestResource(t *testing.T) {
+	w := newWorld(t)
+	conformance.Run(t, conformance.Case{
+		Host: w.hosts["resource"], Env: w.env, A: limitsA, B: limitsB,
+		Kernel: func(t *testing.T) string { return w.cgroups(t) + w.files(t, "command-resource") },
+		Tamper: map[string]func(t *testing.T){
+			"pids.max": func(t *testing.T) { w.write(t, "pids.max", "77") },
+			"memory":   func(t *testing.T) { w.write(t, "memory.limit_in_bytes", "268435456", "memory.max") },
+		},
+	})
+}
+
+func TestNetwork(t *testing.T) {
+	w := newWorld(t)
+	conformance.Run(t, conformance.Case{
+		Host: w.hosts["network"], Env: w.env, A: networkA, B: networkB,
+		Kernel: func(t *testing.T) string { return w.netns(t) + w.files(t, "net") + listening(t) },
+		Tamper: map[string]func(t *testing.T){
+			"table gone":   func(t *testing.T) { w.inNet(t, "nft", "flush", "ruleset") },
+			"route gone":   func(t *testing.T) { w.inNet(t, "ip", "route", "del", "default") },
+			"address more": func(t *testing.T) { w.inNet(t, "ip", "addr", "add", "203.0.113.9/32", "dev", "lo") },
+		},
+	})
+}
+
+func TestProcess(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, slices.Concat(limitsA, networkA))
+	conformance.Run(t, conformance.Case{
+		Host: w.hosts["process"], Env: w.env, A: sandboxA, B: sandboxB,
+		Kernel: func(t *testing.T) string { return w.processes(t) + w.files(t, "root-", "init-", "command-process") },
+		Tamper: map[string]func(t *testing.T){
+			"sandbox killed": func(t *testing.T) { w.killAll(t) },
+		},
+	})
+}
+
+// cgroups are the environment's groups with the limits in them.
+func (w *world) cgroups(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, dir := range w.cgroupDirs(t) {
+		for _, name := range []string{"cpu.cfs_quota_us", "cpu.shares", "cpu.max", "cpu.weight", "memory.limit_in_bytes", "memory.max", "pids.max"} {
+			if v, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+				fmt.Fprintf(&b, "%s/%s %s", dir, name, v)
+			}
+		}
+	}
+	return b.String()
+}
+
+func (w *world) cgroupDirs(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	for _, top := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+		ds, err := filepath.Glob(top + w.env.Cgroup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirs = append(dirs, ds...)
+	}
+	return dirs
+}
+
+// write changes a limit by hand, under whichever of its names is there.
+func (w *world) write(t *testing.T, name, value string, otherNames ...string) {
+	t.Helper()
+	for _, dir := range w.cgroupDirs(t) {
+		for _, n := range append([]string{name}, otherNames...) {
+			path := filepath.Join(dir, n)
+			if _, err := os.Stat(path); err == nil {
+				if err := os.WriteFile(path, []byte(value), 0); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+		}
+	}
+	t.Fatalf("no %s anywhere", name)
+}
+
+// files lists what is in the run folder, by prefix, with the content of notes.
+func (w *world) files(t *testing.T, prefixes ...string) string {
+	t.Helper()
+	es, err := os.ReadDir(w.env.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, e := range es {
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(e.Name(), p) }) {
+			continue
+		}
+		fmt.Fprintln(&b, e.Name())
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), "command-") {
+			text, err := os.ReadFile(filepath.Join(w.env.Run, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "  %s\n", text)
+		}
+	}
+	return b.String()
+}
+
+var counters = regexp.MustCompile(`(packets|bytes) \d+|# handle \d+`)
+
+// netns is all of the namespace that tools can see.
+func (w *world) netns(t *testing.T) string {
+	t.Helper()
+	if fi, err := os.Stat(filepath.Join(w.env.Run, "net")); err != nil || !fi.Mode().IsRegular() {
+		return ""
+	}
+	var b strings.Builder
+	for _, args := range [][]string{{"nft", "list", "ruleset"}, {"ip", "-o", "addr"}, {"ip", "route", "show", "table", "all"}, {"ip", "rule"}} {
+		b.WriteString(counters.ReplaceAllString(w.inNet(t, args...), ""))
+	}
+	return b.String()
+}
+
+func (w *world) inNet(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "nsenter", append([]string{"--net=" + filepath.Join(w.env.Run, "net")}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// listening are the host's TCP listeners.
+func listening(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "ss", "-Hltn").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ports []string
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Fields(line); len(f) > 3 {
+			ports = append(ports, f[3])
+		}
+	}
+	slices.Sort(ports)
+	return strings.Join(ports, " ")
+}
+
+// processes are what runs in the environment's cgroups, without pids.
+func (w *world) processes(t *testing.T) string {
+	t.Helper()
+	var names []string
+	for _, pid := range w.pids(t) {
+		b, err := os.ReadFile("/proc/" + pid + "/comm")
+		if err == nil {
+			names = append(names, strings.TrimSpace(string(b)))
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ") + "\n"
+}
+
+func (w *world) pids(t *testing.T) []string {
+	t.Helper()
+	var pids []string
+	for _, dir := range w.cgroupDirs(t) {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() != "cgroup.procs" {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			pids = append(pids, strings.Fields(string(b))...)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids)
+}
+
+func (w *world) killAll(t *testing.T) {
+	t.Helper()
+	for _, pid := range w.pids(t) {
+		if out, err := exec.CommandContext(t.Context(), "kill", "-KILL", pid).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+}
