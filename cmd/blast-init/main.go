@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +57,9 @@ func start() (*loop, error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("set non-dumpable: %w", err)
 	}
+	if err := setName("blast-init"); err != nil { // its file has another name in the sandbox
+		return nil, fmt.Errorf("set name: %w", err)
+	}
 	for fd := listenFD; fd <= statusFD; fd++ {
 		unix.CloseOnExec(fd)
 	}
@@ -72,6 +76,15 @@ func start() (*loop, error) {
 		return nil, fmt.Errorf("descriptor %d is no listening socket", listenFD)
 	}
 	return newLoop(listenFD, wake, id())
+}
+
+// setName is what ps(1) shows.
+func setName(name string) error {
+	b, err := unix.ByteSliceFromString(name)
+	if err != nil {
+		return err
+	}
+	return unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&b[0])), 0, 0, 0)
 }
 
 // id is the name that the daemon gave this sandbox.

@@ -200,6 +200,9 @@ func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 	if err := destroyAllBut(ctx, env, digest(c.To)); err != nil {
 		return err
 	}
+	if err := dropDrafts(env); err != nil {
+		return err
+	}
 	if c.To != nil {
 		return nil
 	}

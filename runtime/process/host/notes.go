@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -97,4 +98,21 @@ func noted(env state.Env) ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// dropDrafts removes what a process that died while it wrote a note of ours has
+// left: WriteNote writes .NAME.json.RANDOM first.
+func dropDrafts(env state.Env) error {
+	for _, name := range []string{attrsPrefix + "*", environmentNote, socketNote, sandbox.IDsNote} {
+		found, err := filepath.Glob(filepath.Join(env.Run, "."+name+".json.*"))
+		if err != nil {
+			return fmt.Errorf("list drafts of notes: %w", err)
+		}
+		for _, f := range found {
+			if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("remove draft of a note: %w", err)
+			}
+		}
+	}
+	return nil
 }
