@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -95,20 +96,34 @@ const tempSuffix = ".tmp"
 // born is about when this process started.
 var born = time.Now()
 
-// sweep removes the temporary files of a process that died while it replaced a
+// orphans are the temporary files of a process that died while it replaced a
 // file. Those of this process are younger than itself.
-func (e Env) sweep() error {
-	var errs []error
+func (e Env) orphans() []string {
+	var out []string
 	for _, dir := range []string{e.Dir, e.Run} {
-		paths, err := filepath.Glob(filepath.Join(dir, ".*"+tempSuffix))
-		errs = append(errs, err)
-		for _, path := range paths {
-			if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() && fi.ModTime().Before(born) {
-				errs = append(errs, os.Remove(path))
+		es, err := os.ReadDir(dir)
+		if err != nil {
+			continue // not there, or not ours to read: nothing to clean
+		}
+		for _, d := range es {
+			if !strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(d.Name(), tempSuffix) {
+				continue
+			}
+			if fi, err := d.Info(); err == nil && fi.Mode().IsRegular() && fi.ModTime().Before(born) {
+				out = append(out, filepath.Join(dir, d.Name()))
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return out
+}
+
+// Dirty reports whether a process died here in the middle of something, so that
+// Unfinished has something to find or to clean.
+func (e Env) Dirty() bool {
+	if _, err := os.Lstat(e.journal()); err == nil {
+		return true
+	}
+	return len(e.orphans()) > 0
 }
 
 // replaceFile puts b at path so that a reader, a crash or a full disk sees

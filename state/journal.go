@@ -125,15 +125,17 @@ func (tx *Tx) log(l line) error {
 // Unfinished returns the apply that a crash or a failed undo left behind, or
 // nil. Only the holder of the lock may ask.
 func (e Env) Unfinished() (*Tx, error) {
+	for _, path := range e.orphans() {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("clean up after a crash: %w", err)
+		}
+	}
 	b, err := readBounded(e.journal())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
-	}
-	if err := e.sweep(); err != nil {
-		return nil, fmt.Errorf("clean up after a crash: %w", err)
 	}
 	tx := &Tx{env: e}
 	for i := 0; len(b) > 0; i++ {

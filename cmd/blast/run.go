@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -100,7 +98,7 @@ func (u *ui) cantRun(err error) error {
 
 // recoverFirst lets the daemon finish what a dead apply left, if there is any.
 func recoverFirst(ctx context.Context, u *ui, c *client.Client, env state.Env) error {
-	if _, err := os.Lstat(filepath.Join(env.Dir, "journal.jsonl")); errors.Is(err, fs.ErrNotExist) {
+	if !env.Dirty() {
 		return nil
 	}
 	return c.Call(ctx, wire.Look, wire.LookParams{Env: env, Records: true}, nil, u.event)

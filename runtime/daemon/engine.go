@@ -111,7 +111,7 @@ func (e *Engine) check(ctx context.Context, env state.Env, desired []plan.Object
 
 // recover finishes a dead transaction if there is one.
 func (e *Engine) recover(ctx context.Context, env state.Env, l *sync.RWMutex, tell func(wire.Event)) (bool, error) {
-	if _, err := os.Lstat(filepath.Join(env.Dir, "journal.jsonl")); errors.Is(err, fs.ErrNotExist) {
+	if !env.Dirty() {
 		return false, nil
 	}
 	l.Lock() // waits for a running apply, whose journal this may be

@@ -324,11 +324,11 @@ func (w *world) findsWhole(t *testing.T, s story, when string, old, fresh []stri
 	switch code {
 	case 0: // the new state
 		if !slices.Equal(now, fresh) {
-			t.Fatalf("%s: the plan is empty, but the host has\n%s\nwant\n%s\n%s", when, lines(now), lines(fresh), planned)
+			t.Fatalf("%s: the plan is empty, but the host has\n%s\n%s", when, difference(now, fresh), planned)
 		}
 	case 2: // the old state
 		if !slices.Equal(now, old) {
-			t.Fatalf("%s: not the old state whole: the host has\n%s\nwant\n%s\n%s", when, lines(now), lines(old), planned)
+			t.Fatalf("%s: not the old state whole: the host has\n%s\n%s", when, difference(now, old), planned)
 		}
 		if strings.Contains(planned, "outside of Blast") {
 			t.Fatalf("%s: the old state is not what it was:\n%s", when, planned)
@@ -340,7 +340,7 @@ func (w *world) findsWhole(t *testing.T, s story, when string, old, fresh []stri
 		t.Fatalf("%s: the next apply: exit %d\n%s", when, code, out)
 	}
 	if now := w.inventory(t); !slices.Equal(now, fresh) {
-		t.Fatalf("%s: after the next apply the host has\n%s\nwant\n%s", when, lines(now), lines(fresh))
+		t.Fatalf("%s: after the next apply the host has\n%s", when, difference(now, fresh))
 	}
 	if s.after != "" {
 		if out := w.must(t, 0, "run", "--", "echo", "works"); !strings.Contains(out, "works") {
@@ -349,4 +349,18 @@ func (w *world) findsWhole(t *testing.T, s story, when string, old, fresh []stri
 	}
 }
 
-func lines(s []string) string { return "  " + strings.Join(s, "\n  ") }
+// difference lists what is there and should not be (+), and the other way round (-).
+func difference(got, want []string) string {
+	var out []string
+	for _, l := range got {
+		if !slices.Contains(want, l) {
+			out = append(out, "+ "+l)
+		}
+	}
+	for _, l := range want {
+		if !slices.Contains(got, l) {
+			out = append(out, "- "+l)
+		}
+	}
+	return fmt.Sprintf("%d things, want %d\n%s", len(got), len(want), strings.Join(out, "\n"))
+}
