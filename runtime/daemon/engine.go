@@ -111,7 +111,7 @@ func (e *Engine) check(ctx context.Context, env state.Env, desired []plan.Object
 
 // recover finishes a dead transaction if there is one.
 func (e *Engine) recover(ctx context.Context, env state.Env, l *sync.RWMutex, tell func(wire.Event)) (bool, error) {
-	if !env.Dirty() {
+	if !env.Dirty() && !remains(env) {
 		return false, nil
 	}
 	l.Lock() // waits for a running apply, whose journal this may be
@@ -131,9 +131,22 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 	}
 	if did {
 		tell(wire.Event{Phase: "recovered", Message: "an earlier command died while it changed " + env.Name + ": finished or taken back"})
+	}
+	if did || remains(env) {
 		err = e.settle(ctx, env)
 	}
 	return did, err
+}
+
+// remains reports whether a destroyed environment still has a folder: the
+// process that destroyed it died before it had removed the last traces.
+func remains(env state.Env) bool {
+	st, err := env.Load()
+	if err != nil || len(st.Objects) > 0 {
+		return false
+	}
+	_, err = os.Lstat(env.Run)
+	return st.Serial > 0 || err == nil
 }
 
 // Apply carries out a plan.

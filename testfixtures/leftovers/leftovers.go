@@ -52,7 +52,7 @@ func processes() ([]string, error) {
 		}
 		cg, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 		stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
-		name := strings.TrimSpace(string(comm))
+		name := strings.TrimPrefix(strings.TrimSpace(string(comm)), ".") // init is /.blast-init inside
 		zombie := strings.Contains(string(stat), ") Z ")
 		if !zombie && (name == "blastd" || name == "blast-init" || strings.Contains(string(cg), ":/blast/")) {
 			out = append(out, fmt.Sprintf("process %s %s", filepath.Base(dir), name))
