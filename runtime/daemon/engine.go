@@ -281,6 +281,11 @@ func (e *Engine) Adopt(ctx context.Context) {
 				e.log.Error("adopt environment", "env", env.ID, "kind", name, "err", err)
 			}
 		}
+		if remains(env) && !env.Dirty() { // or the daemon would stay for its sake
+			if err := e.settle(ctx, env); err != nil {
+				e.log.Error("remove what a dead process left", "env", env.ID, "err", err)
+			}
+		}
 		l.Unlock()
 	}
 }
