@@ -34,8 +34,11 @@ type Wishes struct {
 
 // Requirement is one line of a manifest or one package block.
 type Requirement struct {
-	Text  string `json:"text"`  // PEP 508
-	Place string `json:"place"` // requirements.txt:3
+	Text  string `json:"text"`            // PEP 508
+	Place string `json:"place,omitempty"` // requirements.txt:3; for the resolver, Link drops it
+
+	Constraint bool     `json:"constraint,omitempty"` // "-c": limits the versions, but doesn't ask for the project
+	Hashes     []string `json:"hashes,omitempty"`     // "sha256:1234...": the only files that may be installed
 }
 
 // Interpreter is a Python of the host that sandboxes can see, too.

@@ -1,0 +1,84 @@
+package filesystem
+
+import (
+	"github.com/hashicorp/hcl/v2"
+
+	"blast.example/blast/config"
+	"blast.example/blast/config/block"
+	"blast.example/blast/plan"
+)
+
+// Words is the filesystem block, as a person writes it.
+type Words struct{}
+
+// Name implements config.Words.
+func (Words) Name() string { return "filesystem" }
+
+// Spec is the declaration of the filesystem block.
+var Spec = block.Block{
+	Name: "filesystem", Doc: "What the sandbox sees of the host's files, and what it may write.",
+	NotYet: []string{"track", "alert"},
+	Attrs: []block.Attr{
+		{Name: "base", Kind: block.String, Example: `"host"`, Doc: "What lies below everything: the host's system folders, read-only. Default host."},
+		{Name: "size", Kind: block.Size, Example: `"5GiB"`, Min: 1 << 20, Doc: "All that may be written outside of mounts. Default 5GiB."},
+		{Name: "max_file_size", Kind: block.Size, Example: `"100MiB"`, Min: 1, Doc: "The largest file that a command may write."},
+	},
+	Blocks: []block.Block{
+		{Name: "workspace", Doc: "The project, at /workspace. Without it the sandbox doesn't see the project.", Attrs: []block.Attr{
+			{Name: "source", Kind: block.String, Example: `"."`, Doc: "A folder of the project. Default the project itself."},
+			{Name: "access", Kind: block.String, OneOf: []string{"rw", "ro"}, NotYet: []string{"overlay"}, Doc: "Default rw."},
+			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Doc: "Paths in it that can't be written, renamed or removed, also while they are absent."},
+			{Name: "hide", Kind: block.Strings, Example: `["secrets"]`, Doc: "Paths in it that can't be seen. A final / makes a folder of an absent one."},
+			{Name: "show", Kind: block.Strings, Example: `[".env"]`, Doc: "Paths that are hidden by default and shall be seen."},
+			{Name: "writable", Kind: block.Strings, Example: `[".git/hooks"]`, Doc: "Paths that are read-only by default and shall be writable."},
+		}},
+		{Name: "mount", Label: "path in the sandbox", Doc: "A file or folder of the host.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
+			{Name: "source", Kind: block.String, Required: true, Example: `"/srv/models"`, Doc: "On the host; relative to the project."},
+			{Name: "access", Kind: block.String, OneOf: []string{"ro", "rw"}, NotYet: []string{"overlay"}, Doc: "Default ro."},
+		}},
+		{Name: "tmpfs", Label: "path in the sandbox", Doc: "An empty folder in memory.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
+			{Name: "size", Kind: block.Size, Required: true, Example: `"256MiB"`, Min: 1 << 12, Doc: "At most."},
+		}},
+	},
+}
+
+// Schema implements config.Words.
+func (Words) Schema() *hcl.BodySchema { return block.Schema(nil, []block.Block{Spec}) }
+
+// Where things lie in a sandbox.
+const (
+	WorkspaceDir = "/workspace"
+	HomeDir      = "/home/sandbox"
+	TempDir      = "/tmp"
+)
+
+const (
+	defaultLayerSize = 5 << 30
+	defaultTempSize  = 256 << 20
+)
+
+// Decode implements config.Words. Nothing of the host is seen beyond the base,
+// and nothing is writable but what the sandbox itself owns, unless a line says so.
+func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
+	root, diags := s.Read(nil, []block.Block{Spec})
+	v := root.Block("filesystem")
+	r := newReading(s, v, diags)
+	t := Tree{LayerSize: defaultLayerSize}
+	if n, ok := v.Int("size"); ok {
+		t.LayerSize = n
+	}
+	if n, ok := v.Int("max_file_size"); ok {
+		t.MaxFileSize = n
+	}
+	if base := v.String("base", "host"); base != "host" {
+		r.report(block.NotYet(v.At("base"), "A base other than the host's system folders", `Write base = "host".`))
+	}
+	t.Mounts = append(t.Mounts, Mount{Name: "home", Target: HomeDir, Type: Layer, Exec: true}, Mount{Name: "var-tmp", Target: "/var/tmp", Type: Layer})
+	t.Mounts = append(t.Mounts, r.temp())
+	if w := v.Block("workspace"); w != nil {
+		t.Mounts = append(t.Mounts, r.workspace(w)...)
+	}
+	t.Mounts = append(t.Mounts, r.mounts()...)
+	t.Mounts = append(t.Mounts, r.protections()...)
+	return []plan.Object{plan.NewObject(TreeAddr, t, r.src)}, r.diags
+}

@@ -1,0 +1,215 @@
+package filesystem
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"blast.example/blast/config/block"
+	"blast.example/blast/config/wording"
+	"blast.example/blast/plan"
+)
+
+// Describe implements kinds.Words. A mount shows more and a protection less. The
+// workspace is what a sandbox is for, so a new one widens nothing by itself;
+// opening what is protected by default does.
+func (Words) Describe(c plan.Change) plan.Description {
+	var from, to Tree
+	hasFrom, hasTo, err := c.Sides(&from, &to)
+	if err != nil {
+		return wording.Unreadable(c, err)
+	}
+	if !hasTo {
+		return plan.Description{Summary: from.summary(), Items: wording.Drift(from.Drift)}
+	}
+	d := plan.Description{Summary: to.summary(), Items: wording.Drift(from.Drift)}
+	if !hasFrom {
+		from = Tree{Mounts: to.usual(), LayerSize: to.LayerSize, MaxFileSize: to.MaxFileSize}
+	}
+	d.Items = append(d.Items, mountItems(from, to)...)
+	d.Items = append(d.Items, wording.Changed("size", size(from.LayerSize), size(to.LayerSize), more(from.LayerSize, to.LayerSize))...)
+	d.Items = append(d.Items, wording.Changed("max_file_size", size(from.MaxFileSize), size(to.MaxFileSize), more(from.MaxFileSize, to.MaxFileSize))...)
+	return d
+}
+
+// usual is what a new environment has without a line that widens it: its own
+// folders, the workspace, and all protections.
+func (t Tree) usual() []Mount {
+	ms := slices.DeleteFunc(slices.Clone(t.Mounts), func(m Mount) bool { return strings.HasPrefix(m.Name, "mount.") })
+	if t.holdsProject() {
+		for _, p := range always {
+			target := path.Join(WorkspaceDir, p.path)
+			lies := func(m Mount) bool { return (m.Type == Hide || m.Type == ReadOnly) && within(target, m.Target) }
+			if p.never == "" && !slices.ContainsFunc(ms, lies) {
+				ms = append(ms, Mount{Name: listOf(p.kind), Target: target, Type: p.kind})
+			}
+		}
+	}
+	return ms
+}
+
+// holdsProject reports whether the workspace is the project itself.
+func (t Tree) holdsProject() bool {
+	return slices.ContainsFunc(t.Mounts, func(m Mount) bool { return m.Target == WorkspaceDir+"/blast.hcl" })
+}
+
+func listOf(kind string) string {
+	if kind == Hide {
+		return "workspace.hide"
+	}
+	return "workspace.read_only"
+}
+
+func mountItems(from, to Tree) []plan.Item {
+	was := map[string]Mount{}
+	for _, m := range from.Mounts {
+		was[m.Target] = m
+	}
+	var items []plan.Item
+	for _, m := range to.Mounts {
+		old, there := was[m.Target]
+		delete(was, m.Target)
+		if there && old == m {
+			continue
+		}
+		it := plan.Item{Name: m.Name, Action: wording.Action(there, true), After: m.text()}
+		if there {
+			it.Before, it.Access = old.text(), changed(old, m)
+		} else {
+			it.Access = added(m)
+		}
+		if it.Before != it.After || it.Access != plan.Same {
+			items = append(items, it)
+		}
+	}
+	for _, m := range from.Mounts {
+		if _, gone := was[m.Target]; gone {
+			items = append(items, plan.Item{Name: openedName(m), Action: plan.Delete, Before: m.text(), Access: opposite(added(m))})
+		}
+	}
+	return items
+}
+
+// openedName is the word that opened a default protection, or else the mount's.
+func openedName(m Mount) string {
+	for _, p := range always {
+		if m.Target == path.Join(WorkspaceDir, p.path) && p.never == "" {
+			return map[string]string{Hide: "workspace.show", ReadOnly: "workspace.writable"}[p.kind]
+		}
+	}
+	return m.Name
+}
+
+// added is the direction of a mount that was not there.
+func added(m Mount) plan.Access {
+	switch m.Type {
+	case Bind:
+		return plan.Widen
+	case Hide, ReadOnly:
+		return plan.Narrow
+	}
+	return plan.Same
+}
+
+func opposite(a plan.Access) plan.Access {
+	switch a {
+	case plan.Widen:
+		return plan.Narrow
+	case plan.Narrow:
+		return plan.Widen
+	}
+	return a
+}
+
+// openness orders what the types of mounts let a command do with what lies there
+// on the host.
+var openness = map[string]int{Hide: 0, Tmpfs: 0, Layer: 0, ReadOnly: 1, Bind: 2}
+
+// changed is the direction of a mount that differs at the same place.
+func changed(old, m Mount) plan.Access {
+	switch {
+	case old.Type != m.Type:
+		return more(int64(openness[old.Type])+1, int64(openness[m.Type])+1)
+	case old.Source != m.Source:
+		return plan.Both
+	case old.Access != m.Access && m.Access == "rw" || !old.Exec && m.Exec:
+		return plan.Widen
+	case old.Access != m.Access || old.Exec && !m.Exec:
+		return plan.Narrow
+	}
+	return more(old.Size, m.Size)
+}
+
+// more compares two bounds; 0 is none.
+func more(before, after int64) plan.Access {
+	switch {
+	case before == after:
+		return plan.Same
+	case after == 0 || before != 0 && after > before:
+		return plan.Widen
+	}
+	return plan.Narrow
+}
+
+func size(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return block.FormatSize(n)
+}
+
+func (m Mount) text() string {
+	switch m.Type {
+	case Bind:
+		return m.Source + " " + accessName(m.Access)
+	case Tmpfs:
+		return "in memory, " + block.FormatSize(m.Size)
+	case Hide:
+		return m.inside() + " hidden"
+	case ReadOnly:
+		return m.inside() + " read-only"
+	}
+	return m.Target
+}
+
+// inside is the target as it is written in the workspace's lists.
+func (m Mount) inside() string { return strings.TrimPrefix(m.Target, WorkspaceDir+"/") }
+
+func accessName(access string) string {
+	if access == "rw" {
+		return "read-write"
+	}
+	return "read-only"
+}
+
+// maxNamed is how many hidden paths and mounts a summary names.
+const maxNamed = 3
+
+// summary is ". read-write at /workspace, .env hidden".
+func (t Tree) summary() string {
+	var parts, hidden, mounts []string
+	for _, m := range t.Mounts {
+		switch {
+		case m.Target == WorkspaceDir:
+			source := m.Source
+			if t.holdsProject() {
+				source = "."
+			}
+			parts = append(parts, source+" "+accessName(m.Access)+" at "+WorkspaceDir)
+		case m.Type == Bind:
+			mounts = append(mounts, m.Source+" "+accessName(m.Access)+" at "+m.Target)
+		case m.Type == Hide && m.Target != path.Join(WorkspaceDir, stateDir):
+			hidden = append(hidden, m.inside())
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing of the project"}
+	}
+	if len(hidden) > 0 {
+		parts = append(parts, wording.List(hidden, maxNamed)+" hidden")
+	}
+	if len(mounts) > 0 {
+		parts = append(parts, wording.List(mounts, maxNamed))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,219 @@
+package filesystem
+
+import (
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	"blast.example/blast/config/block"
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/packages"
+	"blast.example/blast/runtime/process"
+)
+
+const stateDir = ".blast"
+
+// defaultLock is the lock file's name where the python block names no other.
+const defaultLock = "pylock.blast.toml"
+
+// lockMount names the protection of the lock file, whose path Link learns.
+const lockMount = "workspace.lock"
+
+// protection is a path of the project that is always hidden or read-only, also
+// while it is absent: what protects only files that exist protects nothing from
+// whoever can make them.
+type protection struct {
+	path   string
+	kind   string // Hide or ReadOnly
+	dir    bool
+	never  string // why it can't be opened; "" if it can
+	reason string
+}
+
+var always = []protection{
+	{path: ".env", kind: Hide, reason: "secrets"},
+	{path: stateDir, kind: Hide, dir: true, never: "it is what Blast knows about the sandbox"},
+	{path: "blast.hcl", kind: ReadOnly, never: "a sandbox must not change its own rules"},
+	{path: defaultLock, kind: ReadOnly, never: "it says what is installed; blast changes it"},
+	{path: ".git/hooks", kind: ReadOnly, dir: true, reason: "git runs them on the host"},
+	{path: ".git/config", kind: ReadOnly, reason: "it names programs that git runs on the host"},
+}
+
+// opened reports whether a line opens a path that is protected by default.
+func (r *reading) opened(p string) bool {
+	return slices.ContainsFunc(slices.Concat(r.space.Strings("show"), r.space.Strings("writable")), func(t block.Text) bool { return path.Clean(t.Text) == p })
+}
+
+// protections are the mounts that hide, and keep from being written, what lies
+// in the workspace and the mounts.
+func (r *reading) protections() []Mount {
+	var out []Mount
+	if r.root != "" {
+		out = r.inWorkspace()
+	}
+	for _, m := range append([]Mount{{Target: WorkspaceDir, Source: r.root, Type: Bind}}, r.bound...) {
+		for _, secret := range r.people {
+			if m.Type == Bind && m.Source != "" && secret != m.Source && within(secret, m.Source) {
+				rel := strings.TrimPrefix(secret, m.Source)
+				out = append(out, Mount{Name: "workspace.hide", Target: path.Join(m.Target, rel), Type: Hide, Dir: true})
+			}
+		}
+	}
+	return tidy(out)
+}
+
+// tidy sorts protections, a parent before what lies below it, and drops those
+// that lie in one that says as much.
+func tidy(ms []Mount) []Mount {
+	slices.SortStableFunc(ms, func(a, b Mount) int { return strings.Compare(a.Target+"/", b.Target+"/") })
+	var out []Mount
+	for _, m := range ms {
+		if !slices.ContainsFunc(out, func(o Mount) bool { return within(m.Target, o.Target) && (o.Type == Hide || o.Type == m.Type) }) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func (r *reading) inWorkspace() []Mount {
+	var out []Mount
+	for _, p := range always {
+		full := path.Join(r.project, p.path)
+		if !within(full, r.root) || r.opened(p.path) && p.never == "" {
+			continue
+		}
+		name := "workspace.hide"
+		if p.kind == ReadOnly {
+			name = "workspace.read_only"
+		}
+		if p.path == defaultLock {
+			name = lockMount
+		}
+		out = append(out, Mount{Name: name, Target: path.Join(WorkspaceDir, strings.TrimPrefix(full, r.root)), Type: p.kind, Dir: p.dir})
+	}
+	for _, t := range r.space.Strings("hide") {
+		out = r.add(out, t, Hide, "workspace.hide")
+	}
+	for _, t := range r.space.Strings("read_only") {
+		out = r.add(out, t, ReadOnly, "workspace.read_only")
+	}
+	return out
+}
+
+// add adds a path of a list, unless it lies in one that is hidden already.
+func (r *reading) add(to []Mount, t block.Text, kind, name string) []Mount {
+	if pathProblem(t) != "" {
+		return to
+	}
+	target := path.Join(WorkspaceDir, t.Text)
+	if i := slices.IndexFunc(to, func(m Mount) bool { return m.Target == target }); i >= 0 {
+		if kind == Hide { // hiding says more
+			to[i].Type, to[i].Name = Hide, name
+		}
+		return to
+	}
+	fi, err := os.Lstat(path.Join(r.root, t.Text))
+	dir := strings.HasSuffix(t.Text, "/") || err == nil && fi.IsDir()
+	return append(to, Mount{Name: name, Target: target, Type: kind, Dir: dir})
+}
+
+func pathProblem(t block.Text) string {
+	switch {
+	case strings.ContainsFunc(t.Text, unicode.IsControl):
+		return "holds a control character. Remove it"
+	case t.Text == "" || path.Clean(t.Text) == ".":
+		return "names the whole workspace. Use access = \"ro\", or leave the workspace out"
+	case path.IsAbs(t.Text):
+		return "begins with /, and paths here are relative to the workspace. Write it without"
+	case slices.Contains(strings.Split(t.Text, "/"), ".."):
+		return "leads upwards. Write a path in the workspace"
+	case strings.ContainsAny(t.Text, "*?["):
+		return "has a pattern in it, and a protection is for one path, also an absent one. Write each path"
+	}
+	return ""
+}
+
+// lists checks the four lists of the workspace block.
+func (r *reading) lists(v *block.Values) {
+	for _, name := range []string{"hide", "read_only", "show", "writable"} {
+		for _, t := range v.Strings(name) {
+			if p := pathProblem(t); p != "" {
+				r.report(block.Errorf(t.Range, "Invalid path", "%s of the workspace has %q, which %s.", name, t.Text, p))
+			}
+		}
+	}
+	r.opening(v.Strings("show"), Hide, "show")
+	r.opening(v.Strings("writable"), ReadOnly, "writable")
+}
+
+// opening checks that what is opened is protected by default and can be opened.
+func (r *reading) opening(ts []block.Text, kind, list string) {
+	var can []string
+	for _, p := range always {
+		if p.kind == kind && p.never == "" {
+			can = append(can, p.path)
+		}
+	}
+	for _, t := range ts {
+		clean := path.Clean(t.Text)
+		i := slices.IndexFunc(always, func(p protection) bool { return p.path == clean })
+		switch {
+		case pathProblem(t) != "":
+		case i >= 0 && always[i].never != "":
+			r.report(block.Errorf(t.Range, "Path can't be opened", "%s stays protected: %s. Remove it from %s.", clean, always[i].never, list))
+		case i < 0 || always[i].kind != kind:
+			r.report(block.Errorf(t.Range, "Path is not protected", "%s has %q, and opens only what is protected by default: %s. Remove it.", list, t.Text, strings.Join(can, ", ")))
+		case slices.ContainsFunc(slices.Concat(r.space.Strings("hide"), r.space.Strings("read_only")), func(o block.Text) bool { return path.Clean(o.Text) == clean }):
+			r.report(block.Errorf(t.Range, "Path opened and closed", "%q is in %s, and another list closes it. Remove it from one of them.", t.Text, list))
+		}
+	}
+}
+
+// Link implements kinds.Linker: a tree belongs to one sandbox, and protects the
+// lock file that the python block names.
+func (Words) Link(objs []plan.Object) []plan.Object {
+	var box string
+	var set packages.Set
+	for _, o := range objs {
+		switch o.Addr {
+		case process.SandboxAddr:
+			box = o.Digest()
+		case packages.SetAddr:
+			if o.Decode(&set) != nil {
+				set = packages.Set{}
+			}
+		}
+	}
+	out := slices.Clone(objs)
+	for i, o := range out {
+		var t Tree
+		if o.Addr != TreeAddr || o.Decode(&t) != nil {
+			continue
+		}
+		t.Sandbox = box
+		t.Mounts = relock(t.Mounts, set.Lock.Path)
+		out[i] = plan.NewObject(o.Addr, t, o.Src)
+	}
+	return out
+}
+
+// relock lets the protection of the lock file be for the file that there is. An
+// unknown path leaves the default one protected.
+func relock(mounts []Mount, lock string) []Mount {
+	i := slices.IndexFunc(mounts, func(m Mount) bool { return m.Name == "workspace" })
+	if i < 0 || lock == "" {
+		return mounts
+	}
+	source := mounts[i].Source
+	mounts = slices.DeleteFunc(slices.Clone(mounts), func(m Mount) bool { return m.Name == lockMount })
+	target := path.Join(WorkspaceDir, strings.TrimPrefix(lock, source))
+	covered := slices.ContainsFunc(mounts, func(m Mount) bool {
+		return (m.Type == Hide || m.Type == ReadOnly) && within(target, m.Target)
+	})
+	if within(lock, source) && !covered {
+		mounts = append(mounts, Mount{Name: lockMount, Target: target, Type: ReadOnly})
+	}
+	return mounts
+}

@@ -1,0 +1,258 @@
+package packages
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"blast.example/blast/config/block"
+	"blast.example/blast/runtime/packages/pep440"
+	"blast.example/blast/runtime/packages/pep508"
+)
+
+// reading makes wishes of decoded blocks.
+type reading struct {
+	project string
+	src     map[string]string
+	diags   hcl.Diagnostics
+}
+
+func (r *reading) errorf(at hcl.Range, summary, format string, args ...any) {
+	r.diags = append(r.diags, block.Errorf(at, summary, format, args...))
+}
+
+// version takes "3.11", the beginning of a version, or specifiers.
+func (r *reading) version(v *block.Values) string {
+	text := strings.TrimSpace(v.String("version", ""))
+	if text == "" {
+		return ""
+	}
+	_, notVersion := pep440.Parse(text)
+	if _, err := pep440.ParseSpecifiers(text); err != nil && notVersion != nil {
+		r.errorf(v.At("version"), "Invalid Python version", "version is %q: %v. Write the beginning of a version such as \"3.11\", or a range such as \">= 3.11\".", text, err)
+	}
+	return text
+}
+
+// indexes checks that each index is a web address that may be written down.
+func (r *reading) indexes(v *block.Values) []string {
+	if !v.Wrote("index") {
+		return []string{defaultIndex}
+	}
+	if v.Has("index") && len(v.Strings("index")) == 0 {
+		r.errorf(v.At("index"), "Empty list", "index is empty, and packages have to come from somewhere. Remove it for %q.", defaultIndex)
+	}
+	var out []string
+	for _, t := range v.Strings("index") {
+		u, err := url.Parse(t.Text)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+			r.errorf(t.Range, "Invalid index", "%q is not the address of a package index. Write for example %q.", t.Text, defaultIndex)
+		case u.User != nil:
+			r.errorf(t.Range, "Credentials in an address", "The index has a user or password in it, and plans and state would hold it. Put it into ~/.netrc, and write the address without: %q.", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+		case u.RawQuery != "" || u.Fragment != "":
+			r.errorf(t.Range, "Invalid index", "%q has a query or fragment, and an index is the root below which projects lie (PEP 503). Write it without.", t.Text)
+		default:
+			if s := strings.TrimRight(t.Text, "/"); !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+func (r *reading) lock(v *block.Values) string {
+	text := v.String("lock", defaultLock)
+	if !r.local(v, "lock", text) {
+		return defaultLock
+	}
+	if base := path.Base(text); base == "blast.hcl" || !strings.HasSuffix(base, ".toml") {
+		r.errorf(v.At("lock"), "Invalid lock file", "lock is %q, and a lock file is TOML (PEP 751). Write for example %q.", text, defaultLock)
+	}
+	return path.Clean(text)
+}
+
+// local reports whether a path stays in the project.
+func (r *reading) local(v *block.Values, name, text string) bool {
+	if filepath.IsLocal(text) && path.Clean(text) != "." && !strings.ContainsFunc(text, unicode.IsControl) {
+		return true
+	}
+	r.errorf(v.At(name), "Path outside of the project", "%s is %q, and has to be a file of the project. Write a path without a leading / and without \"..\".", name, text)
+	return false
+}
+
+// manifest reads requirements.txt, with the files that it names, or the
+// dependencies of pyproject.toml.
+func (r *reading) manifest(v *block.Values) (string, []Requirement) {
+	name := v.String("manifest", "")
+	if !r.local(v, "manifest", name) {
+		return "", nil
+	}
+	name = path.Clean(name)
+	root, err := os.OpenRoot(r.project)
+	if err != nil {
+		r.errorf(v.At("manifest"), "File can't be read", "%v.", err)
+		return name, nil
+	}
+	defer func() { _ = root.Close() }()
+	fi, err := root.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.errorf(v.At("manifest"), "File can't be read", "manifest is %q, and the project has no such file. Make it, or remove the line.", name)
+		return name, nil
+	case err != nil || !fi.Mode().IsRegular():
+		r.errorf(v.At("manifest"), "File can't be read", "manifest is %q, which is no file of the project that can be read. Links that lead out of the project are not followed.", name)
+		return name, nil
+	}
+	if strings.HasSuffix(name, ".toml") {
+		return name, r.pyproject(root.FS(), v, name)
+	}
+	lines, problems := pep508.ReadRequirements(root.FS(), name)
+	for _, p := range problems {
+		r.problem(p, name)
+	}
+	return name, r.lines(lines, name)
+}
+
+func (r *reading) pyproject(fsys fs.FS, v *block.Values, name string) []Requirement {
+	data, err := readBounded(fsys, name)
+	if err != nil {
+		r.errorf(v.At("manifest"), "File can't be read", "%v.", err)
+		return nil
+	}
+	p, err := pep508.ParsePyproject(data)
+	for _, e := range each(err) {
+		var problem pep508.ProblemError
+		if errors.As(e, &problem) {
+			r.problem(problem.Problem, name)
+		} else {
+			r.errorf(v.At("manifest"), "File can't be read", "%s: %v.", name, e)
+		}
+	}
+	return r.lines(p.Dependencies, name)
+}
+
+// maxManifest bounds a manifest, in bytes.
+const maxManifest = 4 << 20
+
+// readBounded reads one byte more than a manifest may have, for its reader to
+// refuse.
+func readBounded(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, maxManifest+1))
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // errors.Join's own type, as ParsePyproject returns it
+		return many.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// problem points into the manifest. The reader of pyproject.toml calls it by its
+// own name, wherever in the project it lies.
+func (r *reading) problem(p pep508.Problem, manifest string) {
+	pos := hcl.Pos{Line: max(p.Number, 1), Column: 1}
+	r.errorf(hcl.Range{Filename: r.file(p.File, manifest), Start: pos, End: pos}, p.Summary, "%s", p.Detail)
+}
+
+func (r *reading) file(name, manifest string) string {
+	if name == pep508.PyprojectName {
+		return manifest
+	}
+	return name
+}
+
+func (r *reading) lines(lines []pep508.Line, manifest string) []Requirement {
+	var out []Requirement
+	for _, l := range lines {
+		place := fmt.Sprintf("%s:%d", r.file(l.File, manifest), max(l.Number, 1))
+		out = append(out, Requirement{Text: l.Requirement.String(), Place: place, Constraint: l.Constraint, Hashes: l.Hashes})
+		if key := "package." + l.Requirement.Key(); r.src[key] == "" {
+			r.src[key] = place
+		}
+	}
+	return out
+}
+
+// packages turns package blocks into requirements. One that the manifest has, too,
+// is asked for twice: both have to be met.
+func (r *reading) packages(vs []*block.Values) []Requirement {
+	var out []Requirement
+	first := map[string]*block.Values{}
+	for _, v := range vs {
+		if !pep508.ValidName(v.Label) {
+			r.errorf(v.LabelRange, "Invalid package name", "%q can't name a package: names hold letters, digits, \"-\", \"_\" and \".\". A version has an argument of its own: version = \"~= 1.0\".", v.Label)
+			continue
+		}
+		key := pep508.NormalizeName(v.Label)
+		if was := first[key]; was != nil {
+			r.diags = append(r.diags, block.Duplicate(v.LabelRange, was.LabelRange, fmt.Sprintf("package %q", key), "Names that differ in case, \"-\", \"_\" and \".\" are the same. Merge the two."))
+			continue
+		}
+		first[key] = v
+		v.Sources(r.src, "package."+key)
+		if q, ok := r.requirement(v); ok {
+			out = append(out, Requirement{Text: q.String(), Place: block.Place(v.Range)})
+		}
+	}
+	return out
+}
+
+func (r *reading) requirement(v *block.Values) (pep508.Requirement, bool) {
+	before := len(r.diags)
+	q := pep508.Requirement{Name: v.Label}
+	r.specifiers(v, &q)
+	for _, t := range v.Strings("extras") {
+		if !pep508.ValidName(t.Text) {
+			r.errorf(t.Range, "Invalid extra", "%q can't name an extra: names hold letters, digits, \"-\", \"_\" and \".\".", t.Text)
+			continue
+		}
+		q.Extras = append(q.Extras, t.Text)
+	}
+	slices.Sort(q.Extras)
+	q.Extras = slices.Compact(q.Extras)
+	if text := v.String("marker", ""); text != "" {
+		m, err := pep508.ParseMarker(text)
+		if err != nil {
+			r.errorf(v.At("marker"), "Invalid marker", "marker is %q: %v. Write for example \"python_version >= '3.11'\".", text, err)
+		}
+		q.Marker = m
+	}
+	return q, len(r.diags) == before
+}
+
+func (r *reading) specifiers(v *block.Values, q *pep508.Requirement) {
+	text := strings.TrimSpace(v.String("version", ""))
+	if text == "" || text == "*" {
+		return
+	}
+	ss, err := pep440.ParseSpecifiers(text)
+	if err == nil {
+		q.Specifiers = ss
+		return
+	}
+	if _, notVersion := pep440.Parse(text); notVersion == nil {
+		r.errorf(v.At("version"), "Version without an operator", "version is %q, and may mean this version or those like it. Write \"== %s\" or \"~= %s\".", text, text, text)
+		return
+	}
+	r.errorf(v.At("version"), "Invalid version specifier", "version is %q: %v. Write for example \">= 3, < 4\".", text, err)
+}
