@@ -132,7 +132,10 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 	if did {
 		tell(wire.Event{Phase: "recovered", Message: "an earlier command died while it changed " + env.Name + ": finished or taken back"})
 	}
-	if did || remains(env) {
+	if remains(env) { // removed, and the lock file with it
+		return true, e.settle(ctx, env)
+	}
+	if did {
 		err = e.settle(ctx, env)
 	}
 	return did, err

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"blast.example/blast/state"
 	"blast.example/blast/testfixtures/alone"
 	"blast.example/blast/testfixtures/leftovers"
 )
@@ -139,11 +140,16 @@ func (w *world) inventory(t *testing.T) []string {
 		if strings.Contains(l, "blastd") || strings.HasSuffix(l, "/denied.ndjson") || l == "file /run/blast" {
 			continue // the daemon itself; the record of refusals
 		}
+		if id := environment.FindStringSubmatch(l); id != nil && id[1] != state.NewEnv(w.project, "default", 0, 0).ID {
+			continue // somebody else's
+		}
 		out = append(out, numbers.ReplaceAllString(l, "N"))
 	}
 	slices.Sort(out)
 	return out
 }
+
+var environment = regexp.MustCompile(`/blast/([0-9a-f]{12})`)
 
 var numbers = regexp.MustCompile(`(^process )?\b[0-9]+\b`)
 

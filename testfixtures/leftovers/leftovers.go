@@ -41,7 +41,7 @@ func mounts() ([]string, error) {
 	return out, err
 }
 
-// processes are those in a cgroup of Blast's, the daemon, and an init.
+// processes are those in a cgroup of Blast's, and the daemon.
 func processes() ([]string, error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	var out []string
@@ -52,9 +52,14 @@ func processes() ([]string, error) {
 		}
 		cg, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 		stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
+		if strings.Contains(string(stat), ") Z ") {
+			continue // dead; its parent hasn't asked yet
+		}
 		name := strings.TrimPrefix(strings.TrimSpace(string(comm)), ".") // init is /.blast-init inside
-		zombie := strings.Contains(string(stat), ") Z ")
-		if !zombie && (name == "blastd" || name == "blast-init" || strings.Contains(string(cg), ":/blast/")) {
+		if _, group, ok := strings.Cut(string(cg), ":/blast/"); ok {
+			group, _, _ = strings.Cut(group, "\n")
+			out = append(out, fmt.Sprintf("process %s %s in /blast/%s", filepath.Base(dir), name, group))
+		} else if name == "blastd" {
 			out = append(out, fmt.Sprintf("process %s %s", filepath.Base(dir), name))
 		}
 	}
