@@ -79,44 +79,79 @@ func loadFilter(b []byte) ([]byte, error) {
 // childSignals arranges that the returned descriptor becomes readable when a
 // child ends, and that no other signal from inside the sandbox reaches PID 1.
 //
-// The kernel drops a signal that PID 1 has no handler for, whoever in its
-// namespace sent it (pid_namespaces(7)). But the Go runtime has handlers for
-// nearly all, and dies of many: a command of the same user could send SIGABRT,
-// or a SIGSEGV by sigqueue(3) that looks like a fault of our own. So the
-// handlers are taken away again. Children get the default for all signals, as
-// execve(2) resets what is handled, not what is ignored.
+// Go's own handlers must not stay: the runtime dies of many signals, and a
+// command of the same user could send SIGABRT, or a SIGSEGV by sigqueue(3) that
+// looks like a fault of our own. Nor may the default action: the kernel spares
+// PID 1 from that (pid_namespaces(7)), but forgets to when the signal is blocked
+// in the first thread and not in another, as during every fork (complete_signal
+// in kernel/signal.c, seen on Linux 6.1). So they are ignored.
+//
+// Commands get the default for all. The runtime resets in each child what it
+// believes to have a handler for, and is left in that belief. Signals that it
+// leaves alone (32 and 34, which C libraries use) get a handler that does
+// nothing, as execve(2) resets handlers.
 func childSignals() (int, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return 0, fmt.Errorf("make eventfd: %w", err)
 	}
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, unix.SIGCHLD)
+	signal.Notify(c) // all: also those that the daemon was started to ignore
 	go func() {
 		one := binary.NativeEndian.AppendUint64(nil, 1)
 		for range c {
 			_, _ = unix.Write(wake, one)
 		}
 	}()
+	nothing, err := action(int(unix.SIGURG), nil) // for its flags and its restorer
+	if err != nil {
+		return 0, fmt.Errorf("read signal handler: %w", err)
+	}
+	nothing[0] = nothingPC
 	for sig := 1; sig <= 64; sig++ {
 		switch unix.Signal(sig) {
-		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG: // the runtime preempts with SIGURG
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG: // not to be had; of use, the last to the runtime
 			continue
 		}
-		if err := defaultAction(sig); err != nil {
-			return 0, fmt.Errorf("reset signal %d: %w", sig, err)
+		if err := shut(sig, nothing); err != nil {
+			return 0, fmt.Errorf("ignore signal %d: %w", sig, err)
 		}
 	}
 	return wake, nil
 }
 
-func defaultAction(sig int) error {
-	var act [4]uint64 // struct kernel_sigaction, all zero: SIG_DFL
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
-	if errno != 0 {
-		return errno
+// A sigaction is the kernel's struct, see rt_sigaction(2): handler, flags,
+// restorer, mask.
+type sigaction [4]uint64
+
+// ignored is SIG_IGN; a lower handler is SIG_DFL, a higher one a function.
+var ignored = sigaction{1}
+
+// nothingPC is where the handler that does nothing is; see nothing.s.
+var nothingPC uint64
+
+// shut ignores a signal without the runtime's knowledge, or handles it by doing
+// nothing if the runtime has no handler for it.
+func shut(sig int, nothing sigaction) error {
+	now, err := action(sig, nil)
+	if err != nil {
+		return err
 	}
-	return nil
+	to := ignored
+	if now[0] <= ignored[0] {
+		to = nothing
+	}
+	_, err = action(sig, &to)
+	return err
+}
+
+// action returns what is done at a signal, and changes it if to is not nil.
+func action(sig int, to *sigaction) (old sigaction, err error) {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	if errno != 0 {
+		return old, errno
+	}
+	return old, nil
 }
 
 // spareThreads is more than the loop, the signal goroutines and the collector

@@ -739,7 +739,7 @@ func TestNotRunning(t *testing.T) {
 	if err := sandbox.Destroy(t.Context(), s.Env, s.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err == nil || !strings.Contains(err.Error(), "ended while") {
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "the sandbox ended") {
 		t.Errorf("destroyed under a command: %v", err)
 	}
 	code, err := command.Run(t.Context(), socket, command.Request{Args: []string{"true"}, Dir: "/"})
