@@ -154,9 +154,9 @@ func action(sig int, to *sigaction) (old sigaction, err error) {
 	return old, nil
 }
 
-// spareThreads is more than the loop, the signal goroutines and the collector
-// ever need at once with one processor.
-const spareThreads = 4
+// spareThreads is more than the loop, the two goroutines of signals, the
+// collector and the scheduler's look-ahead ever need at once with one processor.
+const spareThreads = 8
 
 // warmThreads makes the runtime start all threads that it will ever need. It
 // keeps idle ones for ever. See the package comment.

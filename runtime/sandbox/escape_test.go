@@ -212,8 +212,10 @@ var eperm = []error{unix.EPERM, unix.EACCES, unix.EROFS, unix.ENOSYS}
 var tries = map[string]try{
 	"write /proc/sys":          {write("/proc/sys/kernel/core_pattern"), write("/proc/self/comm"), eperm},
 	"write sysctl of the net":  {write("/proc/sys/net/ipv4/ip_forward"), write("/proc/self/comm"), eperm},
-	"write sysrq-trigger":      {write("/proc/sysrq-trigger"), write("/proc/self/comm"), nil},
-	"read kcore":               {read("/proc/kcore"), read("/proc/uptime"), nil},
+	"write sysrq-trigger":      {unmasked("/proc/sysrq-trigger", write), write("/proc/self/comm"), nil},
+	"read kcore":               {unmasked("/proc/kcore", read), read("/proc/uptime"), nil},
+	"read keys":                {unmasked("/proc/keys", read), read("/proc/uptime"), nil},
+	"read kallsyms":            {unmasked("/proc/kallsyms", read), read("/proc/uptime"), nil},
 	"write own oom score down": {func() error { return os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0) }, read("/proc/self/oom_score_adj"), eperm},
 	"write /sys":               {write("/sys/x"), list("/sys"), eperm},
 	"write /usr":               {write("/usr/bin/x"), write("/tmp/x"), eperm},
