@@ -26,13 +26,16 @@ func (d *decoder) attr(v *Values, path string, spec Attr, attr *hcl.Attribute) {
 	}
 	val, diags := expression.Value(attr.Expr, d.Eval)
 	d.diags = append(d.diags, diags...)
-	if diags.HasErrors() || !val.IsWhollyKnown() || val.IsNull() {
-		return // null is as not written; what is unknown was reported elsewhere
+	if diags.HasErrors() {
+		return
 	}
 	if val.ContainsMarked() {
 		d.report(Errorf(attr.Expr.Range(), "Sensitive value would be stored",
 			"%s comes from a sensitive variable, and plans and state would hold it. Give secrets to a command when it runs: blast run --set-env NAME -- COMMAND.", join(path, spec.Name)))
 		return
+	}
+	if val.IsNull() || !val.IsWhollyKnown() {
+		return // null is as not written; what is unknown was reported elsewhere
 	}
 	c := converter{decoder: d, Attr: spec, path: join(path, spec.Name), expr: attr.Expr}
 	if of, ok := c.convert(val); ok {
@@ -67,13 +70,16 @@ func (c *converter) convert(v cty.Value) (any, bool) {
 	case String:
 		return boxed(c.text(v, at))
 	case Strings:
-		return boxed(list(c, v, c.item))
+		return boxed(list(c, v, (*converter).item))
 	case Number:
 		return boxed(c.number(v))
 	case Int:
 		return boxed(c.whole(v, at))
 	case Ints:
-		return boxed(list(c, v, func(e cty.Value, r hcl.Range) (Whole, bool) { n, good := c.whole(e, r); return Whole{n, r}, good }))
+		return boxed(list(c, v, func(c *converter, e cty.Value, r hcl.Range) (Whole, bool) {
+			n, good := c.whole(e, r)
+			return Whole{n, r}, good
+		}))
 	case Bool:
 		return boxed(c.boolean(v))
 	case StringMap:
@@ -181,7 +187,7 @@ func (c *converter) item(v cty.Value, at hcl.Range) (Text, bool) {
 
 // list converts each element, and points at the element that is wrong where the
 // list is written out.
-func list[T any](c *converter, v cty.Value, one func(cty.Value, hcl.Range) (T, bool)) ([]T, bool) {
+func list[T any](c *converter, v cty.Value, one func(*converter, cty.Value, hcl.Range) (T, bool)) ([]T, bool) {
 	at := c.expr.Range()
 	ty := v.Type()
 	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
@@ -208,7 +214,9 @@ func list[T any](c *converter, v cty.Value, one func(cty.Value, hcl.Range) (T, b
 		if i < len(ranges) {
 			where = ranges[i]
 		}
-		t, fine := one(e, where)
+		c := *c
+		c.path = fmt.Sprintf("%s[%d]", c.path, i)
+		t, fine := one(&c, e, where)
 		out, good = append(out, t), good && fine
 	}
 	return out, good
@@ -297,17 +305,17 @@ func pairRanges(expr hcl.Expression, ctx *hcl.EvalContext) map[string]hcl.Range 
 }
 
 func (c *converter) size(v cty.Value) (int64, bool) {
-	n, good := measured(c, v, ParseSize, "512MiB", []string{"MiB", "B"})
+	n, good := measured(c, v, ParseSize, []string{"MiB", "B"})
 	return n, good && c.inRange(n, c.expr.Range(), FormatSize)
 }
 
 func (c *converter) duration(v cty.Value) (time.Duration, bool) {
-	d, good := measured(c, v, ParseDuration, "50ms", []string{"ms", "s"})
+	d, good := measured(c, v, ParseDuration, []string{"ms", "s"})
 	return d, good && c.inRange(int64(d), c.expr.Range(), func(n int64) string { return FormatDuration(time.Duration(n)) })
 }
 
 // measured reads a number with its unit; without one it shows what to write.
-func measured[T ~int64](c *converter, v cty.Value, parse func(string) (T, error), example string, units []string) (T, bool) {
+func measured[T ~int64](c *converter, v cty.Value, parse func(string) (T, error), units []string) (T, bool) {
 	at := c.expr.Range()
 	if v.Type() == cty.Number {
 		s, _ := c.written(v, at)
@@ -319,7 +327,7 @@ func measured[T ~int64](c *converter, v cty.Value, parse func(string) (T, error)
 		return 0, false
 	}
 	if v.Type() != cty.String {
-		c.wrong(at, kindNames[c.Kind], describe(v), fmt.Sprintf("Write: %s = %q.", c.Name, example))
+		c.wrong(at, kindNames[c.Kind], describe(v), fmt.Sprintf("Write: %s = %s.", c.Name, c.example()))
 		return 0, false
 	}
 	s := v.AsString()
@@ -328,7 +336,7 @@ func measured[T ~int64](c *converter, v cty.Value, parse func(string) (T, error)
 	case errors.Is(err, errNoUnit):
 		c.report(Errorf(at, "Missing unit", "%s is %s of what? Write \"%s%s\" or \"%s%s\".", c.path, s, s, units[0], s, units[1]))
 	case err != nil:
-		c.report(Errorf(at, "Unreadable value", "%s can't be %q, as it %v. Write for example %q.", c.path, s, err, example))
+		c.report(Errorf(at, "Unreadable value", "%s can't be %q, as it %v. Write for example %s.", c.path, s, err, c.example()))
 	}
 	return t, err == nil
 }

@@ -1,6 +1,8 @@
 package expression
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -51,10 +53,12 @@ func (m *meter) attach(n hclsyntax.Node) {
 	}
 }
 
-// meteredArg leaves the arguments of try and can as they are: those functions
-// get expressions, not values, and look into them.
+// looksInside are the functions, and the constructors of types, that get their
+// arguments as expressions and not as values.
+var looksInside = []string{"try", "can", "list", "set", "map", "object", "tuple", "optional"}
+
 func meteredArg(function string, arg hclsyntax.Expression, wrap func(hclsyntax.Expression) hclsyntax.Expression) hclsyntax.Expression {
-	if function == "try" || function == "can" {
+	if slices.Contains(looksInside, function) {
 		return arg
 	}
 	return wrap(arg)
@@ -69,7 +73,7 @@ type metered struct {
 // Value evaluates and pays.
 func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	if e.m.spent > maxTotal {
-		return cty.DynamicVal, hcl.Diagnostics{e.over()}
+		return cty.DynamicVal, nil // reported once
 	}
 	v, diags := e.Expression.Value(ctx)
 	if diags.HasErrors() {

@@ -10,9 +10,9 @@ import (
 // Bounds of what a file may compute.
 const (
 	// MaxWeight bounds one value: its elements and the bytes of its strings.
-	MaxWeight = 1 << 20
+	MaxWeight = 1 << 18
 	// maxTotal bounds the work of all expressions of a file, in the same unit.
-	maxTotal = 1 << 25
+	maxTotal = 1 << 21
 	// maxExponent bounds numbers, in bits: written out they have a tenth as
 	// many thousand digits.
 	maxExponent = 4096

@@ -12,10 +12,12 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"golang.org/x/sys/unix"
+
+	"blast.example/blast/config/expression"
 )
 
 // maxFile bounds what file reads.
-const maxFile = 1 << 20
+const maxFile = expression.MaxWeight - 1
 
 func pathParam() []function.Parameter {
 	return []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: false}}
@@ -23,7 +25,7 @@ func pathParam() []function.Parameter {
 
 func fileFunc(project string) function.Function {
 	return function.New(&function.Spec{
-		Description: "The text of a file of the project, UTF-8, at most 1 MiB.",
+		Description: "The text of a file of the project, UTF-8, at most 256 KiB.",
 		Params:      pathParam(),
 		Type:        function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
@@ -57,7 +59,7 @@ func read(project, name string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(b) > maxFile:
-		return "", fmt.Errorf("%s is larger than 1 MiB", name)
+		return "", fmt.Errorf("%s is larger than 256 KiB", name)
 	case !utf8.Valid(b):
 		return "", fmt.Errorf("%s is not UTF-8 text", name)
 	}

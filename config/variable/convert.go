@@ -24,8 +24,8 @@ func (d Declaration) convert(val cty.Value, at hcl.Range) (cty.Value, *hcl.Diagn
 	if d.defaults != nil && !val.IsNull() {
 		val = d.defaults.Apply(val)
 	}
-	if path := textless(val, d.Type); path != "" {
-		return cty.DynamicVal, block.Errorf(at, "Wrong type of value", "var.%s%s is a string, and gets %s. Strings are strings, as 3.10 is another version than 3.1: write it in quotes.", d.Name, path[1:], found(val))
+	if path, v := textless(val, d.Type); path != "" {
+		return cty.DynamicVal, block.Errorf(at, "Wrong type of value", "var.%s%s is a string, and gets %s. Strings are strings, as 3.10 is another version than 3.1: write it in quotes.", d.Name, path[1:], found(v))
 	}
 	out, err := convert.Convert(val, d.Type)
 	if err != nil {
@@ -52,27 +52,27 @@ func found(v cty.Value) string {
 
 // textless finds a number or bool where the type says string, which a conversion
 // would accept. It returns "." and the path to it, or "".
-func textless(v cty.Value, ty cty.Type) string {
+func textless(v cty.Value, ty cty.Type) (string, cty.Value) {
 	v, _ = v.Unmark()
 	if v.IsNull() || !v.IsKnown() {
-		return ""
+		return "", v
 	}
 	if ty == cty.String && (v.Type() == cty.Number || v.Type() == cty.Bool) {
-		return "."
+		return ".", v
 	}
 	if !v.CanIterateElements() || ty.IsPrimitiveType() {
-		return ""
+		return "", v
 	}
 	i := 0
 	for it := v.ElementIterator(); it.Next(); i++ {
 		k, e := it.Element()
 		if inner, name := elementType(ty, k, i); inner != cty.NilType {
-			if p := textless(e, inner); p != "" {
-				return "." + name + p[1:]
+			if p, wrong := textless(e, inner); p != "" {
+				return "." + name + p[1:], wrong
 			}
 		}
 	}
-	return ""
+	return "", v
 }
 
 // elementType is the type that ty wants for an element, and how it is named.

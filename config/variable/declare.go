@@ -85,13 +85,14 @@ func declare(v *block.Values, ctx *hcl.EvalContext) (Declaration, hcl.Diagnostic
 	if expr := v.Expression("default"); expr != nil {
 		val, more := expression.Value(expr, ctx)
 		diags = append(diags, more...)
-		d.fallback = cty.DynamicVal
+		fallback := cty.DynamicVal
 		if !more.HasErrors() {
 			var problem *hcl.Diagnostic
-			if d.fallback, problem = d.convert(val, expr.Range()); problem != nil {
+			if fallback, problem = d.convert(val, expr.Range()); problem != nil {
 				diags = append(diags, problem)
 			}
 		}
+		d.fallback = fallback
 	}
 	return d, diags
 }

@@ -1,0 +1,3 @@
+python {
+  manifest = "requirements.txt"
+}

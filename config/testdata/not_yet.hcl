@@ -1,0 +1,48 @@
+module "redis" {
+  source = "./redis"
+}
+
+secret "TOKEN" {
+  from = "env:TOKEN"
+}
+
+check "imports" {
+}
+
+python {
+  on_import = "install"
+}
+
+network {
+  bandwidth {
+    egress = "10mbit"
+  }
+
+  connections {
+    max = 1
+  }
+
+  egress "a" {
+    for_each = ["x"]
+    domains  = ["example.com"]
+    ports    = [443]
+  }
+}
+
+filesystem {
+  base = "python:3.12"
+
+  workspace {
+    access = "overlay"
+  }
+
+  track {
+  }
+
+  alert "x" {
+  }
+}
+
+process {
+  seccomp = "my.json"
+}
