@@ -64,7 +64,7 @@ func cidr(text string) (string, error) {
 	case err != nil:
 		return "", errors.New(`is not an address block; write for example "10.20.0.0/16"`)
 	case p.Addr().Is4In6():
-		return "", fmt.Errorf("is IPv4 written as IPv6; write %q", p.Addr().Unmap().String())
+		return "", fmt.Errorf("is IPv4 written as IPv6; write %q", netip.PrefixFrom(p.Addr().Unmap(), max(p.Bits()-96, 0)).Masked())
 	case p.Masked() != p:
 		return "", fmt.Errorf("has bits beyond its length of %d, so it is unclear what is meant; write %q for the block, or %q for the one address", p.Bits(), p.Masked(), prefixOf(p.Addr().String()))
 	}

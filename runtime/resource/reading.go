@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -129,12 +130,21 @@ var limitNames = []string{
 	"rss", "rtprio", "rttime", "sigpending", "stack",
 }
 
+// near suggests the limit that a name was probably meant to be.
+func near(name string) string {
+	lower := strings.TrimPrefix(strings.ToLower(name), "rlimit_")
+	if slices.Contains(limitNames, lower) {
+		return fmt.Sprintf(" Write %q.", lower)
+	}
+	return nearest.Hint(lower, limitNames)
+}
+
 func (r *reading) rlimits() (Rlimits, map[string]string) {
 	out, src := Rlimits{}, map[string]string{}
 	for _, v := range r.Blocks("rlimit") {
 		v.Sources(src, "rlimit."+v.Label)
 		if !slices.Contains(limitNames, v.Label) {
-			r.report(block.Errorf(v.LabelRange, "Unknown rlimit", "getrlimit(2) has no limit %q; names are in lower case without RLIMIT_.%s", v.Label, nearest.Hint(strings.ToLower(v.Label), limitNames)))
+			r.report(block.Errorf(v.LabelRange, "Unknown rlimit", "getrlimit(2) has no limit %q; names are in lower case without RLIMIT_.%s", v.Label, near(v.Label)))
 			continue
 		}
 		soft, ok := v.Bound("soft")

@@ -429,3 +429,28 @@ func TestReusedPIDIsNotTaken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func BenchmarkCreateDestroy(b *testing.B) {
+	env := sandboxtest.Env(b)
+	spec := sandboxtest.Spec(b, env)
+	for b.Loop() {
+		if _, err := sandbox.Create(b.Context(), spec); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := sandbox.Destroy(b.Context(), env, spec.ID); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	env := sandboxtest.Env(b)
+	s := sandboxtest.Start(b, env)
+	for b.Loop() {
+		if _, err := sandbox.Load(b.Context(), env, s.ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

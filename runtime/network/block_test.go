@@ -1,0 +1,181 @@
+package network
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"blast.example/blast/config/configtest"
+	"blast.example/blast/plan"
+)
+
+func policy(t *testing.T, src string) Policy {
+	t.Helper()
+	return configtest.Decode[Policy](t, configtest.Objects(t, Words{}, src), PolicyAddr)
+}
+
+func TestDefaultIsClosed(t *testing.T) {
+	for _, src := range []string{"", "network {\n}\n", "network {\n  default = \"deny\"\n}\n"} {
+		if d := cmp.Diff(Policy{Default: "deny"}, policy(t, src)); d != "" {
+			t.Errorf("%q: %s", src, d)
+		}
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	src := `network {
+  default = "audit"
+  egress "names" {
+    domains = ["Example.COM.", "bücher.example", "*.Sub.example.com", "example.com", "localhost"]
+    ports   = [443, 80, 443]
+    during  = ["run"]
+    reason  = "why"
+    expires = "2099-01-31"
+  }
+  egress "blocks" {
+    cidrs    = ["10.20.0.0/16", "192.0.2.1", "2001:db8::/32"]
+    ports    = [53]
+    protocol = "udp"
+  }
+  ingress "web" {
+    port = 8000
+  }
+  ingress "v6" {
+    port    = 80
+    publish = "[::1]:8000"
+  }
+  dns {
+    servers = ["system", "192.0.2.53", "[2001:db8::1]:5353"]
+  }
+}
+`
+	want := Policy{
+		Default: "audit",
+		Egress: []Egress{
+			{Name: "names", Domains: []string{"example.com", "xn--bcher-kva.example", "*.sub.example.com", "localhost"}, Ports: []uint16{80, 443}, Protocol: "tcp", During: []string{"run"}, Reason: "why", Expires: "2099-01-31"},
+			{Name: "blocks", CIDRs: []string{"10.20.0.0/16", "192.0.2.1/32", "2001:db8::/32"}, Ports: []uint16{53}, Protocol: "udp", During: []string{"apply", "run"}},
+		},
+		Ingress: []Ingress{{"web", 8000, "127.0.0.1:8000"}, {"v6", 80, "[::1]:8000"}},
+		DNS:     []string{"system", "192.0.2.53:53", "[2001:db8::1]:5353"},
+	}
+	if d := cmp.Diff(want, policy(t, src)); d != "" {
+		t.Error(d)
+	}
+}
+
+// Names that could be read in two ways name nothing.
+func TestStrangeNames(t *testing.T) {
+	for _, name := range []string{
+		"", ".", "*", "*.", "*.*.com", "ex ample.com", "a_b.example", "-a.example", "a-.example", "example.com\\u0000", "user@example.com", "a..example",
+		"192.0.2.1", "0x7f.1", "127.1", "1.2.3", "[::1]", "::1", strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 130) + "example", "xn--a.example", "\\u202eexample.com", "%2e.example",
+	} {
+		_, diags := configtest.Load(t, configtest.Project(t, "network {\n  egress \"a\" {\n    domains = [\""+name+"\"]\n    ports   = [443]\n  }\n}\n"), Words{})
+		if !diags.HasErrors() {
+			t.Errorf("%q is accepted", name)
+		}
+	}
+	// The KELVIN SIGN is a K to browsers and to us, before any rule is compared.
+	if got := policy(t, "network {\n  egress \"a\" {\n    domains = [\"\\u212a.example\"]\n    ports   = [443]\n  }\n}\n").Egress[0].Domains[0]; got != "k.example" {
+		t.Errorf("KELVIN SIGN: %q", got)
+	}
+}
+
+// The last day counts in full.
+func TestExpiresByTheDay(t *testing.T) {
+	for now, want := range map[string]string{
+		"2027-01-16T23:59:00Z": "", "2027-01-18T00:00:00Z": "Rule expires soon", "2027-01-31T23:59:59Z": "Rule expires soon", "2027-02-01T00:00:00Z": "Rule has expired",
+	} {
+		at, err := time.Parse(time.RFC3339, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := Words{Now: func() time.Time { return at }}
+		_, diags := configtest.Load(t, configtest.Project(t, "network {\n  egress \"a\" {\n    domains = [\"x.org\"]\n    ports   = [443]\n    expires = \"2027-01-31\"\n  }\n}\n"), w)
+		got := ""
+		if len(diags) == 1 {
+			got = diags[0].Summary
+		}
+		if got != want || diags.HasErrors() {
+			t.Errorf("%s: %q, want %q (%v)", now, got, want, diags)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	src := func(inner string) *string { s := "network {\n" + inner + "\n}\n"; return &s }
+	rule := func(name, args string) string { return "egress \"" + name + "\" {\n" + args + "\n}\n" }
+	a := rule("a", "domains = [\"a.example.com\"]\nports = [443]")
+	for name, c := range map[string]struct {
+		before, after *string
+		want          string
+	}{
+		"created":           {nil, src(a), `+ egress.a widen "" "a.example.com:443"`},
+		"created closed":    {nil, src(""), ``},
+		"destroyed":         {src(a), nil, `- egress.a narrow "a.example.com:443" ""`},
+		"added":             {src(""), src(a), `+ egress.a widen "" "a.example.com:443"`},
+		"removed":           {src(a), src(""), `- egress.a narrow "a.example.com:443" ""`},
+		"renamed":           {src(a), src(strings.Replace(a, `"a"`, `"b"`, 1)), "+ egress.b  \"\" \"a.example.com:443\"\n- egress.a  \"a.example.com:443\" \"\""},
+		"reason only":       {src(a), src(rule("a", "domains = [\"a.example.com\"]\nports = [443]\nreason = \"x\"")), `+ egress.a.reason  "" "x"`},
+		"to a wildcard":     {src(a), src(rule("a", "domains = [\"*.example.com\"]\nports = [443]")), `~ egress.a widen "a.example.com:443" "*.example.com:443"`},
+		"apex is not below": {src(rule("a", "domains = [\"*.example.com\"]\nports = [443]")), src(rule("a", "domains = [\"example.com\"]\nports = [443]")), `~ egress.a both "*.example.com:443" "example.com:443"`},
+		"smaller block":     {src(rule("a", "cidrs = [\"10.0.0.0/8\"]\nports = [443]")), src(rule("a", "cidrs = [\"10.1.0.0/16\"]\nports = [443]")), `~ egress.a narrow "10.0.0.0/8:443" "10.1.0.0/16:443"`},
+		"other port":        {src(a), src(rule("a", "domains = [\"a.example.com\"]\nports = [80]")), `~ egress.a both "a.example.com:443" "a.example.com:80"`},
+		"one port more":     {src(a), src(rule("a", "domains = [\"a.example.com\"]\nports = [80, 443]")), `~ egress.a widen "a.example.com:443" "a.example.com:80,443"`},
+		"installing only":   {src(a), src(rule("a", "domains = [\"a.example.com\"]\nports = [443]\nduring = [\"apply\"]")), `~ egress.a narrow "a.example.com:443" "a.example.com:443 while installing"`},
+		"expires":           {src(a), src(rule("a", "domains = [\"a.example.com\"]\nports = [443]\nexpires = \"2099-01-01\"")), `~ egress.a narrow "a.example.com:443" "a.example.com:443 until 2099-01-01"`},
+		"covered":           {src(rule("w", "domains = [\"*.example.com\"]\nports = [443]")), src(rule("w", "domains = [\"*.example.com\"]\nports = [443]") + a), `+ egress.a  "" "a.example.com:443"`},
+		"audit":             {src(""), src("default = \"audit\""), `~ default widen "deny" "audit"`},
+		"back to deny":      {src("default = \"audit\"\n" + a), src(a), `~ default narrow "audit" "deny"`},
+		"published":         {src(""), src("ingress \"w\" {\nport = 80\n}"), `+ ingress.w widen "" "127.0.0.1:80 to port 80"`},
+		"to the network":    {src("ingress \"w\" {\nport = 80\n}"), src("ingress \"w\" {\nport = 80\npublish = \"0.0.0.0:80\"\n}"), `~ ingress.w widen "127.0.0.1:80 to port 80" "0.0.0.0:80 to port 80"`},
+		"back to the host":  {src("ingress \"w\" {\nport = 80\npublish = \"0.0.0.0:80\"\n}"), src("ingress \"w\" {\nport = 80\n}"), `~ ingress.w narrow "0.0.0.0:80 to port 80" "127.0.0.1:80 to port 80"`},
+		"another server":    {src(""), src("dns {\nservers = [\"192.0.2.53\"]\n}"), `+ dns  "" "192.0.2.53:53"`},
+	} {
+		if got := strings.TrimSpace(configtest.Items(t, Words{}, c.before, c.after)); got != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, c.want)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for src, want := range map[string]string{
+		"": "rejects all",
+		"network {\n  egress \"r\" {\n    domains = [\"pypi.org\", \"files.pythonhosted.org\"]\n    ports = [443]\n    during = [\"apply\"]\n  }\n}\n": "rejects all; pypi.org, files.pythonhosted.org:443 while installing",
+		"network {\n  default = \"audit\"\n  ingress \"w\" {\n    port = 80\n  }\n}\n":                                                                 "allows and logs all; publishes 127.0.0.1:80",
+		"network {\n  egress \"d\" {\n    cidrs = [\"10.0.0.0/8\"]\n    ports = [53]\n    protocol = \"udp\"\n  }\n}\n":                                "rejects all but 10.0.0.0/8:53/udp",
+	} {
+		o := configtest.Objects(t, Words{}, src)[1]
+		if got := (Words{}).Describe(plan.Change{Addr: o.Addr, To: o.Attrs}).Summary; got != want {
+			t.Errorf("%q: %q, want %q", src, got, want)
+		}
+	}
+}
+
+func TestNotes(t *testing.T) {
+	for src, want := range map[string]int{
+		"":                                      0,
+		"network {\n  default = \"audit\"\n}\n": 1,
+		"network {\n  ingress \"w\" {\n    port = 80\n    publish = \"0.0.0.0:80\"\n  }\n}\n":  1,
+		"network {\n  ingress \"w\" {\n    port = 80\n  }\n}\n":                                0,
+		"network {\n  egress \"w\" {\n    ports = [80]\n    cidrs = [\"0.0.0.0/0\"]\n  }\n}\n": 1,
+	} {
+		o := configtest.Objects(t, Words{}, src)[1]
+		if got := (Words{}).Describe(plan.Change{Addr: o.Addr, To: o.Attrs}).Notes; len(got) != want {
+			t.Errorf("%q: %q", src, got)
+		}
+	}
+}
+
+// What was found on the host is told in its own words.
+func TestDrift(t *testing.T) {
+	o := configtest.Objects(t, Words{}, "")[1]
+	c := plan.Change{Addr: PolicyAddr, From: []byte(`{"default":"deny","drift":["nft: rule missing in chain output"]}`), To: o.Attrs}
+	items := (Words{}).Describe(c).Items
+	if len(items) != 1 || items[0].Because != "nft: rule missing in chain output" {
+		t.Errorf("%+v", items)
+	}
+}
+
+func TestJunk(t *testing.T) { configtest.Junk(t, Words{}) }
