@@ -187,7 +187,7 @@ func (e *Engine) Apply(ctx context.Context, p wire.ApplyParams, tell func(wire.E
 	if err := p.Env.WriteNote(envNote, p.Env); err != nil {
 		return none, err
 	}
-	runErr := apply.Run(context.WithValue(ctx, progressKey{}, tell), p.Env, p.Plan, e.owners(), forward(tell))
+	runErr := apply.Run(kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) }), p.Env, p.Plan, e.owners(), forward(tell))
 	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
 		runErr = err
 	}
@@ -302,16 +302,6 @@ func (e *Engine) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-type progressKey struct{}
-
-// Progress tells the command that waits for this Apply how far it is. Outside
-// of an Apply it does nothing.
-func Progress(ctx context.Context, message string) {
-	if tell, ok := ctx.Value(progressKey{}).(func(wire.Event)); ok {
-		tell(wire.Event{Phase: "progress", Message: message})
-	}
 }
 
 func forward(tell func(wire.Event)) func(apply.Event) {
