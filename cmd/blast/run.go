@@ -23,7 +23,7 @@ type runCmd struct {
 	SetEnv []string `name:"set-env" sep:"none" placeholder:"NAME[=VALUE]" help:"Set a variable for this command, or pass on this shell's."`
 	Dir    string   `placeholder:"DIR" help:"Working folder in the sandbox; by default this folder's place in the workspace."`
 	FailOn string   `enum:",denied" default:"" placeholder:"denied" help:"With denied: exit with 20 if the sandbox refused something."`
-	Args   []string `arg:"" passthrough:"" help:"Command and its arguments, after --."`
+	Args   []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments, after --."`
 }
 
 // exitRunFailed is Blast's own failure to run a command, as docker's.

@@ -20,10 +20,30 @@ type validation struct {
 }
 
 type diagnostic struct {
-	Severity string     `json:"severity"`
-	Summary  string     `json:"summary"`
-	Detail   string     `json:"detail"`
-	Range    *hcl.Range `json:"range,omitempty"`
+	Severity string  `json:"severity"`
+	Summary  string  `json:"summary"`
+	Detail   string  `json:"detail"`
+	Range    *extent `json:"range,omitempty"`
+}
+
+// extent is an hcl.Range in Terraform's spelling.
+type extent struct {
+	Filename string   `json:"filename"`
+	Start    position `json:"start"`
+	End      position `json:"end"`
+}
+
+type position struct {
+	Line   int `json:"line"`   // from 1
+	Column int `json:"column"` // from 1, in characters
+	Byte   int `json:"byte"`   // from 0
+}
+
+func extentOf(r *hcl.Range) *extent {
+	if r == nil {
+		return nil
+	}
+	return &extent{r.Filename, position(r.Start), position(r.End)}
 }
 
 // Run reads blast.hcl and says what is wrong with it.
@@ -42,7 +62,7 @@ func (cmd *validateCmd) Run(u *ui, g *Globals) error {
 			} else {
 				v.ErrorCount++
 			}
-			v.Diagnostics = append(v.Diagnostics, diagnostic{sev, d.Summary, d.Detail, d.Subject})
+			v.Diagnostics = append(v.Diagnostics, diagnostic{sev, d.Summary, d.Detail, extentOf(d.Subject)})
 		}
 		v.Valid = v.ErrorCount == 0
 		if err := u.answer(v); err != nil {

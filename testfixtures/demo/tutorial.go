@@ -24,7 +24,7 @@ func (s *stage) begin(index string) error {
 	if err := s.run(want{}, "version"); err != nil {
 		return err
 	}
-	if err := s.run(want{says: []string{"Wrote blast.hcl", "api.shop.example"}}, "init", "--index", index+"/simple"); err != nil {
+	if err := s.run(want{says: []string{"Wrote blast.hcl", "api.shop.example"}}, "init", "--index", index); err != nil {
 		return err
 	}
 	s.say("The lab has a name server and a certificate authority of its own:")
