@@ -1,0 +1,341 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/state"
+)
+
+// slow is a kind whose Apply can be held, for what happens meanwhile.
+type slow struct {
+	mu    sync.Mutex
+	there map[string]plan.Object
+	begun chan string   // told when an Apply begins, if not nil
+	hold  chan struct{} // Apply waits until it is closed, if not nil
+}
+
+func (h *slow) Observe(context.Context, state.Env) ([]plan.Object, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var objs []plan.Object
+	for _, o := range h.there {
+		objs = append(objs, o)
+	}
+	return objs, nil
+}
+
+func (h *slow) Apply(ctx context.Context, _ state.Env, c plan.Change) error {
+	kinds.Progress(ctx, "half of "+c.Addr)
+	if h.begun != nil && c.To != nil {
+		h.begun <- c.Addr
+	}
+	if h.hold != nil && c.To != nil {
+		select {
+		case <-h.hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.there, c.Addr)
+	if c.To != nil {
+		h.there[c.Addr] = plan.Object{Addr: c.Addr, Attrs: c.To}
+	}
+	return nil
+}
+
+func (h *slow) objects() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.there)
+}
+
+// rig is a server for one kind, "resource", without its socket.
+type rig struct {
+	*Server
+	host *slow
+	env  state.Env
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	h := &slow{there: map[string]plan.Object{}}
+	env := state.NewEnv(t.TempDir(), "default", os.Geteuid(), os.Getegid())
+	env.Run = t.TempDir()
+	s := &Server{Engine: NewEngine(map[string]kinds.Host{"resource": h}, slog.New(slog.DiscardHandler)), Log: slog.New(slog.DiscardHandler)}
+	s.timer = time.AfterFunc(time.Hour, func() {})
+	t.Cleanup(func() { s.timer.Stop() })
+	return &rig{s, h, env}
+}
+
+// plan is what makes one object.
+func (r *rig) plan(t *testing.T) plan.Plan {
+	t.Helper()
+	st, err := r.env.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.Diff([]plan.Object{plan.NewObject("resource.limits", map[string]int{"pids": 5}, nil)}, st.Objects, nil, nil)
+	p.Env, p.Lineage, p.Serial = r.env.Name, st.Lineage, st.Serial
+	return p
+}
+
+// dial returns one end of a connection whose other end is served.
+func (r *rig) dial(t *testing.T) (*net.UnixConn, <-chan struct{}) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := func(fd int) *net.UnixConn {
+		f := os.NewFile(uintptr(fd), "pair")
+		defer func() { _ = f.Close() }()
+		c, err := net.FileConn(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.(*net.UnixConn)
+	}
+	ours, theirs := conn(fds[0]), conn(fds[1])
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.serve(context.Background(), theirs)
+	}()
+	t.Cleanup(func() { _ = ours.Close(); <-done })
+	return ours, done
+}
+
+// ask makes one request and returns the last answer and the events before it.
+func (r *rig) ask(t *testing.T, method string, params any) (wire.Response, []wire.Event) {
+	t.Helper()
+	conn, _ := r.dial(t)
+	send(t, conn, method, params)
+	return answer(t, conn)
+}
+
+func send(t *testing.T, conn *net.UnixConn, method string, params any) {
+	t.Helper()
+	raw, err := json.Marshal(params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.Write(conn, wire.Request{Protocol: wire.Protocol, Method: method, Params: raw}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func answer(t *testing.T, conn *net.UnixConn) (wire.Response, []wire.Event) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	var events []wire.Event
+	for reader := wire.NewReader(conn); ; {
+		var resp wire.Response
+		if err := wire.Read(reader, &resp); err != nil {
+			t.Fatalf("read answer: %v", err)
+		}
+		if resp.Event == nil {
+			return resp, events
+		}
+		events = append(events, *resp.Event)
+	}
+}
+
+func TestApplyTellsAndAnswers(t *testing.T) {
+	r := newRig(t)
+	resp, events := r.ask(t, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.plan(t)})
+	if resp.Error != nil || string(resp.Result) != `{"serial":1}` {
+		t.Fatalf("%s %v", resp.Result, resp.Error)
+	}
+	var said string
+	for _, e := range events {
+		said += e.Phase + " " + e.Addr + e.Message + "\n"
+	}
+	if !strings.Contains(said, "progress half of resource.limits") || r.host.objects() != 1 {
+		t.Errorf("events:\n%s%d objects", said, r.host.objects())
+	}
+	resp, _ = r.ask(t, wire.Look, wire.LookParams{Env: r.env})
+	var look wire.LookResult
+	if err := json.Unmarshal(resp.Result, &look); err != nil || look.Serial != 1 || len(look.Recorded) != 1 || len(look.Observed) != 1 {
+		t.Errorf("look: %+v %v", look, err)
+	}
+}
+
+// A second apply doesn't wait, as it was planned from what changes just now. Who
+// only looks waits and sees the new state whole.
+func TestOneApplyAtATime(t *testing.T) {
+	r := newRig(t)
+	r.host.begun, r.host.hold = make(chan string, 1), make(chan struct{})
+	p := wire.ApplyParams{Env: r.env, Plan: r.plan(t)}
+	first, _ := r.dial(t)
+	send(t, first, wire.Apply, p)
+	<-r.host.begun
+	if resp, _ := r.ask(t, wire.Apply, p); resp.Error == nil || resp.Error.Code != wire.CodeLocked {
+		t.Fatalf("second apply: %v %s", resp.Error, resp.Result)
+	}
+	look, _ := r.dial(t)
+	send(t, look, wire.Look, wire.LookParams{Env: r.env})
+	close(r.host.hold)
+	if resp, _ := answer(t, first); resp.Error != nil {
+		t.Fatal(resp.Error)
+	}
+	resp, _ := answer(t, look)
+	if !strings.Contains(string(resp.Result), `"serial":1`) {
+		t.Errorf("look during the apply: %s %v", resp.Result, resp.Error)
+	}
+	if resp, _ := r.ask(t, wire.Apply, p); resp.Error == nil || resp.Error.Code != wire.CodeStale {
+		t.Errorf("the same plan again: %v %s", resp.Error, resp.Result)
+	}
+}
+
+// Half a close is Ctrl-C: what was begun is taken back, and the answer arrives.
+// A whole close is a command that died: the same, without anybody to tell.
+func TestCancelRollsBack(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		r := newRig(t)
+		r.host.begun, r.host.hold = make(chan string, 1), make(chan struct{})
+		conn, done := r.dial(t)
+		send(t, conn, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.plan(t)})
+		<-r.host.begun
+		if whole {
+			_ = conn.Close()
+		} else {
+			_ = conn.CloseWrite()
+			if resp, _ := answer(t, conn); resp.Error == nil || resp.Error.Code != wire.CodeRolledBack {
+				t.Errorf("%v %s", resp.Error, resp.Result)
+			}
+		}
+		<-done
+		if st, err := r.env.Load(); err != nil || st.Serial != 0 || r.host.objects() != 0 {
+			t.Errorf("whole=%v: serial %d, %d objects, %v", whole, st.Serial, r.host.objects(), err)
+		}
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	r := newRig(t)
+	for name, line := range map[string]string{
+		"no JSON":       "hello\n",
+		"cut off":       `{"protocol":1,`,
+		"nothing":       "",
+		"binary":        "\x00\xff\x16\x03\n",
+		"deep":          strings.Repeat("[", 100000) + "\n",
+		"other version": `{"protocol":99,"method":"look"}` + "\n",
+		"no method":     `{"protocol":1}` + "\n",
+		"unknown":       `{"protocol":1,"method":"rm"}` + "\n",
+		"no parameters": `{"protocol":1,"method":"apply"}` + "\n",
+		"other types":   `{"protocol":1,"method":"apply","params":{"plan":7}}` + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, done := r.dial(t)
+			_, _ = io.WriteString(conn, line)
+			_ = conn.CloseWrite()
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			b, err := io.ReadAll(conn)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("no end")
+			}
+			if strings.Contains(string(b), `"result"`) {
+				t.Errorf("answered: %s", b)
+			}
+			<-done
+		})
+	}
+	if r.host.objects() != 0 {
+		t.Error("a bad request made something")
+	}
+}
+
+func TestEndlessRequestIsCutOff(t *testing.T) {
+	r := newRig(t)
+	conn, done := r.dial(t)
+	chunk := strings.Repeat("x", 1<<20)
+	go func() {
+		for {
+			if _, err := io.WriteString(conn, chunk); err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("still reading")
+	}
+}
+
+// Whoever connects is asked for by the kernel: only the daemon's own user is
+// let in, even when the socket's mode lets everybody through.
+func TestStrangersAreRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it connects as somebody else")
+	}
+	dir, err := os.MkdirTemp("", "blast-daemon-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "sock")
+	ln, err := listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v %v", fi.Mode(), err)
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t)
+	for _, uid := range []uint32{0, 65534} {
+		go func() {
+			if conn, err := ln.AcceptUnix(); err == nil {
+				r.serve(context.Background(), conn)
+			}
+		}()
+		out, err := connectAs(t, uid, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(out, `"result"`); got != (uid == 0) {
+			t.Errorf("uid %d gets %q", uid, out)
+		}
+	}
+}
+
+// connectAs says hello as another user.
+func connectAs(t *testing.T, uid uint32, path string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "python3", "-c", `
+import os, socket, sys
+os.setresuid(int(sys.argv[1]), int(sys.argv[1]), int(sys.argv[1]))
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[2])
+try:
+    s.sendall(b'{"protocol":1,"method":"hello"}\n')
+    print(s.makefile().readline())
+except OSError as e:
+    print(e)
+`, strconv.Itoa(int(uid)), path)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
