@@ -276,6 +276,7 @@ func (c *converter) pairs(v cty.Value) ([]Pair, bool) {
 		c.wrong(c.expr.Range(), "a map of strings", describe(v), fmt.Sprintf("Write: %s = %s.", c.Name, c.example()))
 		return nil, false
 	}
+	c.repeated()
 	where := pairRanges(c.expr, c.Eval)
 	out, good := []Pair{}, true
 	for it := v.ElementIterator(); it.Next(); { // in the order of the keys
@@ -289,6 +290,27 @@ func (c *converter) pairs(v cty.Value) ([]Pair, bool) {
 		out, good = append(out, Pair{name, s, at}), good && fine
 	}
 	return out, good
+}
+
+// repeated reports names that an object has twice: HCL lets the last one win.
+func (c *converter) repeated() {
+	obj, written := c.expr.(*hclsyntax.ObjectConsExpr)
+	if !written {
+		return
+	}
+	first := map[string]hcl.Range{}
+	for _, item := range obj.Items {
+		k, diags := item.KeyExpr.Value(c.Eval)
+		if diags.HasErrors() || !k.IsKnown() || k.IsNull() || k.IsMarked() || k.Type() != cty.String {
+			continue
+		}
+		at := item.KeyExpr.Range()
+		if was, twice := first[k.AsString()]; twice {
+			c.report(Duplicate(at, was, join(c.path, k.AsString()), "Remove one of them."))
+			continue
+		}
+		first[k.AsString()] = at
+	}
 }
 
 // pairRanges are the places of the values of an object that is written out.

@@ -34,6 +34,8 @@ type Attr struct {
 	Doc      string // one sentence for the reference
 	Required bool
 	Example  string // a right value as written: `"512MiB"`
+	Default  string // for the reference: what holds without it, as written
+	Source   string // for the reference: where its meaning comes from, such as a man page
 
 	OneOf  []string // the only texts that a String, or each of Strings, may be
 	NotYet []string // texts of the language that this version refuses

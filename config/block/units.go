@@ -3,13 +3,15 @@ package block
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
 
-// units of sizes: SI's are powers of ten, IEC's (KiB, MiB) of two.
+// sizeUnits are the units of sizes: SI's are powers of ten, IEC's (KiB, MiB) of two.
 var sizeUnits = map[string]int64{
 	"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
 	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
@@ -52,7 +54,7 @@ func parseUnits(s string, units map[string]int64, names string) (int64, error) {
 	}
 	factor, ok := units[unit]
 	if !ok {
-		return 0, fmt.Errorf("has the unit %q, which is none of %s", unit, names)
+		return 0, fmt.Errorf("has the unit %q, which is none of %s%s", unit, names, meant(number, unit, units))
 	}
 	r.Mul(r, new(big.Rat).SetInt64(factor))
 	switch {
@@ -62,6 +64,19 @@ func parseUnits(s string, units map[string]int64, names string) (int64, error) {
 		return 0, fmt.Errorf("is more than %d", int64(math.MaxInt64))
 	}
 	return r.Num().Int64(), nil
+}
+
+// meant suggests the value to write for a unit in the style of other programs:
+// "512m" of docker's, "1Gi" of Kubernetes', "1gib".
+func meant(number, unit string, units map[string]int64) string {
+	for _, suffix := range []string{"", "ib", "b"} {
+		for _, u := range slices.Sorted(maps.Keys(units)) {
+			if strings.EqualFold(u, unit+suffix) {
+				return fmt.Sprintf("; did you mean \"%s%s\"?", number, u)
+			}
+		}
+	}
+	return ""
 }
 
 // FormatSize writes bytes as a person would: 2 GiB, 512 MiB, 1500 B.

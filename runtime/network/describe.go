@@ -27,11 +27,7 @@ func (Words) Describe(c plan.Change) plan.Description {
 		d.Summary = from.summary()
 	}
 	d.Items = append(d.Items, wording.Drift(from.Drift)...)
-	if hasFrom && hasTo {
-		d.Items = append(d.Items, wording.Changed("default", from.Default, to.Default, defaultAccess(from, to))...)
-	} else if to.Default == audit {
-		d.Items = append(d.Items, plan.Item{Name: "default", Action: plan.Create, After: audit, Access: plan.Widen})
-	}
+	d.Items = append(d.Items, defaultItem(from, to, hasFrom, hasTo)...)
 	d.Items = append(d.Items, egressItems(from, to)...)
 	d.Items = append(d.Items, ingressItems(from.Ingress, to.Ingress)...)
 	d.Items = append(d.Items, wording.Changed("dns", strings.Join(from.DNS, ", "), strings.Join(to.DNS, ", "), plan.Same)...)
@@ -47,6 +43,15 @@ func describeNamespace(c plan.Change) plan.Description {
 		return wording.Unreadable(c, err)
 	}
 	return plan.Description{Items: wording.Drift(from.Missing)}
+}
+
+// defaultItem tells of another default. Of a policy that is new, or goes, only
+// one that lets everything out is worth a line.
+func defaultItem(from, to Policy, hasFrom, hasTo bool) []plan.Item {
+	if hasFrom && hasTo || from.Default == audit || to.Default == audit {
+		return wording.Changed("default", from.Default, to.Default, defaultAccess(from, to))
+	}
+	return nil
 }
 
 func defaultAccess(from, to Policy) plan.Access {
@@ -219,19 +224,31 @@ func ingressItems(from, to []Ingress) []plan.Item {
 		if there && old == in {
 			continue
 		}
-		it := plan.Item{Name: "ingress." + in.Name, Action: wording.Action(there, true), After: in.text(), Access: plan.Widen}
-		if there {
+		it := plan.Item{Name: "ingress." + in.Name, Action: wording.Action(there, true), After: in.text()}
+		switch {
+		case there:
 			it.Before = old.text()
 			it.Access = old.to(in)
+		case !in.among(from):
+			it.Access = plan.Widen
 		}
 		items = append(items, it)
 	}
 	for _, in := range from {
 		if _, gone := was[in.Name]; gone {
-			items = append(items, plan.Item{Name: "ingress." + in.Name, Action: plan.Delete, Before: in.text(), Access: plan.Narrow})
+			it := plan.Item{Name: "ingress." + in.Name, Action: plan.Delete, Before: in.text()}
+			if !in.among(to) {
+				it.Access = plan.Narrow
+			}
+			items = append(items, it)
 		}
 	}
 	return items
+}
+
+// among reports whether the same port is published under any name.
+func (in Ingress) among(others []Ingress) bool {
+	return slices.ContainsFunc(others, func(o Ingress) bool { return o.Port == in.Port && o.Publish == in.Publish })
 }
 
 func (in Ingress) text() string { return fmt.Sprintf("%s to port %d", in.Publish, in.Port) }

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,13 +21,13 @@ func (Words) Name() string { return "process" }
 
 // Attrs and Spec declare the env attribute and the process block.
 var (
-	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Example: `{ APP_ENV = "dev" }`, Doc: "Environment variables of every command."}}
+	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Example: `{ APP_ENV = "dev" }`, Default: "{}", Source: "environ(7)", Doc: "Environment variables of every command, over PATH, HOME, USER, LOGNAME, LANG, TMPDIR and VIRTUAL_ENV, which are always set. They are stored with the state: give secrets to a single command instead, with blast run --set-env."}}
 	Spec  = block.Block{
 		Name: "process", Doc: "As whom and with which rights commands run.",
 		Attrs: []block.Attr{
-			{Name: "user", Kind: block.String, Example: `"nobody"`, Doc: "nobody, root, or a number. Default nobody."},
-			{Name: "capabilities", Kind: block.Strings, Example: `["CAP_CHOWN"]`, Doc: "capabilities(7), in the sandbox's own user namespace. Default none."},
-			{Name: "seccomp", Kind: block.String, Example: `"default"`, Doc: "Profile of system calls. Default \"default\"."},
+			{Name: "user", Kind: block.String, Example: `"nobody"`, Default: `"nobody"`, Source: "user_namespaces(7)", Doc: "\"nobody\", \"root\", or a user number from 1 to 65535 as a string. Each is a user of the sandbox's own user namespace: its root is not the host's."},
+			{Name: "capabilities", Kind: block.Strings, Example: `["CAP_CHOWN"]`, Default: "[]", Source: "capabilities(7)", Doc: "Capabilities in the sandbox's own user namespace: " + strings.Join(Grantable, ", ") + ". CAP_ may be left out."},
+			{Name: "seccomp", Kind: block.String, Example: `"default"`, Default: `"default"`, Source: "seccomp(2)", Doc: "Profile of system calls."},
 		},
 	}
 )
@@ -36,10 +35,14 @@ var (
 // Schema implements config.Words.
 func (Words) Schema() *hcl.BodySchema { return block.Schema(Attrs, []block.Block{Spec}) }
 
-// Ids inside of the sandbox.
+// Users inside of the sandbox.
 const (
 	nobody = 65534
-	maxID  = 65535 // the range of ids that a sandbox has
+	maxID  = 65535 // a sandbox has this many ids beside root's
+
+	// numbered is the name of a user who was written as a number: a user has a
+	// name in /etc/passwd, and one of digits alone would be taken for a number.
+	numbered = "sandbox"
 )
 
 // Grantable are the capabilities that can be given. The others would let a
@@ -66,7 +69,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	}
 	box.User, box.UID, box.GID = r.user()
 
-	vars, esrc := r.vars(root.Pairs("env"))
+	vars, esrc := r.vars(box.User, root.Pairs("env"))
 	if esrc[""] = s.Place(); root.Has("env") {
 		esrc[""] = block.Place(root.At("env"))
 	}
@@ -93,13 +96,14 @@ func (r *reading) user() (name string, uid, gid uint32) {
 		return name, 0, 0
 	}
 	n, err := strconv.ParseUint(name, 10, 32)
-	if err == nil && n <= maxID && strconv.FormatUint(n, 10) == name {
-		if n == 0 {
-			r.report(block.Errorf(r.At("user"), "Root by its number", "user = \"0\" is root, and root is written by its name. Write \"root\" if it is meant."))
-		}
-		return name, uint32(n), uint32(n)
+	switch {
+	case err != nil || n > maxID || strconv.FormatUint(n, 10) != name:
+		r.report(block.Errorf(r.At("user"), "Unknown user", "user is %q, and a sandbox has no user list to look it up in.%s Write \"nobody\", \"root\", or a number from 1 to %d as a string.", name, nearest.Hint(name, []string{"nobody", "root"}), maxID))
+	case n == 0:
+		r.report(block.Errorf(r.At("user"), "Root by its number", "user = \"0\" is root, and root is written by its name. Write \"root\" if it is meant."))
+	case n != nobody:
+		return numbered, uint32(n), uint32(n)
 	}
-	r.report(block.Errorf(r.At("user"), "Unknown user", "user is %q, and a sandbox has no user list to look it up in.%s Write \"nobody\", \"root\", or a number from 1 to %d.", name, nearest.Hint(name, []string{"nobody", "root"}), maxID))
 	return "nobody", nobody, nobody
 }
 
@@ -146,16 +150,19 @@ func hostname(env string) string {
 	return label[:min(len(label), 63)]
 }
 
-// defaults are the variables that every command has.
-var defaults = map[string]string{
-	"PATH": "/venv/current/bin:/usr/local/bin:/usr/bin:/bin",
-	"HOME": HomeDir, "USER": "sandbox", "LOGNAME": "sandbox",
-	"LANG": "C.UTF-8", "TMPDIR": "/tmp", "VIRTUAL_ENV": "/venv/current",
+// defaults are the variables that every command has; see environ(7). The name
+// of the user is the one that the sandbox's /etc/passwd has.
+func defaults(user string) map[string]string {
+	return map[string]string{
+		"PATH": "/venv/current/bin:/usr/local/bin:/usr/bin:/bin",
+		"HOME": HomeDir, "USER": user, "LOGNAME": user,
+		"LANG": "C.UTF-8", "TMPDIR": "/tmp", "VIRTUAL_ENV": "/venv/current",
+	}
 }
 
 // vars are the defaults with the person's own over them.
-func (r *reading) vars(pairs []block.Pair) (map[string]string, map[string]string) {
-	vars, src := maps.Clone(defaults), map[string]string{}
+func (r *reading) vars(user string, pairs []block.Pair) (vars, src map[string]string) {
+	vars, src = defaults(user), map[string]string{}
 	for _, p := range pairs {
 		if !validName(p.Name) {
 			r.report(block.Errorf(p.Range, "Invalid name", "%q can't name an environment variable. Use letters, digits and _, and don't begin with a digit.", p.Name))

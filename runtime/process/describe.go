@@ -25,20 +25,31 @@ func (Words) Describe(c plan.Change) plan.Description {
 	if !hasTo {
 		d.Summary = from.summary()
 	}
+	if hasFrom && hasTo {
+		d.Items = sandboxItems(from, to)
+		for i := range d.Items {
+			d.Items[i].Restart = true
+		}
+		return d
+	}
 	if !hasFrom {
-		from = Sandbox{User: "nobody", UID: nobody, GID: nobody, Seccomp: to.Seccomp} // what widens is told beside the default
+		from = usual(to)
 	}
 	if !hasTo {
-		to = from
+		to = usual(from)
 	}
-	d.Items = sandboxItems(from, to)
+	d.Items = slices.DeleteFunc(sandboxItems(from, to), func(it plan.Item) bool { return it.Access == plan.Same })
 	for i := range d.Items {
-		d.Items[i].Restart = hasFrom && hasTo
-	}
-	if !hasFrom {
-		d.Items = slices.DeleteFunc(d.Items, func(it plan.Item) bool { return it.Access == plan.Same })
+		d.Items[i].Action = wording.Action(!hasTo, !hasFrom)
 	}
 	return d
+}
+
+// usual is a sandbox like s to which no line gives more than the default: beside
+// it a new one, or one that goes, tells what it widens.
+func usual(s Sandbox) Sandbox {
+	s.User, s.UID, s.GID, s.Capabilities = "nobody", nobody, nobody, nil
+	return s
 }
 
 func sandboxItems(from, to Sandbox) []plan.Item {
@@ -51,10 +62,10 @@ func sandboxItems(from, to Sandbox) []plan.Item {
 }
 
 func (s Sandbox) who() string {
-	if s.User == "" || s.User == fmt.Sprint(s.UID) {
-		return fmt.Sprintf("uid %d", s.UID)
+	if s.UID == 0 && s.User == "root" || s.UID == nobody && s.User == "nobody" {
+		return s.User
 	}
-	return s.User
+	return fmt.Sprintf("uid %d", s.UID)
 }
 
 func owner(s Sandbox) string { return fmt.Sprintf("%d:%d", s.OwnerUID, s.OwnerGID) }

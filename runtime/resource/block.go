@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"strings"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config"
@@ -19,29 +21,29 @@ var Spec = block.Block{
 	Name: "resource", Doc: "How much CPU, memory, I/O and how many processes the environment may use.",
 	Blocks: []block.Block{
 		{Name: "cpu", Doc: "Time of processors; max and quota are two ways to say the same.", Attrs: []block.Attr{
-			{Name: "max", Kind: block.Number, Example: "0.5", Doc: "CPUs. Default 2."},
-			{Name: "quota", Kind: block.Duration, Example: `"50ms"`, Min: int64(minQuota), Doc: "CPU time in each period."},
-			{Name: "period", Kind: block.Duration, Example: `"100ms"`, Min: int64(minPeriod), Max: int64(maxPeriod), Doc: "Default 100ms."},
-			{Name: "weight", Kind: block.Int, Example: "100", Min: 1, Max: 10000, Doc: "Share when processors are busy; others have 100."},
+			{Name: "max", Kind: block.Number, Example: "0.5", Default: "2", Source: "cgroup v2, cpu.max", Doc: "Processors, as a number. The CPU time in each period, divided by the period, is at most this."},
+			{Name: "quota", Kind: block.Duration, Example: `"50ms"`, Min: int64(minQuota), Default: "twice the period", Source: "cgroup v2, cpu.max", Doc: "CPU time in each period. Either max or quota."},
+			{Name: "period", Kind: block.Duration, Example: `"100ms"`, Min: int64(minPeriod), Max: int64(maxPeriod), Default: `"100ms"`, Source: "cgroup v2, cpu.max", Doc: "How long a period is. A short one makes waits short, and costs time of the scheduler's own."},
+			{Name: "weight", Kind: block.Int, Example: "100", Min: 1, Max: 10000, Default: "the kernel's, 100", Source: "cgroup v2, cpu.weight", Doc: "Share when processors are busy; others have 100."},
 		}},
 		{Name: "memory", Doc: "Memory of all processes together.", Attrs: []block.Attr{
-			{Name: "max", Kind: block.Size, Example: `"512MiB"`, Min: minMemory, Doc: "Past it the kernel kills. Default 2GiB."},
-			{Name: "high", Kind: block.Size, Example: `"400MiB"`, Min: minMemory, Doc: "Past it the kernel throttles and reclaims."},
-			{Name: "swap", Kind: block.Size, Example: `"0"`, Doc: "Swap alone. Default 0."},
+			{Name: "max", Kind: block.Size, Example: `"512MiB"`, Min: minMemory, Default: `"2GiB"`, Source: "cgroup v2, memory.max", Doc: "Memory of all processes together, page cache included. What can't be reclaimed past it is killed."},
+			{Name: "high", Kind: block.Size, Example: `"400MiB"`, Min: minMemory, Default: "none", Source: "cgroup v2, memory.high", Doc: "Past it the kernel throttles and reclaims, and kills nothing. At most max. Without swap it can slow everything down to a near-hang, so a plan warns."},
+			{Name: "swap", Kind: block.Size, Example: `"0"`, Default: `"0"`, Source: "cgroup v2, memory.swap.max", Doc: "Swap alone, beside memory."},
 		}},
 		{Name: "io", Doc: "Reading and writing of block devices.", Attrs: []block.Attr{
-			{Name: "weight", Kind: block.Int, Example: "100", Min: 1, Max: 10000, Doc: "Share when the device is busy; others have 100."},
-			{Name: "read_bps", Kind: block.Size, Example: `"50MiB"`, Min: 1, Doc: "Bytes per second."},
-			{Name: "write_bps", Kind: block.Size, Example: `"20MiB"`, Min: 1, Doc: "Bytes per second."},
-			{Name: "read_iops", Kind: block.Int, Example: "1000", Min: 1, Doc: "Operations per second."},
-			{Name: "write_iops", Kind: block.Int, Example: "1000", Min: 1, Doc: "Operations per second."},
+			{Name: "weight", Kind: block.Int, Example: "100", Min: 1, Max: 10000, Default: "the kernel's, 100", Source: "cgroup v2, io.weight", Doc: "Share when the device is busy; others have 100."},
+			{Name: "read_bps", Kind: block.Size, Example: `"50MiB"`, Min: 1, Default: "none", Source: "cgroup v2, io.max rbps", Doc: "Bytes that are read per second, on each device."},
+			{Name: "write_bps", Kind: block.Size, Example: `"20MiB"`, Min: 1, Default: "none", Source: "cgroup v2, io.max wbps", Doc: "Bytes that are written per second, on each device."},
+			{Name: "read_iops", Kind: block.Int, Example: "1000", Min: 1, Default: "none", Source: "cgroup v2, io.max riops", Doc: "Reads per second, on each device."},
+			{Name: "write_iops", Kind: block.Int, Example: "1000", Min: 1, Default: "none", Source: "cgroup v2, io.max wiops", Doc: "Writes per second, on each device."},
 		}},
 		{Name: "pids", Doc: "Processes and threads.", Attrs: []block.Attr{
-			{Name: "max", Kind: block.Int, Example: "128", Min: 1, Max: 1 << 22, Doc: "At once. Default 512."},
+			{Name: "max", Kind: block.Int, Example: "128", Min: 1, Max: 1 << 22, Default: "512", Source: "cgroup v2, pids.max", Doc: "Processes and threads at once."},
 		}},
-		{Name: "rlimit", Label: "name", Doc: "A limit of getrlimit(2) for each command, by its name in lower case without RLIMIT_.", Attrs: []block.Attr{
-			{Name: "soft", Kind: block.Limit, Required: true, Example: "1024", Doc: "What holds."},
-			{Name: "hard", Kind: block.Limit, Example: "4096", Doc: "Up to which a command may raise it. Default: soft."},
+		{Name: "rlimit", Label: "name", Doc: "A limit of getrlimit(2) for each command, by its name in lower case without RLIMIT_: " + strings.Join(limitNames, ", ") + ". Without a block the host's own limits hold.", Attrs: []block.Attr{
+			{Name: "soft", Kind: block.Limit, Required: true, Example: "1024", Source: "getrlimit(2)", Doc: "What holds."},
+			{Name: "hard", Kind: block.Limit, Example: "4096", Default: "soft", Source: "getrlimit(2)", Doc: "Up to which a command may raise it. Not below soft."},
 		}},
 	},
 }

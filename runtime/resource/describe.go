@@ -3,6 +3,7 @@ package resource
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -133,18 +134,23 @@ func (c *CPU) text() string {
 		return ""
 	}
 	s := cpus(c.cpus())
-	if c.period() != uint64(defaultPeriod.Microseconds()) {
-		s += " per " + block.FormatDuration(time.Duration(c.period())*time.Microsecond)
+	if rounded, err := strconv.ParseFloat(digits(c.cpus()), 64); err != nil || math.Round(rounded*float64(c.period())) != float64(*c.QuotaUS) {
+		s = microseconds(*c.QuotaUS) + " per " + microseconds(int64(c.period())) // two that differ must not look the same
+	} else if c.period() != uint64(defaultPeriod.Microseconds()) {
+		s += " per " + microseconds(int64(c.period()))
 	}
 	return s
 }
 
+func microseconds(n int64) string { return block.FormatDuration(time.Duration(n) * time.Microsecond) }
+
+func digits(n float64) string { return strconv.FormatFloat(n, 'g', 4, 64) }
+
 func cpus(n float64) string {
-	s := strconv.FormatFloat(n, 'g', 4, 64)
-	if s == "1" {
-		return "1 CPU"
+	if s := digits(n); s != "1" {
+		return s + " CPUs"
 	}
-	return s + " CPUs"
+	return "1 CPU"
 }
 
 // weighed is a share, which takes from others what it gives: no direction.

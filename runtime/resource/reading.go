@@ -51,7 +51,9 @@ func (r *reading) cpu() *CPU {
 	}
 	quota := time.Duration(defaultCPUs) * period
 	if q, ok := v.Duration("quota"); ok {
-		quota = q
+		if quota = q; q/maxCPUs > period {
+			r.report(block.Errorf(v.At("quota"), "Value out of range", "cpu.quota is %s in each period of %s, which is more than %d CPUs. Write for example \"50ms\".", block.FormatDuration(q), block.FormatDuration(period), maxCPUs))
+		}
 	}
 	if cpus, ok := v.Number("max"); ok {
 		quota = r.quotaOf(v, cpus, period)
