@@ -37,7 +37,7 @@ func (l *loader) top(blocks []*hclsyntax.Block) (*block.Values, hcl.Diagnostics)
 	for _, b := range blocks {
 		content.Blocks = append(content.Blocks, b.AsHCLBlock())
 	}
-	return block.Reader{Eval: l.eval, Files: l.file.Sources}.Content(content, nil, fileBlocks)
+	return block.Reader{Eval: l.eval, Files: l.file.Sources}.Content(content, nil, FileBlocks)
 }
 
 // outputs evaluates what can be before an apply. A reference to an environment

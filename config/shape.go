@@ -16,24 +16,24 @@ import (
 // defaultEnvironment is the one that a flat file makes.
 const defaultEnvironment = "default"
 
-// fileBlocks are the blocks that stand at the top of a file and belong to no
+// FileBlocks are the blocks that stand at the top of a file and belong to no
 // environment.
-var fileBlocks = []block.Block{
+var FileBlocks = []block.Block{
 	{
 		Name: "blast", Doc: "Settings of the file itself.",
-		Attrs: []block.Attr{{Name: "required_version", Kind: block.String, Example: `">= 0.1"`, Doc: "Versions of Blast that may read the file."}},
+		Attrs: []block.Attr{{Name: "required_version", Kind: block.String, Example: `">= 0.1, < 1"`, Default: "any", Doc: "Versions of Blast that may read the file, with Terraform's operators: =, !=, >, >=, <, <=, ~>."}},
 	},
 	variable.Spec,
-	{Name: "locals", Many: true, Doc: "Names for values."},
+	{Name: "locals", Many: true, Doc: "Names for values: each argument NAME = VALUE is local.NAME elsewhere."},
 	{
 		Name: "output", Label: "name", Doc: "A value to show after an apply.",
 		Attrs: []block.Attr{
 			{Name: "value", Kind: block.Expression, Required: true, Example: "var.name", Doc: "The value."},
 			{Name: "description", Kind: block.String, Doc: "What it is."},
-			{Name: "sensitive", Kind: block.Bool, Doc: "The value is not shown."},
+			{Name: "sensitive", Kind: block.Bool, Default: "false", Doc: "The value is not shown."},
 		},
 	},
-	{Name: "environment", Label: "name", Doc: "A sandbox of the project."},
+	{Name: "environment", Label: "name", Doc: "A sandbox of the project, with the blocks of an environment in it. A file without such a block has them at its top and describes one environment, default."},
 }
 
 // notYet are words of an environment that this version refuses.
@@ -41,7 +41,7 @@ var notYet = []string{"module", "secret", "check", "for_each", "dynamic", "polic
 
 // parts is a file taken apart.
 type parts struct {
-	blocks map[string][]*hclsyntax.Block // of fileBlocks, by name
+	blocks map[string][]*hclsyntax.Block // of FileBlocks, by name
 	flat   *hclsyntax.Body               // what stands at the top and belongs into an environment
 }
 
@@ -59,7 +59,7 @@ func (l *loader) vocabulary(file bool) block.Block {
 		}
 	}
 	if file {
-		spec.Blocks = append(spec.Blocks, fileBlocks...)
+		spec.Blocks = append(spec.Blocks, FileBlocks...)
 	}
 	return spec
 }
@@ -73,7 +73,7 @@ func (l *loader) sort(body *hclsyntax.Body) parts {
 	l.unknown("", spec, body)
 	maps.Copy(p.flat.Attributes, body.Attributes)
 	for _, b := range body.Blocks {
-		if slices.ContainsFunc(fileBlocks, func(f block.Block) bool { return f.Name == b.Type }) {
+		if slices.ContainsFunc(FileBlocks, func(f block.Block) bool { return f.Name == b.Type }) {
 			p.blocks[b.Type] = append(p.blocks[b.Type], b)
 		} else {
 			p.flat.Blocks = append(p.flat.Blocks, b)

@@ -19,25 +19,25 @@ var Spec = block.Block{
 	Name: "filesystem", Doc: "What the sandbox sees of the host's files, and what it may write.",
 	NotYet: []string{"track", "alert"},
 	Attrs: []block.Attr{
-		{Name: "base", Kind: block.String, Example: `"host"`, Doc: "What lies below everything: the host's system folders, read-only. Default host."},
-		{Name: "size", Kind: block.Size, Example: `"5GiB"`, Min: 1 << 20, Doc: "All that may be written outside of mounts. Default 5GiB."},
-		{Name: "max_file_size", Kind: block.Size, Example: `"100MiB"`, Min: 1, Doc: "The largest file that a command may write."},
+		{Name: "base", Kind: block.String, Example: `"host"`, Default: `"host"`, Doc: "What lies below everything: the host's system folders, read-only."},
+		{Name: "size", Kind: block.Size, Example: `"5GiB"`, Min: 1 << 20, Default: `"5GiB"`, Doc: "All that may be written outside of mounts and of what is in memory."},
+		{Name: "max_file_size", Kind: block.Size, Example: `"100MiB"`, Min: 1, Default: "none", Source: "getrlimit(2), RLIMIT_FSIZE", Doc: "The largest file that a command may write."},
 	},
 	Blocks: []block.Block{
 		{Name: "workspace", Doc: "The project, at /workspace. Without it the sandbox doesn't see the project.", Attrs: []block.Attr{
-			{Name: "source", Kind: block.String, Example: `"."`, Doc: "A folder of the project. Default the project itself."},
-			{Name: "access", Kind: block.String, OneOf: []string{"rw", "ro"}, NotYet: []string{"overlay"}, Doc: "Default rw."},
-			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Doc: "Paths in it that can't be written, renamed or removed, also while they are absent."},
-			{Name: "hide", Kind: block.Strings, Example: `["secrets"]`, Doc: "Paths in it that can't be seen. A final / makes a folder of an absent one."},
-			{Name: "show", Kind: block.Strings, Example: `[".env"]`, Doc: "Paths that are hidden by default and shall be seen."},
-			{Name: "writable", Kind: block.Strings, Example: `[".git/hooks"]`, Doc: "Paths that are read-only by default and shall be writable."},
+			{Name: "source", Kind: block.String, Example: `"."`, Default: `"."`, Doc: "A folder of the project, or the project itself."},
+			{Name: "access", Kind: block.String, OneOf: []string{"rw", "ro"}, NotYet: []string{"overlay"}, Default: `"rw"`, Doc: "Whether commands may write there. What they write belongs to the person who ran blast."},
+			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Default: "[]", Doc: "Paths in it that can't be written, renamed or removed, also while they are absent."},
+			{Name: "hide", Kind: block.Strings, Example: `["secrets"]`, Default: "[]", Doc: "Paths in it that can't be seen. A final / makes a folder of an absent one."},
+			{Name: "show", Kind: block.Strings, Example: `[".env"]`, Default: "[]", Doc: "Paths that are hidden by default and shall be seen. A plan shows them as widening."},
+			{Name: "writable", Kind: block.Strings, Example: `[".git/hooks"]`, Default: "[]", Doc: "Paths that are read-only by default and shall be writable. A plan shows them as widening."},
 		}},
 		{Name: "mount", Label: "path in the sandbox", Doc: "A file or folder of the host.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
-			{Name: "source", Kind: block.String, Required: true, Example: `"/srv/models"`, Doc: "On the host; relative to the project."},
-			{Name: "access", Kind: block.String, OneOf: []string{"ro", "rw"}, NotYet: []string{"overlay"}, Doc: "Default ro."},
+			{Name: "source", Kind: block.String, Required: true, Example: `"/srv/models"`, Doc: "Path on the host; a relative one is below the project. No part of it may be a symbolic link."},
+			{Name: "access", Kind: block.String, OneOf: []string{"ro", "rw"}, NotYet: []string{"overlay"}, Default: `"ro"`, Doc: "Whether commands may write there."},
 		}},
 		{Name: "tmpfs", Label: "path in the sandbox", Doc: "An empty folder in memory.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
-			{Name: "size", Kind: block.Size, Required: true, Example: `"256MiB"`, Min: 1 << 12, Doc: "At most."},
+			{Name: "size", Kind: block.Size, Required: true, Example: `"256MiB"`, Min: 1 << 12, Source: "tmpfs(5)", Doc: "What it can hold. It counts as memory of the sandbox."},
 		}},
 	},
 }

@@ -19,19 +19,19 @@ var Specs = []block.Block{
 	{
 		Name: "python", Doc: "The interpreter, and where packages come from.",
 		Attrs: []block.Attr{
-			{Name: "version", Kind: block.String, Example: `"3.11"`, Doc: "A version or its beginning, or a PEP 440 specifier. Default any that the host has."},
-			{Name: "manifest", Kind: block.String, Example: `"requirements.txt"`, Doc: "requirements.txt or pyproject.toml, in the project."},
-			{Name: "index", Kind: block.Strings, Example: `["https://pypi.org/simple"]`, Doc: "Package indexes (PEP 503), the first that has a project wins."},
-			{Name: "lock", Kind: block.String, Example: `"pylock.blast.toml"`, Doc: "Lock file (PEP 751), in the project."},
-			{Name: "on_import", Kind: block.String, OneOf: []string{"deny"}, NotYet: []string{"install"}, Doc: "What a missing import may do."},
+			{Name: "version", Kind: block.String, Example: `"3.11"`, Default: "the newest that the host has", Source: "PEP 440", Doc: "A version or its beginning, or a specifier. It is looked for in the host's system folders."},
+			{Name: "manifest", Kind: block.String, Example: `"requirements.txt"`, Default: "none", Source: "PEP 508, PEP 621", Doc: "requirements.txt or pyproject.toml, in the project."},
+			{Name: "index", Kind: block.Strings, Example: `["https://pypi.org/simple"]`, Default: `["https://pypi.org/simple"]`, Source: "PEP 503, PEP 691", Doc: "Package indexes; the first that has a project wins."},
+			{Name: "lock", Kind: block.String, Example: `"pylock.blast.toml"`, Default: `"pylock.blast.toml"`, Source: "PEP 751", Doc: "Lock file, in the project. Check it in."},
+			{Name: "on_import", Kind: block.String, OneOf: []string{"deny"}, NotYet: []string{"install"}, Default: `"deny"`, Doc: "What a missing import may do."},
 		},
 	},
 	{
 		Name: "package", Label: "name", Doc: "A third-party project that is installed.", NotYet: []string{"for_each"},
 		Attrs: []block.Attr{
-			{Name: "version", Kind: block.String, Example: `"~= 2.32"`, Doc: "PEP 440 specifiers. Default any version."},
-			{Name: "extras", Kind: block.Strings, Example: `["async"]`, Doc: "Optional features of the project."},
-			{Name: "marker", Kind: block.String, Example: `"python_version >= '3.11'"`, Doc: "PEP 508 marker: when it is needed."},
+			{Name: "version", Kind: block.String, Example: `"~= 2.32"`, Default: "any version", Source: "PEP 440", Doc: "Version specifiers."},
+			{Name: "extras", Kind: block.Strings, Example: `["async"]`, Default: "[]", Source: "PEP 508", Doc: "Optional features of the project."},
+			{Name: "marker", Kind: block.String, Example: `"python_version >= '3.11'"`, Default: "always", Source: "PEP 508", Doc: "Environment marker: when it is needed."},
 		},
 	},
 }
