@@ -1,0 +1,182 @@
+package packages
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"blast.example/blast/config/configtest"
+	"blast.example/blast/plan"
+)
+
+func wishes(t *testing.T, dir string) Wishes {
+	t.Helper()
+	objs, diags := configtest.Load(t, dir, Words{})
+	if diags.HasErrors() {
+		t.Fatalf("unexpected: %v", diags)
+	}
+	return configtest.Decode[Set](t, objs, SetAddr).Wishes
+}
+
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDefaultHasNoPackage(t *testing.T) {
+	want := Wishes{Index: []string{"https://pypi.org/simple"}, LockPath: "pylock.blast.toml"}
+	for _, src := range []string{"", "python {\n}\n"} {
+		if d := cmp.Diff(want, wishes(t, configtest.Project(t, src))); d != "" {
+			t.Errorf("%q: %s", src, d)
+		}
+	}
+}
+
+func TestWishes(t *testing.T) {
+	dir := configtest.Project(t, `python {
+  version  = "3.11"
+  manifest = "requirements.txt"
+  index    = ["https://a.example/simple/", "http://127.0.0.1:8080/simple", "https://a.example/simple"]
+  lock     = "locks/pylock.toml"
+}
+package "Requests" {
+  version = "~= 2.32"
+  extras  = ["socks", "socks"]
+  marker  = "python_version >= '3.9'"
+}
+`)
+	write(t, dir, map[string]string{
+		"requirements.txt": "# a comment\nflask>=3\n-r more.txt\n-c limits.txt\n",
+		"more.txt":         "\nattrs==23.1 --hash=sha256:" + strings.Repeat("a", 64) + "\n",
+		"limits.txt":       "werkzeug<4\n",
+	})
+	want := Wishes{
+		Version: "3.11", Manifest: "requirements.txt", LockPath: "locks/pylock.toml",
+		Index: []string{"https://a.example/simple", "http://127.0.0.1:8080/simple"},
+		Requirements: []Requirement{
+			{Text: "flask>=3", Place: "requirements.txt:2"},
+			{Text: "attrs==23.1", Place: "more.txt:2", Hashes: []string{"sha256:" + strings.Repeat("a", 64)}},
+			{Text: "werkzeug<4", Place: "limits.txt:1", Constraint: true},
+			{Text: `Requests[socks]~=2.32; python_version >= "3.9"`, Place: "blast.hcl:7"},
+		},
+	}
+	if d := cmp.Diff(want, wishes(t, dir)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestPyproject(t *testing.T) {
+	dir := configtest.Project(t, "python {\n  manifest = \"pyproject.toml\"\n}\n")
+	write(t, dir, map[string]string{"pyproject.toml": "[project]\nname = \"shop\"\nversion = \"1\"\ndependencies = [\n  \"flask>=3\",\n]\n"})
+	got := wishes(t, dir).Requirements
+	if len(got) != 1 || got[0].Text != "flask>=3" || !strings.HasPrefix(got[0].Place, "pyproject.toml:") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Each mistake has its place, and a sentence with the fix.
+func TestMistakes(t *testing.T) {
+	for src, want := range map[string]string{
+		"python {\n  version = \"three\"\n}\n":                         "Invalid Python version",
+		"python {\n  index = []\n}\n":                                  "Empty list",
+		"python {\n  index = [\"pypi.org/simple\"]\n}\n":               "Invalid index",
+		"python {\n  index = [\"ftp://pypi.org/simple\"]\n}\n":         "Invalid index",
+		"python {\n  index = [\"https://pypi.org/simple?x=1\"]\n}\n":   "Invalid index",
+		"python {\n  index = [\"https://me:pw@pypi.org/simple\"]\n}\n": "Credentials in an address",
+		"python {\n  lock = \"../pylock.toml\"\n}\n":                   "Path outside of the project",
+		"python {\n  lock = \"blast.hcl\"\n}\n":                        "Invalid lock file",
+		"python {\n  manifest = \"/etc/passwd\"\n}\n":                  "Path outside of the project",
+		"python {\n  manifest = \"absent.txt\"\n}\n":                   "File can't be read",
+		"python {\n  manifest = \"link.txt\"\n}\n":                     "File can't be read",
+		"python {\n  on_import = \"install\"\n}\n":                     "Not supported yet",
+		"package \"requests==2\" {\n}\n":                               "Invalid package name",
+		"package \"requests\" {\n  version = \"2.32\"\n}\n":            "Version without an operator",
+		"package \"requests\" {\n  version = \"=> 2\"\n}\n":            "Invalid version specifier",
+		"package \"requests\" {\n  extras = [\"a b\"]\n}\n":            "Invalid extra",
+		"package \"requests\" {\n  marker = \"python > 3\"\n}\n":       "Invalid marker",
+		"package \"a.b\" {\n}\npackage \"A-b\" {\n}\n":                 "Duplicate",
+	} {
+		dir := configtest.Project(t, src)
+		if err := os.Symlink("/etc/hostname", filepath.Join(dir, "link.txt")); err != nil {
+			t.Fatal(err)
+		}
+		_, diags := configtest.Load(t, dir, Words{})
+		if len(diags) != 1 || !strings.HasPrefix(diags[0].Summary, want) || diags[0].Subject == nil || !strings.HasSuffix(diags[0].Detail, ".") {
+			t.Errorf("%s: %v\nwant %q", src, diags, want)
+		}
+		if strings.Contains(diags.Error(), "pw") {
+			t.Errorf("a password is repeated: %v", diags)
+		}
+	}
+}
+
+// A mistake in a manifest points into the manifest.
+func TestMistakesInManifests(t *testing.T) {
+	for text, place := range map[string]string{
+		"flask\n\nrequests==\n":        "requirements.txt:3",
+		"-r absent.txt\n":              "requirements.txt:1",
+		"-r ../outside.txt\n":          "requirements.txt:1",
+		"--index-url https://x/simple": "requirements.txt:1",
+		"-e .\n":                       "requirements.txt:1",
+	} {
+		dir := configtest.Project(t, "python {\n  manifest = \"requirements.txt\"\n}\n")
+		write(t, dir, map[string]string{"requirements.txt": text})
+		_, diags := configtest.Load(t, dir, Words{})
+		if len(diags) != 1 || diags[0].Subject == nil || !strings.HasPrefix(place, diags[0].Subject.Filename) || diags[0].Subject.Start.Line != int(place[len(place)-1]-'0') {
+			t.Errorf("%q: %v\nwant it at %s", text, diags, place)
+		}
+	}
+}
+
+func change(from, to *Set) plan.Change {
+	c := plan.Change{Addr: SetAddr}
+	if from != nil {
+		c.From = plan.NewObject(SetAddr, from, nil).Attrs
+	}
+	if to != nil {
+		c.To = plan.NewObject(SetAddr, to, nil).Attrs
+	}
+	return c
+}
+
+func TestDescribe(t *testing.T) {
+	py := Interpreter{Path: "/usr/bin/python3.11", Version: "3.11.2"}
+	a := Set{Python: py, Packages: []Pinned{{Name: "flask", Version: "3.1.2", Direct: true, SHA256: "1"}, {Name: "werkzeug", Version: "3.0", SHA256: "2"}}}
+	b := Set{Python: py, Packages: []Pinned{{Name: "flask", Version: "3.1.3", Direct: true, SHA256: "3"}, {Name: "jinja2", Version: "3.1", SHA256: "4"}}}
+	if got, want := (Words{}).Describe(change(nil, &a)).Summary, "python 3.11.2 (host), flask 3.1.2, 1 they need"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var got []string
+	for _, it := range (Words{}).Describe(change(&a, &b)).Items {
+		if it.Access != plan.Same || it.Restart {
+			t.Errorf("%s: a package is no access and needs no restart", it.Name)
+		}
+		got = append(got, it.Action.Sign()+" "+it.Name+" "+it.Before+">"+it.After)
+	}
+	if d := cmp.Diff([]string{"~ package.flask 3.1.2>3.1.3", "+ package.jinja2 >3.1", "- package.werkzeug 3.0>"}, got); d != "" {
+		t.Error(d)
+	}
+	same := a
+	same.Wishes.Requirements = []Requirement{{Text: "flask>=3.1"}}
+	if its := (Words{}).Describe(change(&a, &same)).Items; len(its) != 1 || its[0].After != "flask>=3.1" {
+		t.Errorf("another wish with the same answer: %+v", its)
+	}
+}
+
+// Where a line stands is nothing that is applied.
+func TestLinkDropsPlaces(t *testing.T) {
+	set := Set{Wishes: Wishes{Requirements: []Requirement{{Text: "flask", Place: "requirements.txt:1"}}}}
+	out := (Words{}).Link([]plan.Object{plan.NewObject(SetAddr, set, nil)})
+	if got := configtest.Decode[Set](t, out, SetAddr); got.Wishes.Requirements[0].Place != "" {
+		t.Errorf("%+v", got.Wishes)
+	}
+}
+
+func TestJunk(t *testing.T) { configtest.Junk(t, Words{}) }
