@@ -13,7 +13,7 @@ func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }
 
 // Each kind of unreadable source gets a sentence of its own, at its place.
 func TestGuard(t *testing.T) {
-	many := func(s string, n int) string { return strings.Repeat(s, n) }
+	many := strings.Repeat
 	for name, c := range map[string]struct{ src, want string }{
 		"large":          {many("# text\n", 1<<20), "1:1 File too large"},
 		"UTF-16":         {"\xff\xfen\x00", "1:1 File is UTF-16"},

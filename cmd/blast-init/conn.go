@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +73,7 @@ func (l *loop) frame(c *conn) bool {
 	}
 	k, n, err := wire.Header(c.in, limit)
 	if err != nil {
-		if err == wire.ErrVersion {
+		if errors.Is(err, wire.ErrVersion) {
 			c.fail(wire.CodeFailed, "this sandbox was started by another version of blast: apply again to renew it")
 		}
 		l.drop(c)

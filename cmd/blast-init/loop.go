@@ -67,7 +67,7 @@ func (l *loop) run() {
 	for {
 		n, err := unix.EpollWait(l.ep, l.events[:], l.timeout())
 		if err != nil && err != unix.EINTR {
-			os.Exit(1) // a bug: PID 1 without its loop is of no use to anybody
+			os.Exit(1) //nolint:forbidigo // PID 1 without its loop is of no use to anybody: a bug
 		}
 		for _, ev := range l.events[:max(n, 0)] {
 			switch fd := int(ev.Fd); fd {

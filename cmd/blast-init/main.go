@@ -14,6 +14,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -97,7 +98,7 @@ func id() string {
 
 // errnoText is the kernel's word for err, without Go's names of operations.
 func errnoText(err error) string {
-	if e, ok := err.(syscall.Errno); ok {
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		return e.Error()
 	}
 	return err.Error()

@@ -37,15 +37,17 @@ func shimArgs(limits []wire.Rlimit, path string, argv []string) []string {
 
 // shim sets the limits and becomes the command. It ends with the exit code of a
 // command that can't be run, having said why on stderr.
-func shim(args []string) {
+func shim(args []string) { os.Exit(int(become(args))) } //nolint:forbidigo // the main of a command
+
+func become(args []string) byte {
 	// Until the command takes over, no other command may change its mind.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	if len(args) < 3 {
-		os.Exit(wire.CodeFailed)
+		return wire.CodeFailed
 	}
 	if err := setLimits(args[0]); err != nil {
 		fmt.Fprintln(os.Stderr, "blast: set limits:", err)
-		os.Exit(wire.CodeFailed)
+		return wire.CodeFailed
 	}
 	path, argv := args[1], args[2:]
 	err := syscall.Exec(path, argv, os.Environ())
@@ -54,7 +56,7 @@ func shim(args []string) {
 	}
 	f := execFailure(argv[0], err)
 	fmt.Fprintln(os.Stderr, "blast:", f.Message)
-	os.Exit(int(f.Code))
+	return f.Code
 }
 
 // setLimits sets what shimArgs wrote down, never above the hard limits that the

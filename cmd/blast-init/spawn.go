@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"syscall"
@@ -99,7 +100,7 @@ const shell = "/bin/sh"
 
 func execFailure(name string, err error) *wire.Failure {
 	f := &wire.Failure{Code: wire.CodeNotExecutable, Message: name + ": " + errnoText(err)}
-	switch err {
+	switch e, _ := errors.AsType[syscall.Errno](err); e {
 	case syscall.ENOENT:
 		f.Code, f.Message = wire.CodeNotFound, name+": its interpreter was not found"
 	case syscall.EAGAIN, syscall.ENOMEM, syscall.ENFILE, syscall.EMFILE:

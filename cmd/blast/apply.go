@@ -44,7 +44,7 @@ func (cmd *applyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		}
 	}
 	if cmd.Plan == "" && !cmd.AutoApprove {
-		yes, err := u.confirm(fmt.Sprintf("Do you want to change environment %q like this?", p.env.Name))
+		yes, err := u.confirm(ctx, fmt.Sprintf("Do you want to change environment %q like this?", p.env.Name))
 		if err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (u *ui) carryOut(ctx context.Context, c *client.Client, env state.Env, p pl
 	var we *wire.Error
 	if errors.As(err, &we) && we.Code == wire.CodeRolledBack {
 		u.say("%s failed, nothing changed: %s (%d of %d changes were begun and taken back).", verb, we.Addr, we.Undone, len(p.Steps))
-		return exitStatus{exitRolledBack}
+		return statusError{exitRolledBack}
 	}
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		}
 	}
 	if !cmd.AutoApprove {
-		yes, err := u.confirm(fmt.Sprintf("Do you really want to destroy environment %q? Commands that run in it end, and its writable layer is deleted.", env.Name))
+		yes, err := u.confirm(ctx, fmt.Sprintf("Do you really want to destroy environment %q? Commands that run in it end, and its writable layer is deleted.", env.Name))
 		if err != nil {
 			return err
 		}

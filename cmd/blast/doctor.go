@@ -41,7 +41,7 @@ func (cmd *doctorCmd) Run(ctx context.Context, u *ui) error {
 	}
 	for _, f := range findings {
 		if f.Level == hostinfo.Fail {
-			return exitStatus{exitError}
+			return statusError{exitError}
 		}
 	}
 	return nil

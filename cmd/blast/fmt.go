@@ -44,7 +44,7 @@ func (cmd *fmtCmd) Run(u *ui) error {
 		changed = changed || did
 	}
 	if cmd.Check && changed {
-		return exitStatus{exitUnformat}
+		return statusError{exitUnformat}
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		u.say("\nSaved the plan. To carry out exactly this: blast apply %s", cmd.Out)
 	}
 	if cmd.DetailedExitcode && !p.Empty() {
-		return exitStatus{exitChanges}
+		return statusError{exitChanges}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (cmd *runCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	}
 	if len(args) == 0 {
 		u.say("blast: run what? As in: blast run -- python app.py")
-		return exitStatus{exitUsage}
+		return statusError{exitUsage}
 	}
 	return u.inSandbox(ctx, g, args, cmd.SetEnv, cmd.Dir, cmd.FailOn == "denied")
 }
@@ -82,18 +82,18 @@ func (u *ui) inSandbox(ctx context.Context, g *Globals, args, setEnv []string, d
 	})
 	if err != nil {
 		u.say("blast: %v", err)
-		return exitStatus{code} // 125, 126 or 127
+		return statusError{code} // 125, 126 or 127
 	}
 	denied := u.explain(env, st, log, from)
 	if failOnDenied && denied > 0 {
 		code = exitDenied
 	}
-	return exitStatus{code}
+	return statusError{code}
 }
 
 func (u *ui) cantRun(err error) error {
 	u.say("blast: %v", err)
-	return exitStatus{exitRunFailed}
+	return statusError{exitRunFailed}
 }
 
 // recoverFirst lets the daemon finish what a dead apply left, if there is any.

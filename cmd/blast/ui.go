@@ -68,10 +68,10 @@ func (u *ui) mark(unicode, ascii string) string {
 	return unicode
 }
 
-// exitStatus ends the program with a code; its message, if any, was said.
-type exitStatus struct{ code int }
+// statusError ends the program with a code; its message, if any, was said.
+type statusError struct{ code int }
 
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+func (e statusError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
 // configError is a set of diagnostics with the sources that they point into.
 type configError struct {
@@ -84,7 +84,7 @@ func (e *configError) Error() string { return e.diags.Error() }
 // fail tells why a verb failed and returns the exit code for it.
 func (u *ui) fail(err error) int {
 	var (
-		status exitStatus
+		status statusError
 		conf   *configError
 		we     *wire.Error
 	)
@@ -148,20 +148,34 @@ func annotate(w io.Writer, diags hcl.Diagnostics) {
 	}
 }
 
-// confirm asks for Terraform's "yes".
-func (u *ui) confirm(question string) (bool, error) {
+// confirm asks for Terraform's "yes". Ctrl-C at the question is a no.
+func (u *ui) confirm(ctx context.Context, question string) (bool, error) {
 	if !u.interactive {
 		return false, errors.New("can't ask for approval without a terminal: use --auto-approve, or save a plan with `blast plan --out FILE` and apply that")
 	}
 	fmt.Fprintf(u.stderr, "\n%s\n  Only 'yes' will be accepted.\n\n  Enter a value: ", question)
+	answer := make(chan string, 1)
+	go func() { answer <- readLine(u.stdin) }() // a terminal can't be told to stop waiting
+	select {
+	case line := <-answer:
+		return strings.TrimSpace(line) == "yes", nil
+	case <-ctx.Done():
+		u.say("")
+		return false, ctx.Err()
+	}
+}
+
+// readLine reads one line and not a byte more: what follows is not for us. What
+// ends early is what was written until then.
+func readLine(r io.Reader) string {
 	var line []byte
 	buf := make([]byte, 1)
 	for len(line) < 1024 {
-		n, err := u.stdin.Read(buf)
+		n, err := r.Read(buf)
 		if n == 0 || err != nil || buf[0] == '\n' {
 			break
 		}
 		line = append(line, buf[0])
 	}
-	return strings.TrimSpace(string(line)) == "yes", nil
+	return string(line)
 }

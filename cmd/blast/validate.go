@@ -76,7 +76,7 @@ func (cmd *validateCmd) Run(u *ui, g *Globals) error {
 		u.diagnostics(files, diags)
 	}
 	if diags.HasErrors() {
-		return exitStatus{exitConfig}
+		return statusError{exitConfig}
 	}
 	if !cmd.JSON {
 		return printAll(u.stdout, fmt.Appendf(nil, "Success! %s is valid: %d environment(s).\n", "blast.hcl", len(f.Environments)))

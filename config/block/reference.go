@@ -2,6 +2,7 @@ package block
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,7 +25,7 @@ func reference(b *strings.Builder, level int, path []string, attrs []Attr, block
 		b.WriteByte('\n')
 	}
 	for _, k := range blocks {
-		names := append(path[:len(path):len(path)], k.Name)
+		names := slices.Concat(path, []string{k.Name})
 		heading := strings.Join(names, " › ")
 		if k.Label != "" {
 			heading += fmt.Sprintf(" \"%s\"", strings.ToUpper(k.Label))

@@ -20,7 +20,7 @@ func bounded(f function.Function, estimate func(args []cty.Value) float64) funct
 		Description: f.Description(),
 		Params:      f.Params(),
 		VarParam:    f.VarParam(),
-		Type:        func(args []cty.Value) (cty.Type, error) { return f.ReturnTypeForValues(args) },
+		Type:        f.ReturnTypeForValues,
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			if n := estimate(plain(args)); n > expression.MaxWeight {
 				return cty.DynamicVal, fmt.Errorf("the result would have about %.0f elements or bytes, and no value may have more than %d", n, expression.MaxWeight)

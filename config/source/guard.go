@@ -6,6 +6,7 @@ package source
 import (
 	"bytes"
 	"fmt"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -77,7 +78,7 @@ func strange(src []byte, i int, r rune, n int) (summary, detail string) {
 		return "NUL character", "A NUL character ends strings in the kernel and can't be seen. Remove it; if the file is full of them, it was saved as UTF-16 or damaged."
 	case r == '\r' && (i+1 >= len(src) || src[i+1] != '\n'):
 		return "Carriage return without newline", "A lone carriage return makes the rest of the line invisible in a terminal. End lines with LF or CRLF."
-	case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f || r == 0x061c:
+	case unicode.Is(unicode.Bidi_Control, r):
 		return "Bidirectional control character", fmt.Sprintf("The invisible character U+%04X makes text read in another order than it works. Remove it.", r)
 	case i == 0 || src[i-1] == '\n':
 		for _, m := range mergeMarkers {

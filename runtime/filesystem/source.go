@@ -119,6 +119,9 @@ func (r *reading) protectedAt(source string) (string, bool) {
 	return "", false
 }
 
+// ownDirs are folders of the sandbox that hold its own mounts.
+var ownDirs = []string{HomeDir, "/home", "/var", "/var/tmp"}
+
 // reserved are places of the sandbox that belong to its base.
 var reserved = []string{"/proc", "/sys", "/dev", "/usr", "/etc", "/venv", "/run", "/bin", "/sbin", "/lib", "/lib64", "/boot"}
 
@@ -136,7 +139,7 @@ func (r *reading) target(v *block.Values) (string, *hcl.Diagnostic) {
 		return "", block.Errorf(v.LabelRange, "Root of the sandbox", "A %s can't replace the root of the sandbox. Choose a folder below it.", v.Name)
 	case t == WorkspaceDir:
 		return "", block.Errorf(v.LabelRange, "Place of the workspace", "%s is where the workspace block mounts the project. Use that block, or choose another path.", t)
-	case t == HomeDir || t == "/home" || t == "/var" || t == "/var/tmp" || t == TempDir && v.Name == "mount":
+	case slices.Contains(ownDirs, t) || t == TempDir && v.Name == "mount":
 		return "", block.Errorf(v.LabelRange, "Place of the sandbox's own", "%s is a folder of the sandbox's own. Choose a folder below it, or another path.", t)
 	case within(t, WorkspaceDir) && r.root == "":
 		return "", block.Errorf(v.LabelRange, "No workspace to mount in", "%s lies in the workspace, and there is none. Add a workspace block, or choose another path.", t)

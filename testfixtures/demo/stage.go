@@ -57,7 +57,7 @@ func (s *stage) close() { _ = os.RemoveAll(s.dir) }
 func (s *stage) file(name string) string { return filepath.Join(s.project, name) }
 
 // say is the storyteller's voice.
-func (s *stage) say(format string, args ...any) { fmt.Printf("\n# "+format+"\n", args...) }
+func (s *stage) say(text string) { fmt.Printf("\n# %s\n", text) }
 
 // want is what a command must do: exit like this and say that.
 type want struct {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"strings"
 )
 
 // tutorial is the story. Each scene is a step that may fail.
@@ -112,8 +111,9 @@ func (s *stage) failing() error {
 	if err := s.edit("max = 512\n", "max = 256\n"); err != nil {
 		return err
 	}
-	block := fmt.Sprintf("  dns {\n    servers = [\"9.9.9.9:53\"]\n  }\n\n  ingress \"web\" {\n    port    = 8000\n    publish = %q\n  }\n", taken.Addr())
-	if err := s.edit("  dns {\n    servers = [\"9.9.9.9:53\"]\n  }\n", block); err != nil {
+	dns := "  dns {\n    servers = [\"9.9.9.9:53\"]\n  }\n"
+	ingress := fmt.Sprintf("\n  ingress \"web\" {\n    port    = 8000\n    publish = %q\n  }\n", taken.Addr())
+	if err := s.edit(dns, dns+ingress); err != nil {
 		return err
 	}
 	if err := s.run(want{exit: 10, says: []string{"address already in use", "nothing changed"}}, "apply", "--auto-approve"); err != nil {
@@ -123,7 +123,7 @@ func (s *stage) failing() error {
 	if err := s.edit("max = 256\n", "max = 512\n"); err != nil {
 		return err
 	}
-	if err := s.edit(block, block[:strings.Index(block, "\n  ingress")]); err != nil {
+	if err := s.edit(dns+ingress, dns); err != nil {
 		return err
 	}
 	return s.run(want{says: []string{"No changes."}}, "plan", "--detailed-exitcode")

@@ -12,8 +12,9 @@ const (
 )
 
 var (
-	// Loopback4 and Loopback6 are where the gate listens.
+	// Loopback4 is where the gate listens.
 	Loopback4 = netip.MustParseAddr("127.0.0.1")
+	// Loopback6 is the same for IPv6.
 	Loopback6 = netip.MustParseAddr("::1")
 
 	// Own is the source address of all that goes out, for the kernel takes no

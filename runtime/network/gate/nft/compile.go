@@ -66,7 +66,7 @@ func filter(r *rules.Rules) chain {
 		c.add("named hosts", to(netns.Named), proto(unix.IPPROTO_TCP), port(p), accept())
 	}
 	addresses(&c, r)
-	c.add("log the rest", log(LogDenied))
+	c.add("log the rest", logDenied())
 	c.add("refuse tcp", proto(unix.IPPROTO_TCP), reset())
 	c.add("refuse the rest", forbid())
 	return c
@@ -76,9 +76,9 @@ func filter(r *rules.Rules) chain {
 // know where to.
 func gatePorts(c *chain) {
 	tcp, udp := portRange{netns.TCPPort, netns.TCPPort}, portRange{netns.UDPPort, netns.UDPPort}
-	c.add("log gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(tcp), log(LogDenied))
+	c.add("log gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(tcp), logDenied())
 	c.add("gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(tcp), reset())
-	c.add("log gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(udp), log(LogDenied))
+	c.add("log gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(udp), logDenied())
 	c.add("gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(udp), forbid())
 }
 
@@ -100,7 +100,7 @@ func addresses(c *chain, r *rules.Rules) {
 		c.add("audit named hosts", to(netns.Named), proto(unix.IPPROTO_TCP), accept())
 	}
 	for _, p := range rules.Special() {
-		c.add("log special addresses", to(p), log(LogDenied))
+		c.add("log special addresses", to(p), logDenied())
 		c.add("refuse tcp to special addresses", to(p), proto(unix.IPPROTO_TCP), reset())
 		c.add("refuse special addresses", to(p), forbid())
 	}

@@ -99,13 +99,13 @@ func forbid() match {
 	return match{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}}
 }
 
-// log copies the packet's head to the gate, at most so many a second.
-func log(what string) match {
+// logDenied copies the packet's head to the gate, at most so many a second.
+func logDenied() match {
 	return match{
 		&expr.Limit{Type: expr.LimitTypePkts, Rate: 50, Unit: expr.LimitTimeSecond, Burst: 100},
 		&expr.Log{
 			Key:   1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN | 1<<unix.NFTA_LOG_QTHRESHOLD,
-			Group: LogGroup, Snaplen: LogBytes, QThreshold: 1, Data: []byte(what),
+			Group: LogGroup, Snaplen: LogBytes, QThreshold: 1, Data: []byte(LogDenied),
 		},
 	}
 }

@@ -1,9 +1,16 @@
 package rules
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
-// maxName is the longest name without its final dot, RFC 1035 section 3.1.
-const maxName = 253
+// Bounds of RFC 1035 section 3.1, in bytes: of a name without its final dot, and
+// of a part of it.
+const (
+	maxName  = 253
+	maxLabel = 63
+)
 
 // Normalize brings a host name, as a client wrote it, into the form that rules
 // are written in: lower-case A-labels without a final dot. It says no to all
@@ -15,28 +22,19 @@ func Normalize(name string) (string, bool) {
 		return "", false
 	}
 	b := []byte(name)
-	label := 0 // its length until now
 	for i, c := range b {
 		switch {
-		case c == '.':
-			if label == 0 || b[i-1] == '-' {
-				return "", false
-			}
-			label = 0
-			continue
 		case c >= 'A' && c <= 'Z':
 			b[i] = c + 'a' - 'A'
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_':
-		case c == '-' && label > 0:
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_', c == '-', c == '.':
 		default:
 			return "", false
 		}
-		if label++; label > 63 {
+	}
+	for label := range bytes.SplitSeq(b, []byte(".")) {
+		if len(label) == 0 || len(label) > maxLabel || label[0] == '-' || label[len(label)-1] == '-' {
 			return "", false
 		}
-	}
-	if label == 0 || b[len(b)-1] == '-' {
-		return "", false
 	}
 	return string(b), true
 }

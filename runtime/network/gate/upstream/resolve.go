@@ -74,7 +74,7 @@ func (r *Resolver) Lookup(ctx context.Context, name string) ([]netip.Addr, error
 	go ask(dns.TypeA, four)
 	go ask(dns.TypeAAAA, six)
 	a, aaaa := <-four, <-six
-	all := append(a.addrs, aaaa.addrs...)
+	all := slices.Concat(a.addrs, aaaa.addrs)
 	if len(all) == 0 {
 		return nil, fmt.Errorf("look up %s: %w", name, cmpErr(a.err, aaaa.err))
 	}

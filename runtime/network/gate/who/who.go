@@ -208,7 +208,7 @@ func args(dir string) []string {
 	}
 	defer func() { _ = f.Close() }()
 	buf := make([]byte, 4096)
-	n, _ := f.Read(buf) //nolint:errcheck // what can't be read is not known
+	n, _ := f.Read(buf) // what can't be read is not known
 	text := strings.TrimRight(string(buf[:n]), "\x00")
 	if text == "" {
 		return nil
