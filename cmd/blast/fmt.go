@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -98,14 +100,33 @@ func readSource(u *ui, name string) ([]byte, error) {
 	return src, config.Guard(src, name)
 }
 
-// rewrite replaces a file's content and keeps its mode and owner.
+// rewrite replaces a file in one step, so that a full disk or a crash loses
+// nothing, and keeps its mode and owner. A link stays one.
 func rewrite(name string, b []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".blast-fmt-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
-	return errors.Join(err, f.Close())
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok && err == nil && int(st.Uid) != os.Geteuid() {
+		err = f.Chown(int(st.Uid), int(st.Gid))
+	}
+	err = errors.Join(err, f.Chmod(fi.Mode().Perm()), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
 }
 
 // lineDiff shows the lines that differ. Formatting moves no line, so lines are

@@ -32,6 +32,8 @@ type cli struct {
 	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`
 	Doctor   doctorCmd   `cmd:"" help:"Say what this machine can enforce."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" help:"Print a script that completes commands in a shell."`
 }
 
 // Globals are the flags of every verb.
@@ -116,7 +118,7 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 	}
 	defer stop()
 	ctx.BindTo(sctx, (*context.Context)(nil))
-	if err := ctx.Run(u, &c.Globals); err != nil {
+	if err := ctx.Run(u, &c.Globals, parser); err != nil {
 		return u.fail(err)
 	}
 	return exitOK
