@@ -213,6 +213,9 @@ func (e Env) makeDir() error {
 		if !fi.IsDir() {
 			return fmt.Errorf("make state folder: %s is not a folder", dir)
 		}
+		if err := ours(dir, fi); err != nil {
+			return fmt.Errorf("make state folder: %w", err)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"blast.example/blast/plan"
 )
@@ -102,8 +105,10 @@ func newLineage() string {
 	return hex.EncodeToString(b[:])
 }
 
+// readBounded reads a record. It follows no link and waits for no pipe: the
+// folder around belongs to a person.
 func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -115,10 +120,23 @@ func readBounded(path string) ([]byte, error) {
 	if !fi.Mode().IsRegular() || fi.Size() > maxFile {
 		return nil, fmt.Errorf("%s is not a regular file of at most %d MiB", path, maxFile>>20)
 	}
+	if err := ours(path, fi); err != nil {
+		return nil, err
+	}
 	b := make([]byte, fi.Size())
 	n, err := f.ReadAt(b, 0)
 	if n < len(b) {
 		return nil, fmt.Errorf("%s: read %d of %d bytes: %w", path, n, len(b), err)
 	}
 	return b, nil
+}
+
+// ours refuses a record that somebody else could have written: what it says is
+// carried out with this user's rights.
+func ours(path string, fi fs.FileInfo) error {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s may have been written by somebody else than uid %d; if it is right, make it theirs alone: chown %d, chmod go-w", path, os.Geteuid(), os.Geteuid())
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -217,4 +218,50 @@ func TestRecoverySweepsTemporaryFiles(t *testing.T) {
 	if _, err := os.Stat(fresh); err != nil {
 		t.Error("this process's own is gone:", err)
 	}
+}
+
+// What a record says is done with root's rights, so nobody else may write it.
+func TestRecordsOfOthersAreRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it gives files away")
+	}
+	for name, act := range map[string]func(dir string) error{
+		"state of another":      func(dir string) error { return os.Chown(filepath.Join(dir, "state.json"), 1000, 1000) },
+		"state that all write":  func(dir string) error { return os.Chmod(filepath.Join(dir, "state.json"), 0o666) },
+		"state that is a link":  func(dir string) error { return swap(dir, func(p string) error { return os.Symlink("elsewhere", p) }) },
+		"state that is a pipe":  func(dir string) error { return swap(dir, func(p string) error { return syscall.Mkfifo(p, 0o600) }) },
+		"folder of another":     func(dir string) error { return os.Chown(dir, 1000, 1000) },
+		"folder that all write": func(dir string) error { return os.Chmod(dir, 0o777) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := newEnv(t)
+			commit(t, env, plan.Plan{Version: 1, Env: "default", Desired: []plan.Object{plan.NewObject("a.b", 1, nil)}})
+			read := func() error {
+				_, err := env.Load()
+				unlock, lerr := env.Lock()
+				if lerr == nil {
+					unlock()
+				}
+				return errors.Join(err, lerr)
+			}
+			if err := read(); err != nil {
+				t.Fatal("positive control:", err)
+			}
+			if err := act(env.Dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := read(); err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+}
+
+// swap puts something else in the place of state.json.
+func swap(dir string, make func(path string) error) error {
+	path := filepath.Join(dir, "state.json")
+	if err := os.Rename(path, filepath.Join(dir, "elsewhere")); err != nil {
+		return err
+	}
+	return make(path)
 }
