@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"blast.example/blast/state"
 	"blast.example/blast/testfixtures/alone"
 	"blast.example/blast/testfixtures/leftovers"
+	"blast.example/blast/testfixtures/pypi"
 )
 
 // A story is one apply: from a blast.hcl, possibly none, to another.
@@ -29,8 +32,20 @@ type story struct {
 	replaces      bool // a new container takes the place of the old
 }
 
+// small has a bit of every kind.
 const small = `
+python {
+  index = ["INDEX"]
+}
+package "greet" {
+  version = "== 1.0"
+}
 network {
+  egress "index" {
+    cidrs  = ["127.0.0.1/32"]
+    ports  = [PORT]
+    during = ["apply"]
+  }
 }
 filesystem {
   workspace {
@@ -44,8 +59,9 @@ resource {
 }
 `
 
-// live differs from small in every kind that changes without a restart.
-var live = strings.NewReplacer("max = 64", "max = 65", "network {\n", "network {\n  egress \"db\" {\n    cidrs = [\"192.0.2.0/24\"]\n    ports = [5432]\n  }\n",
+// live differs from small in every kind, in what changes without a restart.
+var live = strings.NewReplacer("max = 64", "max = 65", "== 1.0", "== 2.0",
+	"network {\n", "network {\n  egress \"db\" {\n    cidrs = [\"192.0.2.0/24\"]\n    ports = [5432]\n  }\n",
 	"source = \".\"", "source = \".\"\n    hide = [\"secrets\"]").Replace(small) + "env = {\n  MODE = \"live\"\n}\n"
 
 var stories = map[string]story{
@@ -53,6 +69,23 @@ var stories = map[string]story{
 	"update":  {small, live, false},
 	"replace": {small, small + "process {\n  user = \"1000\"\n}\n", true},
 	"destroy": {small, "", false},
+}
+
+// serve starts an index with what small and live ask for.
+func serve(t *testing.T) *url.URL {
+	t.Helper()
+	x := pypi.New()
+	for _, v := range []string{"1.0", "2.0"} {
+		w := pypi.Wheel{Name: "greet", Version: v, Files: map[string]string{"greet.py": "version = " + strconv.Quote(v) + "\n"}}
+		if err := x.Add(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u, err := url.Parse(pypi.Serve(t, x))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
 // bins builds the real command line and PID 1 beside the daemon that dies.
@@ -76,6 +109,7 @@ func bins(t *testing.T) string {
 // world is a project and the programs that act on it.
 type world struct {
 	bin, project string
+	index        *url.URL
 	crash        string // BLAST_CRASH of the next daemon
 }
 
@@ -112,6 +146,7 @@ func (w *world) must(t *testing.T, want int, args ...string) string {
 // write puts a blast.hcl in place, without which there is nothing to apply.
 func (w *world) write(t *testing.T, text string) {
 	t.Helper()
+	text = strings.NewReplacer("INDEX", w.index.String(), "PORT", w.index.Port()).Replace(text)
 	if err := os.WriteFile(filepath.Join(w.project, "blast.hcl"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +289,7 @@ func (w *world) struck(t *testing.T, s story, after time.Duration) bool {
 
 func newWorld(t *testing.T, bin string) *world {
 	t.Helper()
-	w := &world{bin: bin, project: t.TempDir()}
+	w := &world{bin: bin, project: t.TempDir(), index: serve(t)}
 	w.write(t, small)
 	t.Cleanup(func() {
 		w.crash = ""
@@ -348,10 +383,15 @@ func (w *world) findsWhole(t *testing.T, s story, when string, old, fresh []stri
 	if now := w.inventory(t); !slices.Equal(now, fresh) {
 		t.Fatalf("%s: after the next apply the host has\n%s", when, difference(now, fresh))
 	}
-	if s.after != "" {
-		if out := w.must(t, 0, "run", "--", "echo", "works"); !strings.Contains(out, "works") {
-			t.Fatalf("%s: run says %q", when, out)
-		}
+	if s.after == "" {
+		return
+	}
+	want := "1.0"
+	if s.after == live {
+		want = "2.0"
+	}
+	if out := w.must(t, 0, "run", "--", "python", "-c", "import greet; print(greet.version)"); !strings.Contains(out, want) {
+		t.Fatalf("%s: run says %q", when, out)
 	}
 }
 

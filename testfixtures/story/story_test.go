@@ -6,6 +6,7 @@ package story
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"blast.example/blast/state"
 	"blast.example/blast/testfixtures/alone"
 	"blast.example/blast/testfixtures/leftovers"
+	"blast.example/blast/testfixtures/pypi"
 )
 
 // person is on whose behalf blast acts, as under sudo.
@@ -32,6 +34,10 @@ func TestStories(t *testing.T) {
 	}
 	alone.With(t)
 	bin := programs(t)
+	index, err := url.Parse(pypi.Serve(t, projects(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	root, err := os.MkdirTemp("", "blast-story-") // not t.TempDir: the person must get through
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +53,7 @@ func TestStories(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE") != "",
-		Setup:               func(e *testscript.Env) error { return setup(e, bin) },
+		Setup:               func(e *testscript.Env) error { return setup(e, bin, index) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"blast":   blast,
 			"kill":    kill,
@@ -74,7 +80,7 @@ func programs(t *testing.T) string {
 }
 
 // setup gives a script a project, which belongs to the person.
-func setup(e *testscript.Env, bin string) error {
+func setup(e *testscript.Env, bin string, index *url.URL) error {
 	project := e.WorkDir
 	id := state.NewEnv(project, "default", person, person)
 	e.Setenv("PATH", bin+":"+os.Getenv("PATH"))
@@ -82,6 +88,8 @@ func setup(e *testscript.Env, bin string) error {
 	e.Setenv("SUDO_GID", strconv.Itoa(person))
 	e.Setenv("LANG", "C.UTF-8")
 	e.Setenv("RUN", id.Run)
+	e.Setenv("INDEX", strings.TrimSuffix(index.String(), "/"))
+	e.Setenv("INDEX_PORT", index.Port())
 	e.Setenv("ID", id.ID)
 	e.Defer(func() {
 		cmd := exec.Command(filepath.Join(bin, "blast"), "-C", project, "destroy", "--auto-approve") //nolint:noctx // whatever became of the script
@@ -93,6 +101,28 @@ func setup(e *testscript.Env, bin string) error {
 	return filepath.WalkDir(project, func(path string, _ os.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, person, person))
 	})
+}
+
+// projects is an index with little in it: greet needs words of its own version,
+// and clash the old ones.
+func projects(t *testing.T) *pypi.Index {
+	t.Helper()
+	x := pypi.New()
+	wheels := []pypi.Wheel{{Name: "clash", Version: "1.0", Requires: []string{"words<2"}, Files: map[string]string{"clash.py": ""}}}
+	for _, v := range []string{"1.0", "2.0"} {
+		wheels = append(wheels,
+			pypi.Wheel{Name: "words", Version: v, Files: map[string]string{"words.py": "version = " + strconv.Quote(v) + "\n"}},
+			pypi.Wheel{
+				Name: "greet", Version: v, Requires: []string{"words==" + v}, Scripts: map[string]string{"greet": "greet:main"},
+				Files: map[string]string{"greet/__init__.py": "import words\n\n\ndef main():\n    print('hello from words', words.version)\n"},
+			})
+	}
+	for _, w := range wheels {
+		if err := x.Add(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return x
 }
 
 // blast [-N] ARGS runs blast, which must exit with N; 0 if not given.
