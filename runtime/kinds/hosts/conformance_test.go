@@ -2,6 +2,8 @@ package hosts_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -18,12 +20,15 @@ import (
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/hosts"
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/packages"
+	"blast.example/blast/runtime/packages/interpreter"
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/resource"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
 	"blast.example/blast/testfixtures/conformance"
 	"blast.example/blast/testfixtures/netlab"
+	"blast.example/blast/testfixtures/pypi"
 )
 
 func TestMain(m *testing.M) {
@@ -49,7 +54,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatalf("build blast-init: %v\n%s", err, out)
 	}
 	project := t.TempDir()
-	w := &world{state.NewEnv(project, "default", 1000, 1000), hosts.With(init, slog.New(slog.DiscardHandler))}
+	w := &world{state.NewEnv(project, "default", 1000, 1000), hosts.With(init, filepath.Join(t.TempDir(), "wheels"), slog.New(slog.DiscardHandler))}
 	if err := w.env.WriteNote("env", w.env); err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +153,69 @@ func TestNetwork(t *testing.T) {
 			"address more": func(t *testing.T) { w.inNet(t, "ip", "addr", "add", "203.0.113.9/32", "dev", "lo") },
 		},
 	})
+}
+
+func TestPackages(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, limitsA) // makes the environment's folder
+	setA, setB := w.packages(t)
+	venv := filepath.Join(w.env.Dir, "packages", "current")
+	conformance.Run(t, conformance.Case{
+		Host: w.hosts["packages"], Env: w.env, A: setA, B: setB,
+		Kernel: func(t *testing.T) string { return w.imported(t) },
+		Tamper: map[string]func(t *testing.T){
+			"module gone":      func(t *testing.T) { w.run(t, "sh", "-c", "rm "+venv+"/lib/python3*/site-packages/hello.py") },
+			"interpreter gone": func(t *testing.T) { w.run(t, "rm", venv+"/bin/python") },
+			"lock file gone":   func(t *testing.T) { w.run(t, "rm", filepath.Join(w.env.Project, "pylock.blast.toml")) },
+		},
+	})
+}
+
+// packages are two sets: one with a project, one with another version of it.
+func (w *world) packages(t *testing.T) (a, b []plan.Object) {
+	t.Helper()
+	python, err := interpreter.Find(t.Context(), "")
+	if err != nil {
+		t.Skip(err)
+	}
+	x := pypi.New()
+	files := strings.TrimSuffix(pypi.Serve(t, x), "simple/") + "files/"
+	set := func(version string) []plan.Object {
+		wheel := pypi.Wheel{Name: "hello", Version: version, Files: map[string]string{"hello.py": "version = '" + version + "'\n"}}
+		if err := x.Add(wheel); err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(wheel.Bytes())
+		return []plan.Object{obj(packages.SetAddr, packages.Set{
+			Python:   python.Interpreter,
+			Packages: []packages.Pinned{{Name: "hello", Version: version, File: wheel.Filename(), URL: files + wheel.Filename(), SHA256: hex.EncodeToString(sum[:]), Direct: true}},
+			Lock:     packages.Lock{Path: filepath.Join(w.env.Project, "pylock.blast.toml"), Content: "# " + version + "\n"},
+		})}
+	}
+	return set("1"), set("2")
+}
+
+// imported is what the environment's Python finds, with the lock file beside it.
+func (w *world) imported(t *testing.T) string {
+	t.Helper()
+	python := filepath.Join(w.env.Dir, "packages", "current", "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		return "no python"
+	}
+	lock, err := os.ReadFile(filepath.Join(w.env.Project, "pylock.blast.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.run(t, python, "-c", "import hello, sys; print(hello.version, hello.__file__, sys.prefix)") + string(lock)
+}
+
+func (w *world) run(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 func TestProcess(t *testing.T) {

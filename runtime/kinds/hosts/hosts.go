@@ -11,6 +11,7 @@ import (
 
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network/gate"
+	"blast.example/blast/runtime/packages/generation"
 	"blast.example/blast/runtime/process/host"
 	"blast.example/blast/runtime/resource/cgroup"
 )
@@ -28,14 +29,25 @@ func All(log *slog.Logger) (map[string]kinds.Host, error) {
 	if self, err = filepath.EvalSymlinks(self); err != nil {
 		return nil, fmt.Errorf("find %s: %w", initName, err)
 	}
-	return With(filepath.Join(filepath.Dir(self), initName), log), nil
+	return With(filepath.Join(filepath.Dir(self), initName), wheels(), log), nil
 }
 
-// With is All for an init elsewhere.
-func With(init string, log *slog.Logger) map[string]kinds.Host {
+// wheels is where unpacked wheels are kept: in the cache folder of the daemon's
+// user, or the machine's where that user has no home.
+func wheels() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = "/var/cache"
+	}
+	return filepath.Join(dir, "blast", "wheels")
+}
+
+// With is All for an init and a cache of wheels elsewhere.
+func With(init, wheels string, log *slog.Logger) map[string]kinds.Host {
 	return map[string]kinds.Host{
 		"resource": cgroup.Host{},
 		"network":  gate.New(log),
+		"packages": generation.New(wheels),
 		"process":  host.New(init),
 	}
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -37,7 +38,16 @@ func (c *Cache) StoreFile(ctx context.Context, path string, s Settings) (Entry, 
 	if err != nil {
 		return Entry{}, fmt.Errorf("store wheel %s: %w", path, err)
 	}
-	sum := hex.EncodeToString(h.Sum(nil))
+	return c.storeIfMissing(ctx, f, size, filepath.Base(path), hex.EncodeToString(h.Sum(nil)), s)
+}
+
+// Store is StoreFile for a wheel that is made on the spot. name is its file name.
+func (c *Cache) Store(ctx context.Context, name string, content []byte, s Settings) (Entry, error) {
+	sum := sha256.Sum256(content)
+	return c.storeIfMissing(ctx, bytes.NewReader(content), int64(len(content)), name, hex.EncodeToString(sum[:]), s)
+}
+
+func (c *Cache) storeIfMissing(ctx context.Context, r io.ReaderAt, size int64, file, sum string, s Settings) (Entry, error) {
 	if e, ok, err := c.Find(sum, s.Target); ok || err != nil {
 		return e, err
 	}
@@ -46,7 +56,7 @@ func (c *Cache) StoreFile(ctx context.Context, path string, s Settings) (Entry, 
 		return Entry{}, err
 	}
 	defer w.close()
-	return c.store(ctx, w, f, size, filepath.Base(path), sum, s)
+	return c.store(ctx, w, r, size, file, sum, s)
 }
 
 // store unpacks the wheel in r, whose hash is sum, and gives it its place.

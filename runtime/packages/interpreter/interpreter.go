@@ -125,6 +125,15 @@ func candidates() []string {
 	return out
 }
 
+// At asks the interpreter at a path, which must be one that Find could return: it
+// is run, by root as the case may be.
+func At(ctx context.Context, path string) (*Found, error) {
+	if !slices.Contains(candidates(), path) {
+		return nil, fmt.Errorf("%s is no Python in %s", path, strings.Join(dirs, " or "))
+	}
+	return ask(ctx, path)
+}
+
 func ask(ctx context.Context, path string) (*Found, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -1,0 +1,129 @@
+//go:build linux
+
+package generation
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"blast.example/blast/runtime/packages/cache"
+	"blast.example/blast/runtime/packages/wheel"
+)
+
+// A part is a project on its way into a generation.
+type part struct {
+	name  string // for messages: "flask 3.1.2"
+	tree  string // folder of the cache
+	files []wheel.File
+}
+
+func newPart(e cache.Entry) part {
+	return part{name: e.Name + " " + e.Version, tree: e.Tree, files: e.Files}
+}
+
+// A layout says which file of which project comes to which path.
+type layout struct {
+	site   string          // folder of modules
+	parts  []part          // as they were given
+	files  map[string]spot // by path
+	folder map[string]int  // folders of the files: path → the project that first had it
+	errs   []error
+}
+
+type spot struct {
+	part int
+	file wheel.File
+}
+
+// environment is who has the names that every generation has.
+const environment = "the environment itself"
+
+// maxClashes is how many clashes are told one by one.
+const maxClashes = 5
+
+// arrange puts projects over each other. Where several have the same file, with the
+// same content, that is one file. Otherwise there is no right answer, whatever
+// order they come in, and each such file is an error that names both.
+func arrange(site string, own []string, parts []part) (*layout, error) {
+	l := &layout{site: site, parts: append(parts[:len(parts):len(parts)], part{name: environment}), files: map[string]spot{}, folder: map[string]int{}}
+	for _, p := range own {
+		l.put(len(parts), wheel.File{Path: p})
+	}
+	for i, p := range parts {
+		for _, f := range p.files {
+			l.put(i, f)
+		}
+	}
+	if more := len(l.errs) - maxClashes; more > 0 {
+		l.errs = append(l.errs[:maxClashes], fmt.Errorf("and %d more files", more))
+	}
+	return l, errors.Join(l.errs...)
+}
+
+func (l *layout) put(i int, f wheel.File) {
+	if j, taken := l.folder[f.Path]; taken {
+		l.clash(j, i, f.Path, "one as a folder and one as a file")
+		return
+	}
+	old, taken := l.files[f.Path]
+	if taken && (old.file.SHA256 != f.SHA256 || f.SHA256 == "") && !l.sameModule(old, i, f) {
+		l.clash(old.part, i, f.Path, "with different content")
+		return
+	}
+	if taken {
+		if f.Executable && !old.file.Executable {
+			l.files[f.Path] = spot{i, f}
+		}
+		return
+	}
+	for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
+		if _, known := l.folder[dir]; known {
+			break
+		}
+		if old, taken := l.files[dir]; taken {
+			l.clash(old.part, i, dir, "one as a file and one as a folder")
+			return
+		}
+		l.folder[dir] = i
+	}
+	l.files[f.Path] = spot{i, f}
+}
+
+// sameModule reports whether two files are bytecode of modules with equal source.
+// The compiler doesn't write the same bytes each time.
+func (l *layout) sameModule(old spot, i int, f wheel.File) bool {
+	dir, base := path.Split(f.Path)
+	module, _, ok := strings.Cut(base, ".")
+	if !ok || path.Base(dir) != "__pycache__" || !strings.HasSuffix(base, ".pyc") {
+		return false
+	}
+	source := path.Join(path.Dir(path.Clean(dir)), module+".py")
+	a, b := l.parts[old.part].hash(source), l.parts[i].hash(source)
+	return a != "" && a == b
+}
+
+func (p part) hash(name string) string {
+	n, ok := slices.BinarySearchFunc(p.files, name, func(f wheel.File, name string) int { return strings.Compare(f.Path, name) })
+	if !ok {
+		return ""
+	}
+	return p.files[n].SHA256
+}
+
+func (l *layout) clash(a, b int, name, how string) {
+	if l.parts[a].name == environment {
+		a, b = b, a
+	}
+	l.errs = append(l.errs, fmt.Errorf("%s and %s both have %s, %s; remove one of the two, or pin a version that doesn't have it",
+		l.parts[a].name, l.parts[b].name, clip(strings.TrimPrefix(name, l.site+"/")), how))
+}
+
+// has reports whether a project brings a file or folder.
+func (l *layout) has(name string) bool {
+	_, file := l.files[name]
+	_, folder := l.folder[name]
+	return file || folder
+}

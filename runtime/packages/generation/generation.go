@@ -1,0 +1,193 @@
+//go:build linux
+
+// Package generation is the half of the packages kind that touches the machine:
+// it makes virtual environments (PEP 405) of the wheels in the cache, and says
+// which of them a sandbox sees.
+//
+//	<env.Dir>/packages/          seen at packages.VenvDir, read-only
+//	    <digest>/                a generation, named by its attributes' digest
+//	        .blast.json          what it was made of; only root reads it
+//	        pyvenv.cfg  bin/  lib/  lib64 → lib
+//	    current → <digest>       the one that counts, replaced in one step
+//	    .new/                    one being made, or a damaged one it replaced
+//	    .lock.json               the lock file as it was before the change
+//
+// Files are hard links to the cache's, so a generation costs names and no data.
+// The old one stays until the change is final:
+//
+//	Apply  A → B    B is made beside A; current leads to B
+//	Apply  B → A    current leads to A again, which was never touched
+//	Commit … → A    all but A go
+//
+// The one thing outside is the lock file (PEP 751), which lies in the project and
+// belongs to the person. It is written last before the switch, and what it was is
+// kept for the undo. Deleting the set leaves it: it is under version control.
+package generation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/packages"
+	"blast.example/blast/runtime/packages/cache"
+	"blast.example/blast/runtime/packages/wheel"
+	"blast.example/blast/state"
+)
+
+// Host observes and applies packages.set.
+type Host struct {
+	cacheDir string
+	cache    *cache.Cache
+	asked    interpreters
+}
+
+// New returns the host half of the packages kind. Wheels are kept, unpacked, in
+// cacheDir, which is made when needed and may be shared by any number of
+// environments. Nobody but this user may be able to write there.
+func New(cacheDir string) *Host { return &Host{cacheDir: cacheDir, cache: cache.New(cacheDir)} }
+
+// A target is a generation that is wanted.
+type target struct {
+	id    string
+	attrs json.RawMessage // nil is none
+	set   packages.Set
+	drift bool // it is a state that somebody had changed by hand: it comes from an undo
+}
+
+// newTarget reads one side of a change. What drifted can't be made again: the undo
+// of mending a generation is the generation as it was meant.
+func newTarget(attrs json.RawMessage) (target, error) {
+	if attrs == nil {
+		return target{}, nil
+	}
+	t := target{attrs: attrs}
+	if err := json.Unmarshal(attrs, &t.set); err != nil {
+		return target{}, fmt.Errorf("%s: %w", packages.SetAddr, err)
+	}
+	if len(t.set.Drift) > 0 {
+		t.drift, t.set.Drift = true, nil
+		t.attrs = plan.NewObject(packages.SetAddr, t.set, nil).Attrs
+	}
+	t.id = plan.Digest(t.attrs)
+	return t, nil
+}
+
+// none reports whether nothing is wanted.
+func (t target) none() bool { return t.attrs == nil }
+
+// minor is the version of Python as folders are called by it: 3.11.
+func (t target) minor() string {
+	parts := strings.SplitN(t.set.Python.Version, ".", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ".")
+}
+
+// wheelTarget says where wheels think that they are installed: what a sandbox sees.
+func (t target) wheelTarget() wheel.Target {
+	return wheel.Target{Python: t.minor(), Interpreter: packages.VenvDir + "/" + currentName + "/bin/python"}
+}
+
+// Apply makes c.To the current generation, and its lock file the project's. With
+// no To, none is current; the generation itself goes in Commit, as an undo wants
+// it back as it is.
+func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
+	if c.Addr != packages.SetAddr {
+		return fmt.Errorf("%s: no such object", c.Addr)
+	}
+	to, err := newTarget(c.To)
+	if err != nil {
+		return err
+	}
+	if to.none() {
+		return withdraw(ctx, env, c)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := openFolder(env, true)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	if err := h.ensure(ctx, f, to); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := applyLock(env, f, c, to); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f.switchTo(to.id)
+}
+
+// withdraw leaves no generation current.
+func withdraw(ctx context.Context, env state.Env, c plan.Change) error {
+	f, err := openFolder(env, false)
+	if errors.Is(err, errNoFolder) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := applyLock(env, f, c, target{}); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f.switchTo("")
+}
+
+// ensure makes the generation unless it is there and whole.
+func (h *Host) ensure(ctx context.Context, f *folder, to target) error {
+	if m, err := f.manifest(to.id); err == nil {
+		found, err := f.inspect(to.id, m)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return nil
+		}
+	}
+	return h.build(ctx, f, to)
+}
+
+// Commit removes every generation but c.To, and all that was kept for the undo.
+func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
+	if c.Addr != packages.SetAddr {
+		return nil
+	}
+	to, err := newTarget(c.To)
+	if err != nil {
+		return err
+	}
+	f, err := openFolder(env, false)
+	if errors.Is(err, errNoFolder) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	if err := dropDraft(env, f); err != nil {
+		return err
+	}
+	if !to.none() {
+		return f.clear(to.id, currentName)
+	}
+	if err := f.clear(); err != nil {
+		return err
+	}
+	return f.forget(env)
+}
