@@ -65,6 +65,9 @@ func Plumb(ns *os.File) error {
 			return err
 		}
 		defer h.Close()
+		if err := loadConntrack(h); err != nil {
+			return err
+		}
 		if err := setSysctls(); err != nil {
 			return err
 		}
@@ -86,6 +89,19 @@ func Plumb(ns *os.File) error {
 		}
 		return plumbRoutes(h, lo.Attrs().Index)
 	})
+}
+
+// loadConntrack makes sure that connection tracking is there. Where it is a
+// module, the kernel loads it for the first who asks for its table, and has its
+// settings only then.
+func loadConntrack(h *netlink.Handle) error {
+	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_udp_timeout"); err == nil {
+		return nil
+	}
+	if _, err := h.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET); err != nil {
+		return fmt.Errorf("load connection tracking (module nf_conntrack_netlink): %w", err)
+	}
+	return nil
 }
 
 func plumbRules(h *netlink.Handle) error {
