@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ func (w *Web) Seen() []string {
 }
 
 // ServeHTTP implements http.Handler. A request to /upgrade becomes a connection
-// that echoes.
+// that echoes; the answer to /fill/N has N bytes too many in its head.
 func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	scheme := "http"
 	if r.TLS != nil {
@@ -40,6 +41,10 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/upgrade" {
 		upgrade(rw)
 		return
+	}
+	if n, ok := strings.CutPrefix(r.URL.Path, "/fill/"); ok {
+		size, _ := strconv.Atoi(n)
+		rw.Header().Set("X-Fill", strings.Repeat("x", size))
 	}
 	if _, err := io.Copy(rw, io.MultiReader(strings.NewReader(line+"\n"), r.Body)); err != nil {
 		return // the client went away

@@ -20,6 +20,7 @@ const (
 	tcpIdle     = 10 * time.Second // RFC 7766 section 6.2.3
 	tcpPerConn  = 256              // queries
 	writeWithin = 2 * time.Second
+	acceptAgain = 20 * time.Millisecond
 )
 
 // A Server answers on sockets that were made in a sandbox's namespace. It may be
@@ -111,7 +112,8 @@ func (s *Server) acceptTCP(l *net.TCPListener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil {
+		if err != nil { // out of descriptors, until somebody gives some back
+			<-time.After(acceptAgain)
 			continue
 		}
 		select {

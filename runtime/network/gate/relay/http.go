@@ -24,6 +24,7 @@ import (
 const (
 	headWithin = 30 * time.Second
 	idleFor    = 5 * time.Minute
+	maxHead    = 128 << 10 // bytes of the head of a request or an answer: as many flows may hold one at once as there may be
 )
 
 // http serves the requests of one connection, and checks each: the first says
@@ -40,11 +41,14 @@ func (t *talk) http() error {
 		DisableCompression: true,
 		IdleConnTimeout:    idleFor,
 		MaxConnsPerHost:    1,
+
+		MaxResponseHeaderBytes: maxHead,
 	}
 	defer transport.CloseIdleConnections()
 	srv := &http.Server{
 		Handler:           t.handler(transport),
 		ReadHeaderTimeout: headWithin,
+		MaxHeaderBytes:    maxHead,
 		IdleTimeout:       idleFor,
 		ErrorLog:          stdlog.New(io.Discard, "", 0), // a client's mistakes are its own business
 		ConnState: func(_ net.Conn, s http.ConnState) {
@@ -106,6 +110,9 @@ func (t *talk) check(r *http.Request) error {
 	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") {
 		return &mismatchError{fmt.Sprintf("an upgrade to %.40q can't be checked", up)}
 	}
+	if r.URL.Opaque != "" { // x:http://other/ is no address of its own, but what follows the first colon is sent
+		return &mismatchError{fmt.Sprintf("the HTTP request target %.100q names no path", r.RequestURI)}
+	}
 	host, port := r.Host, strconv.Itoa(int(to.addr.Port()))
 	if h, p, err := net.SplitHostPort(r.Host); err == nil {
 		if p != port {
@@ -116,10 +123,7 @@ func (t *talk) check(r *http.Request) error {
 	if name, ok := rules.Normalize(host); !ok || name != to.name {
 		return &mismatchError{fmt.Sprintf("the HTTP request is for %.100q (Host)", r.Host)}
 	}
-	t.relay.mu.Lock()
-	p := t.relay.policy
-	t.relay.mu.Unlock()
-	if v := to.verdict(p.Rules, []netip.Addr{}, time.Now()); !v.OK {
+	if v := to.verdict(t.relay.current().Rules, []netip.Addr{}, time.Now()); !v.OK {
 		return &upstream.RefusedError{Verdict: v}
 	}
 	return nil

@@ -1,13 +1,17 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/network/gate/netns"
 )
@@ -20,11 +24,13 @@ type Publication struct {
 	ns *os.File
 	l  *net.TCPListener
 
-	mu    sync.Mutex
-	port  uint16
-	conns map[net.Conn]struct{}
-	over  bool
-	wg    sync.WaitGroup
+	mu     sync.Mutex
+	port   uint16
+	ctx    context.Context // of the port: ends with Retarget and Close
+	cancel context.CancelFunc
+	conns  map[net.Conn]struct{}
+	over   bool
+	wg     sync.WaitGroup
 }
 
 // Publish listens at addr on the host and carries each connection to the port
@@ -39,6 +45,7 @@ func Publish(ns *os.File, addr string, port uint16) (*Publication, error) {
 		return nil, fmt.Errorf("publish port %d at %s: %w", port, addr, err)
 	}
 	p := &Publication{ns: ns, port: port, l: l, conns: map[net.Conn]struct{}{}}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -52,6 +59,8 @@ func (p *Publication) Retarget(port uint16) {
 		return
 	}
 	p.port = port
+	p.cancel()
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for c := range p.conns {
 		reset(c)
 	}
@@ -61,6 +70,7 @@ func (p *Publication) Retarget(port uint16) {
 func (p *Publication) Close() {
 	p.mu.Lock()
 	p.over = true
+	p.cancel()
 	_ = p.l.Close()
 	for c := range p.conns {
 		reset(c)
@@ -71,12 +81,9 @@ func (p *Publication) Close() {
 
 func (p *Publication) accept() {
 	for {
-		c, err := p.l.AcceptTCP()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
+		c, err := accept(p.l)
 		if err != nil {
-			continue
+			return
 		}
 		if !p.hold(c) {
 			reset(c)
@@ -90,7 +97,10 @@ func (p *Publication) accept() {
 }
 
 func (p *Publication) carry(c *net.TCPConn) {
-	in, err := p.reach()
+	p.mu.Lock()
+	ctx, port := p.ctx, p.port
+	p.mu.Unlock()
+	in, err := p.reach(ctx, port)
 	if err != nil {
 		reset(c) // as if nobody listened
 		return
@@ -101,26 +111,25 @@ func (p *Publication) carry(c *net.TCPConn) {
 		return
 	}
 	defer p.drop(in)
+	if ctx.Err() != nil { // the port is another by now
+		reset(in)
+		reset(c)
+		return
+	}
 	pipe(c, in)
 }
 
 // reach connects to the sandbox's server from inside. Some listen on one of the
 // two loopback addresses only.
-func (p *Publication) reach() (*net.TCPConn, error) {
-	p.mu.Lock()
-	port := p.port
-	p.mu.Unlock()
+func (p *Publication) reach(ctx context.Context, port uint16) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: reachWithin, Control: socketOfNamespace(p.ns)}
 	var c net.Conn
-	err := netns.Do(p.ns, func() error {
-		d := net.Dialer{Timeout: reachWithin}
-		var err error
-		for _, host := range []netip.Addr{netns.Loopback4, netns.Loopback6} {
-			if c, err = d.Dial("tcp", netip.AddrPortFrom(host, port).String()); err == nil {
-				return nil
-			}
+	var err error
+	for _, host := range []netip.Addr{netns.Loopback4, netns.Loopback6} {
+		if c, err = d.DialContext(ctx, "tcp", netip.AddrPortFrom(host, port).String()); err == nil {
+			break
 		}
-		return err
-	})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reach port %d of the sandbox: %w", port, err)
 	}
@@ -129,6 +138,31 @@ func (p *Publication) reach() (*net.TCPConn, error) {
 		return nil, errors.Join(fmt.Errorf("%T is no TCP connection", c), c.Close())
 	}
 	return tcp, nil
+}
+
+// socketOfNamespace puts a socket of the namespace in the place of a dialer's
+// own. So only its making takes a thread in there, not the wait for a server
+// that doesn't answer: such threads a sandbox and its visitors could have
+// without end.
+func socketOfNamespace(ns *os.File) func(string, string, syscall.RawConn) error {
+	return func(network, _ string, c syscall.RawConn) error {
+		family := unix.AF_INET
+		if network == "tcp6" {
+			family = unix.AF_INET6
+		}
+		fd := -1
+		err := netns.Do(ns, func() (err error) {
+			fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		var replaced error
+		err = c.Control(func(own uintptr) { replaced = unix.Dup3(fd, int(own), unix.O_CLOEXEC) })
+		return errors.Join(err, replaced)
+	}
 }
 
 func (p *Publication) hold(c net.Conn) bool {

@@ -60,6 +60,12 @@ func (r *Relay) SetPolicy(p Policy) {
 	r.Recheck()
 }
 
+func (r *Relay) current() Policy {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.policy
+}
+
 // Recheck ends the connections that the rules don't allow now: a rule may have
 // expired.
 func (r *Relay) Recheck() {
@@ -68,7 +74,7 @@ func (r *Relay) Recheck() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for f := range r.flows {
-		if err != nil || !f.to.verdict(r.policy.Rules, own, now).OK {
+		if err != nil || !f.verdict(r.policy.Rules, own, now).OK {
 			f.cut()
 		}
 	}
@@ -78,15 +84,28 @@ func (r *Relay) Recheck() {
 func (r *Relay) ServeTCP(l *net.TCPListener) {
 	r.start(l, func() {
 		for {
-			c, err := l.AcceptTCP()
-			if errors.Is(err, net.ErrClosed) {
+			c, err := accept(l)
+			if err != nil {
 				return
 			}
-			if err == nil {
-				r.wg.Go(func() { r.serve(c) })
-			}
+			r.wg.Go(func() { r.serve(c) })
 		}
 	})
+}
+
+// acceptAgain is how long to wait when the kernel gives no connection away: the
+// daemon is out of descriptors, until somebody gives some back.
+const acceptAgain = 20 * time.Millisecond
+
+// accept takes the next connection. An error means that l is closed.
+func accept(l *net.TCPListener) (*net.TCPConn, error) {
+	for {
+		c, err := l.AcceptTCP()
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return c, err
+		}
+		<-time.After(acceptAgain)
+	}
 }
 
 // Close ends all connections and waits for that.
@@ -214,7 +233,27 @@ type flow struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
+	led   netip.AddrPort // where the name led to; zero before that, and without a name
 	over  bool
+}
+
+// verdict judges a flow that may have got as far as an address behind its name.
+func (f *flow) verdict(rs *rules.Rules, own []netip.Addr, now time.Time) rules.Verdict {
+	v := f.to.verdict(rs, own, now)
+	f.mu.Lock()
+	led := f.led
+	f.mu.Unlock()
+	if !v.OK || !led.IsValid() {
+		return v
+	}
+	return rs.LeadsTo(led, own, now)
+}
+
+// lead notes where the name leads to.
+func (f *flow) lead(to netip.AddrPort) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.led = to
 }
 
 // begin registers a flow, and returns the policy to judge it by. A policy that

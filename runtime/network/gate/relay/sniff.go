@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -57,27 +59,50 @@ func recognise(b []byte) protocol {
 	if b[0] == 0x16 { // a handshake record; RFC 8446 section 5.1
 		return tlsHello
 	}
-	b = bytes.TrimLeft(b, "\r\n")
-	line, _, whole := bytes.Cut(b, []byte("\n"))
-	line = bytes.ToUpper(bytes.TrimRight(line, "\r"))
+	line, _, whole := bytes.Cut(bytes.TrimLeft(b, "\r\n"), []byte("\n"))
+	word, ended := firstWord(line)
+	upper := bytes.ToUpper(line)
 	switch {
-	case bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' && r != '\r' }):
-		return something
-	case whole && bytes.HasPrefix(line, []byte("PRI * HTTP/2")):
+	case slices.ContainsFunc(line, control) && slices.ContainsFunc(word, notLetter):
+		return something // it can't become a request line
+	case !whole:
+		return undecided
+	case bytes.HasPrefix(upper, []byte("PRI * HTTP/2")):
 		return http2Preface
-	case whole && (bytes.Contains(line, []byte("HTTP/")) || hasMethod(line)):
+	case bytes.Contains(upper, []byte("HTTP/")) || ended && isMethod(word):
 		return httpRequest
-	case whole:
-		return something
 	}
-	return undecided
+	return something
 }
 
-func hasMethod(line []byte) bool {
-	word, _, _ := bytes.Cut(line, []byte(" "))
-	switch string(word) {
+// firstWord is the first word of a line as far as it is there, and whether it
+// has ended.
+func firstWord(line []byte) (word []byte, ended bool) {
+	start := slices.IndexFunc(line, func(c byte) bool { return !blank(c) })
+	if start < 0 {
+		return nil, false
+	}
+	line = line[start:]
+	if end := slices.IndexFunc(line, blank); end >= 0 {
+		return line[:end], true
+	}
+	return line, false
+}
+
+// blanks are what one server or another takes for white space in a request
+// line; Python's splits it as Latin-1.
+const blanks = " \t\v\f\r\x1c\x1d\x1e\x1f\x85\xa0"
+
+func blank(c byte) bool { return strings.IndexByte(blanks, c) >= 0 }
+
+func control(c byte) bool { return c < ' ' && !blank(c) }
+
+func notLetter(c byte) bool { return c|0x20 < 'a' || c|0x20 > 'z' }
+
+func isMethod(word []byte) bool {
+	switch strings.ToUpper(string(word)) {
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH":
-		return len(word) < len(line)
+		return true
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -163,13 +164,19 @@ func (t *talk) dial() error {
 
 // connect makes a new connection to the target that belongs to the flow.
 func (t *talk) connect() (*net.TCPConn, error) {
-	var c *net.TCPConn
-	var err error
-	if to := t.flow.to; to.name == "" {
-		c, err = upstream.DialTCP(t.flow.ctx, to.addr)
-	} else {
-		c, err = upstream.Dialer{Resolver: t.policy.Resolver, Rules: t.policy.Rules}.Named(t.flow.ctx, to.name, to.addr.Port())
+	if t.flow.to.name == "" {
+		c, err := upstream.DialTCP(t.flow.ctx, t.flow.to.addr)
+		return t.holdNew(c, err)
 	}
+	p := t.relay.current()
+	c, err := t.holdNew(upstream.Dialer{Resolver: p.Resolver, Rules: p.Rules}.Named(t.flow.ctx, t.flow.to.name, t.flow.to.addr.Port()))
+	if err != nil {
+		return nil, err
+	}
+	return c, t.led(c)
+}
+
+func (t *talk) holdNew(c *net.TCPConn, err error) (*net.TCPConn, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +184,24 @@ func (t *talk) connect() (*net.TCPConn, error) {
 		return nil, net.ErrClosed
 	}
 	return c, nil
+}
+
+// led notes where the name led to, for Recheck. Rules that changed meanwhile
+// judge it here.
+func (t *talk) led(c *net.TCPConn) error {
+	to, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return err
+	}
+	t.flow.lead(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	own, err := upstream.OwnAddrs()
+	if err != nil {
+		return err
+	}
+	if v := t.flow.verdict(t.relay.current().Rules, own, time.Now()); !v.OK {
+		return &upstream.RefusedError{Verdict: v}
+	}
+	return nil
 }
 
 // explain records why the policy ended the connection, if it did.

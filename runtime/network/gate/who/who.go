@@ -54,27 +54,37 @@ func (f *Finder) Find(s Socket) (Process, bool) {
 		return Process{}, false
 	}
 	link := fmt.Sprintf("socket:[%d]", inode)
+	left := maxFiles
 	for _, pid := range f.pids() {
-		if holds(pid, link) {
+		if holds(pid, link, &left) {
 			return describe(pid), true
+		}
+		if left <= 0 {
+			break
 		}
 	}
 	return Process{}, false
 }
 
+// maxFiles bounds a search, in open files and processes that are looked at: a
+// sandbox has as many as it likes, and it is the daemon that searches.
+const maxFiles = 4096
+
 // Only returns the one process there is besides the sandbox's init, if it is
 // one. A refused TCP connection has no socket left to be found by.
 func (f *Finder) Only() (Process, bool) {
-	var found []Process
+	var found Process
 	for _, pid := range f.pids() {
-		if p := describe(pid); p.PID != 1 && p.HostPID != 0 {
-			found = append(found, p)
+		p := describe(pid)
+		if p.PID == 1 || p.HostPID == 0 {
+			continue
 		}
+		if found.HostPID != 0 {
+			return Process{}, false
+		}
+		found = p
 	}
-	if len(found) != 1 {
-		return Process{}, false
-	}
-	return found[0], true
+	return found, found.HostPID != 0
 }
 
 // inode asks sock_diag(7) inside the namespace. A process may have an IPv6
@@ -156,14 +166,18 @@ func (f *Finder) namespacePIDs() []int {
 	return ps
 }
 
-func holds(pid int, link string) bool {
+// holds looks through at most left files of a process, and counts them.
+func holds(pid int, link string, left *int) bool {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	es, err := os.ReadDir(dir)
+	d, err := os.Open(dir)
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(es, func(e os.DirEntry) bool {
-		l, err := os.Readlink(filepath.Join(dir, e.Name()))
+	defer func() { _ = d.Close() }()
+	names, _ := d.Readdirnames(*left) // what can't be read is not known
+	*left -= len(names) + 1
+	return slices.ContainsFunc(names, func(name string) bool {
+		l, err := os.Readlink(filepath.Join(dir, name))
 		return err == nil && l == link
 	})
 }

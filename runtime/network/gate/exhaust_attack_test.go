@@ -1,0 +1,127 @@
+package gate
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/network"
+)
+
+// TestHeadsAreBounded: the daemon holds the head of a request and of an answer
+// in memory, for each connection that a sandbox has open.
+func TestHeadsAreBounded(t *testing.T) {
+	s := up(t, webRule(80))
+	for size, ok := range map[int]bool{64 << 10: true, 512 << 10: false} {
+		c, err := s.connect("good.example", "80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { // it may be refused before the end
+			_, _ = fmt.Fprintf(c, "GET /head HTTP/1.1\r\nHost: good.example\r\nConnection: close\r\nX-Fill: %s\r\n\r\n", strings.Repeat("x", size))
+		}()
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if got := err == nil && r.StatusCode == http.StatusOK; got != ok {
+			t.Errorf("a request's head of %d bytes: %v, %v", size, r, err)
+		}
+	}
+	for size, ok := range map[int]bool{64 << 10: true, 512 << 10: false} {
+		c, err := s.connect("good.example", "80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = get(c, "good.example", fmt.Sprintf("/fill/%d", size))
+		if got := err == nil; got != ok {
+			t.Errorf("an answer's head of %d bytes: %v", size, err)
+		}
+	}
+}
+
+// TestDeafServerTakesNoThreads: a sandbox that publishes a port and never
+// accepts, and visitors of it, take descriptors of the daemon up to a bound, and
+// no threads: the Go runtime dies of ten thousand.
+func TestDeafServerTakesNoThreads(t *testing.T) {
+	s := newSandbox(t)
+	s.apply(plan.Change{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})})
+	at := freePort(t)
+	p := policyOf()
+	p.Ingress = []network.Ingress{{Name: "web", Port: 8000, Publish: at}}
+	s.policy(p)
+	listenDeaf(s, 8000)
+	before := threads(t)
+	var visitors []net.Conn
+	defer func() {
+		for _, c := range visitors {
+			_ = c.Close()
+		}
+	}()
+	for range 200 {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visitors = append(visitors, c)
+	}
+	p.Ingress[0].Port = 8001 // a server that answers, so that the relay has come to all of them
+	var l net.Listener
+	if err := s.inside(func() (err error) { l, err = net.Listen("tcp", "127.0.0.1:8001"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.Copy(c, c)
+		}
+	}()
+	if n := threads(t) - before; n > 50 {
+		t.Errorf("200 visitors take %d threads", n)
+	}
+	if err := atOnce(t, "another port", func() error { s.policy(p); return nil }); err != nil {
+		t.Error(err)
+	}
+	c, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if err := echoes(c, "control"); err != nil {
+		t.Errorf("control: %v", err)
+	}
+}
+
+// listenDeaf listens inside on a port with no place for a connection that
+// nobody accepts.
+func listenDeaf(s *sandbox, port int) {
+	s.Helper()
+	err := s.inside(func() error {
+		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // both families
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { _ = unix.Close(fd) })
+		if err := unix.Bind(fd, &unix.SockaddrInet6{Port: port}); err != nil {
+			return err
+		}
+		return unix.Listen(fd, 0)
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func threads(t *testing.T) int {
+	t.Helper()
+	es, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(es)
+}
