@@ -85,7 +85,8 @@ def satisfied(wish):
     dists, lines = distributions(), []
     for requirement in wanted:
         try:
-            if not requirement.needed():
+            if not requirement.needed:
+                lines.append("Ignoring {}: markers {!r} don't match your environment".format(requirement.name, requirement.marker))
                 continue
             there = dists.get(requirement.key)
             if requirement.url or requirement.extras or there is None or not requirement.met_by(there.version):
@@ -105,9 +106,9 @@ def install_command(args):
     if satisfied(wish):
         return 0
     blocks = [_declare.block(requirement) for requirement in wish.requirements]
-    blocks += [_declare.manifest(name) for name in wish.files]
-    paths = [o for o in wish.others if not is_remote(o)]
-    if paths:
+    if wish.files:
+        blocks.append(_declare.manifest(wish.files[0]))
+    elif any(not is_remote(o) for o in wish.others):
         blocks.append(_declare.manifest("pyproject.toml"))
     hints = [_declare.write(blocks)] if blocks else []
     if wish.anyway and wish.requirements and any(a in ("-U", "--upgrade") for a in args):

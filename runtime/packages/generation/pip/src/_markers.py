@@ -4,8 +4,9 @@ import os
 import platform
 import re
 import sys
+from functools import lru_cache
 
-from pip._versions import matches
+from pip._versions import VERSION, matches
 
 TOKEN = re.compile(r"""\s*(?:(?P<word>and|or|not\s+in|in)\b|(?P<op>===|[=~!<>]=|[<>()])|'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<name>[A-Za-z_.]+))""")
 # As setuptools wrote them once.
@@ -13,6 +14,7 @@ OLD_NAMES = {"os.name": "os_name", "sys.platform": "sys_platform", "platform.ver
              "platform.python_implementation": "platform_python_implementation", "python_implementation": "platform_python_implementation"}
 
 
+@lru_cache(maxsize=None)
 def environment():
     info = sys.implementation.version
     version = "{0.major}.{0.minor}.{0.micro}".format(info)
@@ -104,8 +106,9 @@ class Parser:
 def compare(left, op, right):
     if op in ("in", "not in"):
         return (left in right) == (op == "in")
+    if VERSION.fullmatch(right[:-2] if right.endswith(".*") else right) is None:  # text: there is no order
+        return (left == right) == (op != "!=") if op in ("==", "!=", "<=", ">=") else False
     try:
         return matches(left, op, right)
-    except ValueError:  # no versions: compared as text
-        return {"==": left == right, "===": left == right, "!=": left != right, "<": left < right, "<=": left <= right,
-                ">": left > right, ">=": left >= right}.get(op, False)
+    except ValueError:  # what is no version meets no specifier
+        return False

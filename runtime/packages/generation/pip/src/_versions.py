@@ -69,9 +69,11 @@ def matches(text, op, wanted):
     if op == ">=":
         return v.public() >= w.public()
     if op == "<":  # not the pre-releases of what it has to be below
-        return v.public() < w.public() and (is_pre(w) or not is_pre(v) or v.base() != w.base())
-    if op == ">":
-        return v.public() > w.public() and (w.post is not None or v.post is None or v.base() != w.base())
+        mine = is_pre(v) and not is_pre(w) and v.base() == w.base() and (w.post is None or (v.pre, v.post) == (w.pre, w.post))
+        return v.public() < w.public() and not mine
+    if op == ">":  # not the post-releases of what it has to be above
+        mine = w.post is None and w.dev is None and v.post is not None and v.base() == w.base() and v.pre == w.pre
+        return v.public() > w.public() and not mine
     raise ValueError("invalid operator: {!r}".format(op))
 
 
