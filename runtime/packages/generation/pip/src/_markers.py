@@ -9,6 +9,8 @@ from functools import lru_cache
 from pip._versions import VERSION, matches
 
 TOKEN = re.compile(r"""\s*(?:(?P<word>and|or|not\s+in|in)\b|(?P<op>===|[=~!<>]=|[<>()])|'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<name>[A-Za-z_.]+))""")
+# Variables that are versions.
+VERSIONS = {"implementation_version", "platform_release", "python_full_version", "python_version"}
 # As setuptools wrote them once.
 OLD_NAMES = {"os.name": "os_name", "sys.platform": "sys_platform", "platform.version": "platform_version", "platform.machine": "platform_machine",
              "platform.python_implementation": "platform_python_implementation", "python_implementation": "platform_python_implementation"}
@@ -87,26 +89,28 @@ class Parser:
         op = self.next("op") or self.next("word")
         if op is None:
             raise ValueError("invalid marker: no operator")
-        return compare(left, " ".join((op["op"] or op["word"]).split()), self.value())
+        op, right = " ".join((op["op"] or op["word"]).split()), self.value()
+        return compare(left[0], op, right[0], VERSIONS & {left[1], right[1]})
 
     def value(self):
+        """The next text, and the name of the variable that it is of, if it is."""
         for group in ("single", "double"):
             token = self.next(group)
             if token:
-                return token[group]
+                return token[group], None
         token = self.next("name")
         if not token:
             raise ValueError("invalid marker: no value")
         name = OLD_NAMES.get(token["name"], token["name"])
         if name not in self.env:
             raise ValueError("invalid marker: no variable {}".format(name))
-        return self.env[name]
+        return self.env[name], name
 
 
-def compare(left, op, right):
+def compare(left, op, right, versions):
     if op in ("in", "not in"):
         return (left in right) == (op == "in")
-    if VERSION.fullmatch(right[:-2] if right.endswith(".*") else right) is None:  # text: there is no order
+    if not versions or VERSION.fullmatch(right[:-2] if right.endswith(".*") else right) is None:  # text: there is no order
         return (left == right) == (op != "!=") if op in ("==", "!=", "<=", ">=") else False
     try:
         return matches(left, op, right)
