@@ -58,7 +58,26 @@ func checkStdio(fd int) error {
 	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
 		return fmt.Errorf("the host's terminal can't be passed into a sandbox")
 	}
+	if st.Mode&unix.S_IFMT == unix.S_IFSOCK && !connectedStream(fd) {
+		return fmt.Errorf("a socket of the host's network can't be passed into a sandbox")
+	}
 	return nil
+}
+
+// connectedStream reports whether a socket is one end of a connection between
+// processes (unix(7)), which can't be connected anew. All others can, and that
+// in the network namespace that they were made in.
+func connectedStream(fd int) bool {
+	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || family != unix.AF_UNIX {
+		return false
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || kind != unix.SOCK_STREAM {
+		return false
+	}
+	_, err = unix.Getpeername(fd)
+	return err == nil
 }
 
 // stdio lays out the child's descriptors 0, 1 and 2.

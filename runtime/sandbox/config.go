@@ -59,6 +59,7 @@ func (s Spec) oci(sk skeleton) *specs.Spec {
 			// The devices of every container (null, zero, …) are allowed by
 			// libcontainer itself.
 			Resources:     &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}},
+			Sysctl:        ownersShares(),
 			MaskedPaths:   maskedPaths,
 			ReadonlyPaths: readonlyPaths,
 		},
@@ -81,7 +82,7 @@ func systemMounts() []specs.Mount {
 	return []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "nodev", "noexec"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "strictatime", "mode=755", size(devSize), "nr_inodes=128", "ro"}},
-		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=1024"}},
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "nodev", "noexec", "mode=1777", size(shmSize), "nr_inodes=4096"}},
 		{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=1777", size(tmpSize), "nr_inodes=65536"}},
 		// sysfs shows the network namespace, so only its owner may mount it, and
@@ -105,15 +106,38 @@ func bindMounts(binds []bind) []specs.Mount {
 
 func size(bytes int) string { return "size=" + strconv.Itoa(bytes) }
 
+// ofOwner are what the kernel counts for the maker of the user namespace, too
+// (/proc/sys/user, namespaces(7)). That is the host's root, who would have none
+// left if one sandbox took all.
+var ofOwner = []string{"user.max_inotify_instances", "user.max_inotify_watches"}
+
+// share is how many sandboxes it takes to use up what root has.
+const share = 4
+
+// ownersShares bounds a sandbox in what it takes of its maker's.
+func ownersShares() map[string]string {
+	all := map[string]string{}
+	for _, name := range ofOwner {
+		if n, err := readNumber("/proc/sys/" + strings.ReplaceAll(name, ".", "/")); err == nil {
+			all[name] = strconv.Itoa(n / share)
+		}
+	}
+	return all
+}
+
+func readNumber(path string) (int, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
 // oomScoreAdj is what a sandbox's processes get (proc_pid_oom_score_adj(5)): no
 // protection that the daemon may have, but not below it either, as lowering takes
 // CAP_SYS_RESOURCE.
 func oomScoreAdj() int {
-	b, err := os.ReadFile("/proc/self/oom_score_adj")
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	n, err := readNumber("/proc/self/oom_score_adj")
 	if err != nil {
 		return 0
 	}

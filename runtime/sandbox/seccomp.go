@@ -68,12 +68,9 @@ func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
 		// A process may limit itself. Others of its user are out of reach: one of
 		// them is init, which would die without descriptors.
 		"prlimit64": {{equal(0, 0)}},
-		// The network is TCP, UDP and the sandbox's own sockets; rtnetlink(7) only
-		// for reading, which getaddrinfo(3) does.
-		"socket": {
-			{equal(0, unix.AF_UNIX)}, {equal(0, unix.AF_INET)}, {equal(0, unix.AF_INET6)},
-			{equal(0, unix.AF_NETLINK), equal(2, unix.NETLINK_ROUTE)},
-		},
+		"socket":    sockets(),
+		// It takes any family, which the kernel may load a module for.
+		"socketpair": {{equal(0, unix.AF_UNIX)}},
 	}
 	var out []specs.LinuxSyscall
 	for _, c := range calls {
@@ -91,12 +88,32 @@ func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
 	return append(out, specs.LinuxSyscall{Names: []string{"openat2"}, Action: specs.ActErrno, ErrnoRet: &nosys})
 }
 
+// sockets are TCP, UDP and the sandbox's own; rtnetlink(7) only for reading, which
+// getaddrinfo(3) does. Other protocols of the internet's families (SCTP, MPTCP,
+// SMC, …) lead nowhere, and the kernel would load modules for them.
+func sockets() [][]specs.LinuxSeccompArg {
+	allowed := [][]specs.LinuxSeccompArg{{equal(0, unix.AF_UNIX)}, {equal(0, unix.AF_NETLINK), equal(2, unix.NETLINK_ROUTE)}}
+	for _, family := range []uint64{unix.AF_INET, unix.AF_INET6} {
+		for _, s := range []struct{ kind, protocol uint64 }{
+			{unix.SOCK_STREAM, 0}, {unix.SOCK_STREAM, unix.IPPROTO_TCP}, {unix.SOCK_DGRAM, 0}, {unix.SOCK_DGRAM, unix.IPPROTO_UDP},
+		} {
+			allowed = append(allowed, []specs.LinuxSeccompArg{equal(0, family), masked(1, socketType, s.kind), equal(2, s.protocol)})
+		}
+	}
+	return allowed
+}
+
+// socketType is the part of socket(2)'s type that is no flag (SOCK_TYPE_MASK).
+const socketType = 0xf
+
 // makesFile are the flags with which open(2) looks at its mode.
 const makesFile = unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
 
-func zero(arg uint, mask uint64) specs.LinuxSeccompArg {
-	return specs.LinuxSeccompArg{Index: arg, Value: mask, ValueTwo: 0, Op: specs.OpMaskedEqual}
+func masked(arg uint, mask, v uint64) specs.LinuxSeccompArg {
+	return specs.LinuxSeccompArg{Index: arg, Value: mask, ValueTwo: v, Op: specs.OpMaskedEqual}
 }
+
+func zero(arg uint, mask uint64) specs.LinuxSeccompArg { return masked(arg, mask, 0) }
 
 func equal(arg uint, v uint64) specs.LinuxSeccompArg {
 	return specs.LinuxSeccompArg{Index: arg, Value: v, Op: specs.OpEqualTo}
@@ -194,11 +211,20 @@ const (
 	dataArg1 = 16 + 8
 )
 
-// denyProgram refuses typing on a terminal from a program (TIOCSTI, and TIOCLINUX
-// which can do the same on a console): allow-lists can't say "all but these", as
-// the kernel looks at the lower half of the argument only and libseccomp compares
-// the whole (that was CVE-2019-10063 of flatpak). And it answers ENOSYS to calls
-// that are newer than the list, so that programs fall back to older ones.
+// denied are calls with one value of their second argument, of which the kernel
+// looks at the lower half only. Allow-lists can't say "all but these", and
+// libseccomp compares the whole (that was CVE-2019-10063 of flatpak).
+var denied = []struct{ nr, arg1 uint32 }{
+	// Typing on a terminal from a program; the second does it on a console.
+	{unix.SYS_IOCTL, unix.TIOCSTI},
+	{unix.SYS_IOCTL, unix.TIOCLINUX},
+	// A lease on a file of the workspace makes everybody who opens it wait for 45
+	// seconds: an editor, git, blast, and init when it is a command.
+	{unix.SYS_FCNTL, unix.F_SETLEASE},
+}
+
+// denyProgram refuses what is in denied. And it answers ENOSYS to calls that are
+// newer than the allow-list, so that programs fall back to older ones.
 func denyProgram(last uint32) ([]byte, error) {
 	arch, ok := auditArch[runtime.GOARCH]
 	if !ok {
@@ -209,20 +235,26 @@ func denyProgram(last uint32) ([]byte, error) {
 		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		above = unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K
 		ret   = unix.BPF_RET | unix.BPF_K
+		errno = unix.SECCOMP_RET_ERRNO
 	)
 	prog := []unix.SockFilter{
 		{Code: load, K: dataArch},
-		{Code: equal, K: arch, Jf: 6}, // another one is killed by the allow-list
+		{Code: equal, K: arch, Jt: 1},
+		{Code: ret, K: unix.SECCOMP_RET_ALLOW}, // another one is killed by the allow-list
 		{Code: load, K: dataNr},
-		{Code: above, K: last, Jt: 5},
-		{Code: equal, K: unix.SYS_IOCTL, Jf: 3},
-		{Code: load, K: dataArg1},
-		{Code: equal, K: unix.TIOCSTI, Jt: 3},
-		{Code: equal, K: unix.TIOCLINUX, Jt: 2},
-		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
-		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
-		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: above, K: last, Jf: 1},
+		{Code: ret, K: errno | uint32(unix.ENOSYS)},
 	}
+	for _, d := range denied {
+		prog = append(prog, []unix.SockFilter{
+			{Code: load, K: dataNr},
+			{Code: equal, K: d.nr, Jf: 3},
+			{Code: load, K: dataArg1},
+			{Code: equal, K: d.arg1, Jf: 1},
+			{Code: ret, K: errno | uint32(unix.EPERM)},
+		}...)
+	}
+	prog = append(prog, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
 	var b bytes.Buffer
 	if err := binary.Write(&b, binary.LittleEndian, prog); err != nil {
 		return nil, err

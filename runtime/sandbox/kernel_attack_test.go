@@ -1,0 +1,111 @@
+//go:build linux
+
+package sandbox_test
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/process/command"
+	"blast.example/blast/runtime/sandbox"
+	"blast.example/blast/runtime/sandbox/sandboxtest"
+)
+
+// Each of these made the kernel load or run code for a protocol that no Python
+// project needs, or let a command stop those who work on the same files. They
+// must be refused by the filter, before the kernel looks whether it has it.
+func init() {
+	filter := []error{unix.EPERM}
+	tcp, udp := socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP), socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
+	for name, tr := range map[string]try{
+		"SCTP socket":         {socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP), tcp, filter},
+		"SCTP in packets":     {socket(unix.AF_INET, unix.SOCK_SEQPACKET, unix.IPPROTO_SCTP), tcp, filter},
+		"DCCP socket":         {socket(unix.AF_INET6, unix.SOCK_DCCP, unix.IPPROTO_DCCP), udp, filter},
+		"MPTCP socket":        {socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP), tcp, filter},
+		"SMC socket":          {socket(unix.AF_INET, unix.SOCK_STREAM, ipprotoSMC), tcp, filter},
+		"UDP-Lite socket":     {socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE), udp, filter},
+		"L2TP socket":         {socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_L2TP), udp, filter},
+		"ping socket":         {socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP), udp, filter},
+		"protocol's high bit": {func() error { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM, 1<<32|unix.IPPROTO_SCTP) }, tcp, filter},
+		"TIPC pair":           {pair(unix.AF_TIPC, unix.SOCK_STREAM), pair(unix.AF_UNIX, unix.SOCK_STREAM), filter},
+		"SMC pair":            {pair(unix.AF_SMC, unix.SOCK_STREAM), pair(unix.AF_UNIX, unix.SOCK_DGRAM), filter},
+		"vsock pair":          {pair(unix.AF_VSOCK, unix.SOCK_DGRAM), pair(unix.AF_UNIX, unix.SOCK_SEQPACKET), filter},
+		"lease":               {lease(unix.F_SETLEASE, unix.F_WRLCK), lease(unix.F_GETLEASE, 0), filter},
+		"lease, high bit":     {lease(1<<32|unix.F_SETLEASE, unix.F_WRLCK), lease(unix.F_GETLEASE, 0), filter},
+	} {
+		tries[name] = tr
+	}
+}
+
+// ipprotoSMC is IPPROTO_SMC of linux/in.h, since Linux 6.11.
+const ipprotoSMC = 256
+
+func pair(domain, typ int) func() error {
+	return func() error {
+		fds, err := unix.Socketpair(domain, typ, 0)
+		if err == nil {
+			_, _ = unix.Close(fds[0]), unix.Close(fds[1])
+		}
+		return err
+	}
+}
+
+func lease(cmd, kind uintptr) func() error {
+	return onFile(func(_ string, fd int) error { return call(unix.SYS_FCNTL, uintptr(fd), cmd, kind) })
+}
+
+// TestHostKeepsItsInotify: the kernel counts a sandbox's inotify instances as
+// those of whoever made its user namespace, too, and that is root.
+func TestHostKeepsItsInotify(t *testing.T) {
+	s := sandboxtest.Start(t, sandboxtest.Env(t))
+	held := hold(t, s, `
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+n = 0
+while n < 4096 and libc.inotify_init() >= 0:
+    n += 1
+print(n, flush=True)
+input()
+`)
+	if held == "0" || held == "4096" {
+		t.Errorf("the sandbox has %s instances", held)
+	}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatalf("with %s in the sandbox: %v", held, err)
+	}
+	_ = unix.Close(fd)
+}
+
+// hold runs a Python script that prints a line and waits for the end of the
+// test, and returns the line.
+func hold(t *testing.T, s *sandbox.Sandbox, script string) string {
+	t.Helper()
+	in, stop, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = command.Run(t.Context(), sandbox.SocketPath(s.Env, s.ID), command.Request{
+			Args: []string{"python3", "-c", script}, Dir: "/", Env: []string{"PATH=/usr/bin:/bin"}, Stdin: in, Stdout: w,
+		})
+		_ = w.Close()
+	}()
+	t.Cleanup(func() { _ = stop.Close(); <-done; _, _ = in.Close(), out.Close() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(errors.Join(errors.New("the script says nothing"), err))
+	}
+	return strings.TrimSpace(line)
+}
