@@ -29,6 +29,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"blast.example/blast/plan"
@@ -79,10 +80,15 @@ func newTarget(attrs json.RawMessage) (target, error) {
 // none reports whether nothing is wanted.
 func (t target) none() bool { return t.attrs == nil }
 
-// minor is the version of Python as folders are called by it: 3.11.
+// minor is the version of Python as folders are called by it: 3.11, or 3.13t for one
+// without the global lock, whose compiled modules are others.
 func (t target) minor() string {
 	parts := strings.SplitN(t.set.Python.Version, ".", 3)
-	return strings.Join(parts[:min(len(parts), 2)], ".")
+	minor := strings.Join(parts[:min(len(parts), 2)], ".")
+	if path.Base(t.set.Python.Path) == "python"+minor+"t" {
+		minor += "t"
+	}
+	return minor
 }
 
 // wheelTarget says where wheels think that they are installed: what a sandbox sees.

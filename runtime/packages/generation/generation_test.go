@@ -34,16 +34,20 @@ func TestConformance(t *testing.T) {
 		B:      object(w.set("b = 2\n", w.pin(t, hello2))),
 		Kernel: func(t *testing.T) string { return w.onDisk(t) },
 		Tamper: map[string]func(t *testing.T){
-			"file removed":      func(t *testing.T) { do(t, os.Remove(w.site("hello/words.py"))) },
-			"file changed":      func(t *testing.T) { do(t, os.WriteFile(w.site("hello/words.py"), []byte("word = 'bad'\n"), 0o444)) },
-			"file added":        func(t *testing.T) { do(t, os.WriteFile(w.site("sitecustomize.py"), nil, 0o444)) },
-			"folder added":      func(t *testing.T) { do(t, os.Mkdir(w.site("hello/extra"), 0o755)) },
-			"file made a link":  func(t *testing.T) { do(t, os.Remove(w.site("greeting.py")), os.Symlink("hello/words.py", w.site("greeting.py"))) },
-			"folder writable":   func(t *testing.T) { do(t, os.Chmod(w.site("hello"), 0o777)) },
-			"top writable":      func(t *testing.T) { do(t, os.Chmod(w.current("."), 0o777)) },
-			"file made secret":  func(t *testing.T) { do(t, os.Chmod(w.site("greeting.py"), 0o400)) },
-			"file given away":   func(t *testing.T) { do(t, os.Chown(w.site("greeting.py"), 1000, 1000)) },
-			"another python":    func(t *testing.T) { do(t, os.Remove(w.current("bin/python")), os.Symlink("/bin/sh", w.current("bin/python"))) },
+			"file removed": func(t *testing.T) { do(t, os.Remove(w.site("hello/words.py"))) },
+			"file changed": func(t *testing.T) { do(t, os.WriteFile(w.site("hello/words.py"), []byte("word = 'bad'\n"), 0o444)) },
+			"file added":   func(t *testing.T) { do(t, os.WriteFile(w.site("sitecustomize.py"), nil, 0o444)) },
+			"folder added": func(t *testing.T) { do(t, os.Mkdir(w.site("hello/extra"), 0o755)) },
+			"file made a link": func(t *testing.T) {
+				do(t, os.Remove(w.site("greeting.py")), os.Symlink("hello/words.py", w.site("greeting.py")))
+			},
+			"folder writable":  func(t *testing.T) { do(t, os.Chmod(w.site("hello"), 0o777)) },
+			"top writable":     func(t *testing.T) { do(t, os.Chmod(w.current("."), 0o777)) },
+			"file made secret": func(t *testing.T) { do(t, os.Chmod(w.site("greeting.py"), 0o400)) },
+			"file given away":  func(t *testing.T) { do(t, os.Chown(w.site("greeting.py"), 1000, 1000)) },
+			"another python": func(t *testing.T) {
+				do(t, os.Remove(w.current("bin/python")), os.Symlink("/bin/sh", w.current("bin/python")))
+			},
 			"attributes forged": func(t *testing.T) { do(t, os.WriteFile(w.current(".blast.json"), []byte("{}"), 0o600)) },
 			"current elsewhere": func(t *testing.T) { do(t, os.Remove(w.current()), os.Symlink("/usr", w.current())) },
 			"current a folder":  func(t *testing.T) { do(t, os.Remove(w.current()), os.MkdirAll(w.current("bin"), 0o755)) },

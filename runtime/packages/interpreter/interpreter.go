@@ -62,6 +62,15 @@ var (
 // Find is Finder{}.Find.
 func Find(ctx context.Context, wish string) (*Found, error) { return Finder{}.Find(ctx, wish) }
 
+// At asks the interpreter at a path, which must be one that Find could return: the
+// program is run, possibly by root.
+func At(ctx context.Context, path string) (*Found, error) {
+	if !slices.Contains(Finder{systemDirs, systemTrees}.candidates(), path) {
+		return nil, fmt.Errorf("%s is no Python in %s, where sandboxes see it, too", path, strings.Join(systemDirs, " or "))
+	}
+	return ask(ctx, path)
+}
+
 // Find returns the newest interpreter that fits a wish: "3.11" (any 3.11),
 // ">= 3.11", or "" for any. A pre-release is taken only if nothing else fits.
 func (f Finder) Find(ctx context.Context, wish string) (*Found, error) {

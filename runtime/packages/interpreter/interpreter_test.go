@@ -176,3 +176,21 @@ func TestDigest(t *testing.T) {
 		t.Error("another version is the same interpreter")
 	}
 }
+
+// Only what Find can find is run.
+func TestAt(t *testing.T) {
+	found, err := interpreter.Find(t.Context(), "")
+	if err != nil {
+		t.Skip(err)
+	}
+	again, err := interpreter.At(t.Context(), found.Path)
+	if err != nil || again.Interpreter != found.Interpreter {
+		t.Errorf("%v %v, want %v", again, err, found.Interpreter)
+	}
+	f := fake(t, map[string]string{"python3.11": answer("3.11.2")})
+	for _, path := range []string{filepath.Join(f.Dirs[0], "python3.11"), "/bin/sh", "python3", ""} {
+		if _, err := interpreter.At(t.Context(), path); err == nil {
+			t.Errorf("%s was run", path)
+		}
+	}
+}

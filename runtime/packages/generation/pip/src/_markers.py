@@ -6,6 +6,7 @@ import re
 import sys
 from functools import lru_cache
 
+from pip._installed import canonical
 from pip._versions import VERSION, matches
 
 TOKEN = re.compile(r"""\s*(?:(?P<word>and|or|not\s+in|in)\b|(?P<op>===|[=~!<>]=|[<>()])|'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<name>[A-Za-z_.]+))""")
@@ -90,7 +91,7 @@ class Parser:
         if op is None:
             raise ValueError("invalid marker: no operator")
         op, right = " ".join((op["op"] or op["word"]).split()), self.value()
-        return compare(left[0], op, right[0], VERSIONS & {left[1], right[1]})
+        return compare(left[0], op, right[0], {left[1], right[1]})
 
     def value(self):
         """The next text, and the name of the variable that it is of, if it is."""
@@ -107,10 +108,12 @@ class Parser:
         return self.env[name], name
 
 
-def compare(left, op, right, versions):
+def compare(left, op, right, names):
+    if "extra" in names:
+        left, right = canonical(left), canonical(right)
     if op in ("in", "not in"):
         return (left in right) == (op == "in")
-    if not versions or VERSION.fullmatch(right[:-2] if right.endswith(".*") else right) is None:  # text: there is no order
+    if not VERSIONS & names or VERSION.fullmatch(right[:-2] if right.endswith(".*") else right) is None:  # text: there is no order
         return (left == right) == (op != "!=") if op in ("==", "!=", "<=", ">=") else False
     try:
         return matches(left, op, right)
