@@ -3,27 +3,22 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/kinds"
-	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/packages/index"
 	"blast.example/blast/runtime/packages/interpreter"
@@ -31,18 +26,26 @@ import (
 	"blast.example/blast/runtime/packages/solver"
 )
 
-// Resolver implements kinds.Resolver for packages.set. The zero value caches in
-// the person's cache folder.
-type Resolver struct{}
+// Resolver implements kinds.Resolver for packages.set. The zero value looks for
+// an interpreter on the host and caches in the person's cache folder.
+type Resolver struct {
+	// Find finds the interpreter for a version, as interpreter.Find; nil is that.
+	Find func(ctx context.Context, wish string) (*interpreter.Found, error)
+	// CacheDir is where answers of indexes are kept; "" is the person's cache folder.
+	CacheDir string
+	// Now is the time, by which rules expire; nil is time.Now.
+	Now func() time.Time
+	// Client is how indexes are talked to; Indexes, Allow and Cache are set by
+	// the Resolver. Nil is the usual patience.
+	Client func() *index.Client
+}
 
 var _ kinds.Resolver = Resolver{}
 
-// maxLock bounds a lock file: thousands of packages are some MiB.
-const maxLock = 32 << 20
-
 // Resolve implements kinds.Resolver.
-func (Resolver) Resolve(ctx context.Context, in kinds.ResolveInput) ([]plan.Object, hcl.Diagnostics) {
+func (rv Resolver) Resolve(ctx context.Context, in kinds.ResolveInput) ([]plan.Object, hcl.Diagnostics) {
 	out := slices.Clone(in.Objects)
+	var diags hcl.Diagnostics
 	for i, o := range out {
 		if o.Addr != packages.SetAddr {
 			continue
@@ -51,54 +54,136 @@ func (Resolver) Resolve(ctx context.Context, in kinds.ResolveInput) ([]plan.Obje
 		if err := o.Decode(&set); err != nil {
 			return nil, problem(nil, "Can't resolve packages", err.Error())
 		}
-		r := &run{ctx: ctx, in: in, set: &set, src: o.Src}
-		if diags := r.settle(); diags.HasErrors() {
+		r := &run{Resolver: rv.complete(), ctx: ctx, in: in, set: &set, src: o.Src}
+		diags = append(diags, r.settle()...)
+		if diags.HasErrors() {
 			return nil, diags
 		}
 		out[i] = plan.NewObject(o.Addr, set, o.Src)
 	}
-	return out, nil
+	return out, diags
+}
+
+// complete fills in what isn't set.
+func (rv Resolver) complete() Resolver {
+	if rv.Find == nil {
+		rv.Find = interpreter.Find
+	}
+	if rv.Now == nil {
+		rv.Now = time.Now
+	}
+	if rv.Client == nil {
+		rv.Client = func() *index.Client { return &index.Client{} }
+	}
+	if rv.CacheDir == "" {
+		if dir, err := os.UserCacheDir(); err == nil { // without one everything is only slower
+			rv.CacheDir = filepath.Join(dir, "blast", "index")
+		}
+	}
+	return rv
 }
 
 // run is one resolution.
 type run struct {
-	ctx context.Context
-	in  kinds.ResolveInput
-	set *packages.Set
-	src map[string]string
-	py  *interpreter.Found
+	Resolver
+	ctx  context.Context
+	in   kinds.ResolveInput
+	set  *packages.Set
+	src  map[string]string
+	py   *interpreter.Found
+	asks []ask // what the requirements say for this interpreter
 }
 
 func (r *run) settle() hcl.Diagnostics {
 	var err error
-	if r.py, err = interpreter.Find(r.ctx, r.set.Wishes.Version); err != nil {
-		return problem(r.place("python.version"), "No Python for this environment", err.Error())
+	if r.py, err = r.Find(r.ctx, r.set.Wishes.Version); err != nil {
+		return problem(r.place("python.version"), "No Python for this environment", err.Error()+".")
 	}
 	r.set.Python = r.py.Interpreter
 	r.set.Lock.Path = filepath.Join(r.in.Project, r.set.Wishes.LockPath)
+	if diags := r.readAsks(); diags.HasErrors() {
+		return diags
+	}
 	lock, text, diags := r.readLock()
 	if diags.HasErrors() {
 		return diags
 	}
-	fit := r.fit()
-	if lock != nil && !r.in.Upgrade && lock.Fit == fit {
-		if pinned, ok := r.fromLock(lock); ok {
+	if lock != nil && !r.in.Upgrade && lock.Fit == r.fit() {
+		pinned, why := r.fromLock(lock)
+		if why == "" {
 			r.set.Packages, r.set.Lock.Content = pinned, text
-			return r.allowed()
+			return r.allowedFiles()
 		}
+		diags = warning(r.lockPlace(), "Lock file does not hold what it says",
+			fmt.Sprintf("%s was made for these requirements, and %s: it was changed by hand or by a merge. Versions are chosen anew, those of the lock first.", r.set.Wishes.LockPath, why))
 	}
-	if len(r.set.Wishes.Requirements) == 0 {
+	return append(diags, r.anew(lock)...)
+}
+
+// anew chooses versions.
+func (r *run) anew(lock *pylock.File) hcl.Diagnostics {
+	if !slices.ContainsFunc(r.asks, func(a ask) bool { return !a.Constraint }) {
 		r.set.Packages = []packages.Pinned{}
-		r.set.Lock.Content = string(pylock.Encode(pylock.File{RequiresPython: r.requiresPython(), Fit: fit}))
+		r.set.Lock.Content = string(pylock.Encode(pylock.File{RequiresPython: r.requiresPython(), Fit: r.fit()}))
 		return nil
 	}
-	if diags := r.allowedIndexes(); diags.HasErrors() {
+	if diags := r.allowedURLs(r.set.Wishes.Index); diags.HasErrors() {
 		return diags
 	}
-	if diags := r.solve(lock, fit); diags.HasErrors() {
+	if diags := r.solve(lock); diags.HasErrors() {
 		return diags
 	}
-	return r.allowed()
+	return r.allowedFiles()
+}
+
+// solve asks the index and the solver.
+func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
+	c := r.Client()
+	c.Indexes, c.Allow = r.set.Wishes.Index, r.allow
+	if r.CacheDir != "" {
+		c.Cache = &index.Cache{Dir: r.CacheDir}
+	}
+	defer c.Close()
+	u := newUniverse(r, c, r.preferred(lock))
+	defer u.close()
+	chosen, err := solver.Solve(r.ctx, u.root(), u)
+	if err != nil {
+		return r.explain(err)
+	}
+	file, err := u.lockFile(chosen)
+	if err != nil {
+		return r.explain(err)
+	}
+	pinned, why := r.fromLock(&file)
+	if why != "" {
+		return problem(r.firstPlace(), "Can't resolve packages", fmt.Sprintf("What was chosen can't be locked: %s.", why))
+	}
+	r.set.Packages, r.set.Lock.Content = pinned, string(pylock.Encode(file))
+	return nil
+}
+
+// explain turns what went wrong into a diagnostic, at the line that caused it.
+func (r *run) explain(err error) hcl.Diagnostics {
+	var none *solver.Conflict
+	var no denied
+	switch {
+	case errors.As(err, &none):
+		return problem(r.placeOfAsked(none), "No versions fit together", none.Error()+r.advice(none))
+	case errors.As(err, &no):
+		return r.demand([]target{no.target})
+	case errors.Is(err, context.Canceled):
+		return problem(nil, "Can't resolve packages", "It was cancelled; nothing was changed.")
+	}
+	return problem(r.firstPlace(), "Can't resolve packages", err.Error())
+}
+
+func (r *run) placeOfAsked(c *solver.Conflict) *hcl.Range {
+	for _, d := range c.Asked {
+		if rng := rangeOf(d.Place); rng != nil {
+			return rng
+		}
+	}
+	return r.firstPlace()
 }
 
 func (r *run) requiresPython() string {
@@ -112,188 +197,15 @@ func (r *run) fit() pylock.Fit {
 	for i := range reqs {
 		reqs[i].Place = ""
 	}
-	_ = json.NewEncoder(h).Encode(reqs)
+	_ = json.NewEncoder(h).Encode(reqs) // texts always encode, and a hash takes every write
 	_ = json.NewEncoder(h).Encode(r.set.Wishes.Index)
 	return pylock.Fit{Requirements: hex.EncodeToString(h.Sum(nil)[:16]), Interpreter: r.py.Interpreter.Tags}
 }
 
-// readLock reads the lock file, if there is one.
-func (r *run) readLock() (*pylock.File, string, hcl.Diagnostics) {
-	name := r.set.Wishes.LockPath
-	root, err := os.OpenRoot(r.in.Project) // a link can't lead out of the project
-	if err != nil {
-		return nil, "", problem(nil, "Can't read lock file", err.Error())
+func (r *run) tell(format string, args ...any) {
+	if r.in.Progress != nil {
+		r.in.Progress(fmt.Sprintf(format, args...))
 	}
-	defer func() { _ = root.Close() }()
-	f, err := root.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, "", nil
-	}
-	if err != nil {
-		return nil, "", problem(nil, "Can't read lock file", err.Error())
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxLock+1))
-	if err == nil && len(b) > maxLock {
-		err = errors.New("larger than 32 MiB")
-	}
-	if err != nil {
-		return nil, "", problem(nil, "Can't read lock file", fmt.Sprintf("%s: %v", name, err))
-	}
-	file, err := pylock.Decode(b)
-	if err != nil {
-		return nil, "", problem(&hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, "Invalid lock file",
-			fmt.Sprintf("%s: %v. Restore it from version control, or remove it to resolve anew.", name, err))
-	}
-	return &file, string(b), nil
-}
-
-// fromLock takes the pinned wheels of a lock. A lock that has none for this
-// interpreter is no use.
-func (r *run) fromLock(f *pylock.File) ([]packages.Pinned, bool) {
-	out := []packages.Pinned{}
-	for _, p := range f.Packages {
-		w, ok := bestWheel(p.Wheels, r.py.Tags)
-		if !ok || p.Unusable != "" {
-			return nil, false
-		}
-		out = append(out, packages.Pinned{Name: p.Name, Version: p.Version, File: w.Name, URL: w.URL, SHA256: w.SHA256, Size: w.Size, Extras: p.Extras, Direct: p.Direct})
-	}
-	slices.SortFunc(out, func(a, b packages.Pinned) int { return strings.Compare(a.Name, b.Name) })
-	return out, true
-}
-
-// solve asks the index and the solver.
-func (r *run) solve(lock *pylock.File, fit pylock.Fit) hcl.Diagnostics {
-	cache, err := os.UserCacheDir()
-	c := &index.Client{Indexes: r.set.Wishes.Index, Allow: r.allow}
-	if err == nil {
-		c.Cache = &index.Cache{Dir: filepath.Join(cache, "blast", "index")}
-	}
-	u, diags := newUniverse(r, c, lock)
-	if diags.HasErrors() {
-		return diags
-	}
-	chosen, err := solver.Solve(r.ctx, u.root, u)
-	var none *solver.Conflict
-	if errors.As(err, &none) {
-		return problem(r.firstPlace(), "No versions fit together", none.Error())
-	}
-	if err != nil {
-		return problem(r.firstPlace(), "Can't resolve packages", explain(err))
-	}
-	file := u.lockFile(chosen, fit)
-	pinned, ok := r.fromLock(&file)
-	if !ok {
-		return problem(r.firstPlace(), "Can't resolve packages", "a chosen project has no wheel for this interpreter")
-	}
-	r.set.Packages, r.set.Lock.Content = pinned, string(pylock.Encode(file))
-	return nil
-}
-
-// explain adds the fix to errors of the network.
-func explain(err error) string {
-	var ue *url.Error
-	if errors.As(err, &ue) && ue.Timeout() {
-		return err.Error() + ". The index does not answer in time: check the network, or try again."
-	}
-	return err.Error()
-}
-
-// denied is a host that no rule names.
-type denied struct {
-	host string
-	port uint16
-}
-
-func (d denied) Error() string {
-	return fmt.Sprintf("no egress rule allows %s:%d while installing", d.host, d.port)
-}
-
-// Denied marks the error as final.
-func (denied) Denied() {}
-
-// allow asks the environment's own policy: blast itself obeys it.
-func (r *run) allow(host string, port uint16) error {
-	for _, o := range r.in.Objects {
-		var p network.Policy
-		if o.Addr != network.PolicyAddr || o.Decode(&p) != nil {
-			continue
-		}
-		if p.Default == "audit" || slices.ContainsFunc(p.Egress, func(e network.Egress) bool { return covers(e, host, port) }) {
-			return nil
-		}
-	}
-	return denied{host, port}
-}
-
-func covers(e network.Egress, host string, port uint16) bool {
-	if e.Protocol != "tcp" || !slices.Contains(e.During, "apply") || !slices.Contains(e.Ports, port) {
-		return false
-	}
-	if day, err := time.ParseInLocation(time.DateOnly, e.Expires, time.Local); err == nil && !time.Now().Before(day.AddDate(0, 0, 1)) {
-		return false
-	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return slices.ContainsFunc(e.CIDRs, func(c string) bool {
-			p, err := netip.ParsePrefix(c)
-			return err == nil && p.Contains(addr.Unmap())
-		})
-	}
-	return slices.ContainsFunc(e.Domains, func(d string) bool {
-		if suffix, wild := strings.CutPrefix(d, "*"); wild {
-			return strings.HasSuffix(host, suffix) && len(host) > len(suffix)
-		}
-		return d == host
-	})
-}
-
-func (r *run) allowedIndexes() hcl.Diagnostics {
-	return r.allowedURLs(r.set.Wishes.Index)
-}
-
-// allowed checks where the wheels come from: a lock may name any host.
-func (r *run) allowed() hcl.Diagnostics {
-	urls := make([]string, 0, len(r.set.Packages))
-	for _, p := range r.set.Packages {
-		urls = append(urls, p.URL)
-	}
-	return r.allowedURLs(urls)
-}
-
-func (r *run) allowedURLs(urls []string) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	said := map[string]bool{}
-	for _, text := range urls {
-		u, err := url.Parse(text)
-		if err != nil {
-			return problem(r.place("python.index"), "Invalid URL", err.Error())
-		}
-		host, port, err := index.HostPort(u)
-		if err != nil {
-			return problem(r.place("python.index"), "Invalid URL", err.Error())
-		}
-		if r.allow(host, port) == nil || said[fmt.Sprint(host, port)] {
-			continue
-		}
-		said[fmt.Sprint(host, port)] = true
-		where := fmt.Sprintf("domains = [%q]", host)
-		if a, err := netip.ParseAddr(host); err == nil {
-			where = fmt.Sprintf("cidrs  = [%q]", netip.PrefixFrom(a, a.BitLen()))
-		}
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Subject: r.policyPlace(), Summary: "Installing needs a host that no rule allows",
-			Detail: fmt.Sprintf("Packages come from %s:%d, and no egress rule names it. Add to the network block:\n\n  egress \"registry\" {\n    %s\n    ports  = [%d]\n    during = [\"apply\"]\n  }", host, port, where, port)})
-	}
-	return diags
-}
-
-func (r *run) policyPlace() *hcl.Range {
-	for _, o := range r.in.Objects {
-		if o.Addr == network.PolicyAddr {
-			return rangeOf(o.Src[""])
-		}
-	}
-	return nil
 }
 
 func (r *run) place(item string) *hcl.Range { return rangeOf(plan.PlaceOf(r.src, item)) }
@@ -307,19 +219,4 @@ func (r *run) firstPlace() *hcl.Range {
 	return r.place("")
 }
 
-func rangeOf(place string) *hcl.Range {
-	i := strings.LastIndexByte(place, ':')
-	if i < 0 {
-		return nil
-	}
-	n, err := strconv.Atoi(place[i+1:])
-	if err != nil {
-		return nil
-	}
-	pos := hcl.Pos{Line: n, Column: 1}
-	return &hcl.Range{Filename: place[:i], Start: pos, End: pos}
-}
-
-func problem(at *hcl.Range, summary, detail string) hcl.Diagnostics {
-	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: at}}
-}
+func orAny(place string) string { return cmp.Or(place, "the project") }
