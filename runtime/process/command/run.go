@@ -77,7 +77,7 @@ func run(ctx context.Context, socket string, req Request) (int, error) {
 	defer func() { _ = c.Close() }()
 	// A ctx that ends closes the connection, and init ends the command.
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	master, err := begin(c, cmd, io.passed)
+	master, err := started(c, signals, func() (*os.File, error) { return begin(c, cmd, io.passed) })
 	if err != nil {
 		return 0, orCanceled(ctx, err)
 	}
@@ -147,6 +147,37 @@ func begin(c *net.UnixConn, cmd []byte, files []*os.File) (*os.File, error) {
 	return master, nil
 }
 
+// started waits for begin. As long as there is no command to pass signals on to,
+// those that would end it end the wait: init answers at once, but not if the
+// commands that it has stop whatever it starts.
+func started(c *net.UnixConn, s *signals, begin func() (*os.File, error)) (*os.File, error) {
+	type result struct {
+		master *os.File
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		master, err := begin()
+		done <- result{master, err}
+	}()
+	for {
+		select {
+		case r := <-done:
+			return r.master, r.err
+		case sig := <-s.c:
+			if !ends(sig) {
+				s.early = append(s.early, sig)
+				continue
+			}
+			_ = c.Close() // init ends the command, if there is one
+			if r := <-done; r.master != nil {
+				_ = r.master.Close()
+			}
+			return nil, &Error{128 + int(sig.(unix.Signal)), "interrupted before the command ran"}
+		}
+	}
+}
+
 // attend waits for the end of the command and passes signals on meanwhile.
 func attend(c *net.UnixConn, s *signals, t *terminal) (int, error) {
 	type end struct {
@@ -158,6 +189,9 @@ func attend(c *net.UnixConn, s *signals, t *terminal) (int, error) {
 		exit, err := readExit(c)
 		done <- end{exit, err}
 	}()
+	for _, sig := range s.early {
+		s.handle(c, t, sig)
+	}
 	for {
 		select {
 		case e := <-done:

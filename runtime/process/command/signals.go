@@ -13,10 +13,13 @@ import (
 )
 
 // signals are those that this process gets while a command runs.
-type signals struct{ c chan os.Signal }
+type signals struct {
+	c     chan os.Signal
+	early []os.Signal // came before there was a command to pass them on to
+}
 
 func catchSignals() *signals {
-	s := &signals{make(chan os.Signal, 16)}
+	s := &signals{c: make(chan os.Signal, 16)}
 	for sig := range wire.Forwarded {
 		if !signal.Ignored(sig) { // nohup(1) and shells' background jobs stay as they are
 			signal.Notify(s.c, sig)
@@ -27,6 +30,15 @@ func catchSignals() *signals {
 }
 
 func (s *signals) stop() { signal.Stop(s.c) }
+
+// ends reports whether a signal asks for the end of the command.
+func ends(sig os.Signal) bool {
+	switch sig {
+	case unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP:
+		return true
+	}
+	return false
+}
 
 // handle does what one signal asks for.
 func (s *signals) handle(c *net.UnixConn, t *terminal, sig os.Signal) {
