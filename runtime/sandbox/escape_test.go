@@ -432,9 +432,12 @@ func TestEscapesWorkOutside(t *testing.T) {
 }
 
 // withAttempts starts a sandbox that has the test program at /venv/attempt.
-func withAttempts(t *testing.T, env state.Env) *sandbox.Sandbox {
+func withAttempts(t *testing.T, env state.Env, change ...func(*sandbox.Spec)) *sandbox.Sandbox {
 	t.Helper()
 	spec := sandboxtest.Spec(t, env)
+	for _, c := range change {
+		c(&spec)
+	}
 	spec.Packages = filepath.Join(env.Dir, "packages")
 	if err := os.MkdirAll(spec.Packages, 0o755); err != nil {
 		t.Fatal(err)

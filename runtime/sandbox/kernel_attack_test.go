@@ -5,9 +5,14 @@ package sandbox_test
 import (
 	"bufio"
 	"errors"
+	"fmt"
+	"maps"
+	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -35,8 +40,23 @@ func init() {
 		"TIPC pair":           {pair(unix.AF_TIPC, unix.SOCK_STREAM), pair(unix.AF_UNIX, unix.SOCK_STREAM), filter},
 		"SMC pair":            {pair(unix.AF_SMC, unix.SOCK_STREAM), pair(unix.AF_UNIX, unix.SOCK_DGRAM), filter},
 		"vsock pair":          {pair(unix.AF_VSOCK, unix.SOCK_DGRAM), pair(unix.AF_UNIX, unix.SOCK_SEQPACKET), filter},
-		"lease":               {lease(unix.F_SETLEASE, unix.F_WRLCK), lease(unix.F_GETLEASE, 0), filter},
-		"lease, high bit":     {lease(1<<32|unix.F_SETLEASE, unix.F_WRLCK), lease(unix.F_GETLEASE, 0), filter},
+		"init's oom score":    {write("/proc/1/oom_score_adj"), write("/proc/self/oom_score_adj"), eperm},
+		"init's id map":       {write("/proc/1/uid_map"), read("/proc/1/uid_map"), nil},
+		"own id map":          {write("/proc/self/uid_map"), read("/proc/self/uid_map"), nil},
+		"vm_readv of init":    {func() error { return readRemote(1) }, func() error { return readRemote(os.Getpid()) }, eperm},
+		"unshare time":        {func() error { return unix.Unshare(unix.CLONE_NEWTIME) }, getpid, eperm},
+		"the gate's port":     {bind(53), bind(5353), eperm},
+		"io ports":            {func() error { return call(unix.SYS_IOPL, 3) }, getpid, eperm},
+		"fanotify":            {func() error { return call(unix.SYS_FANOTIFY_INIT, 0x200, 0) }, getpid, eperm},
+		"namespace of a socket": {func() error {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+			if err != nil {
+				return nil //nolint:nilerr // says that the attempt itself is broken
+			}
+			return call(unix.SYS_IOCTL, uintptr(fd), unix.SIOCGSKNS, 0)
+		}, udp, eperm},
+		"lease":           {lease(unix.F_SETLEASE, unix.F_WRLCK), lease(unix.F_GETLEASE, 0), filter},
+		"lease, high bit": {lease(1<<32|unix.F_SETLEASE, unix.F_WRLCK), lease(unix.F_GETLEASE, 0), filter},
 	} {
 		tries[name] = tr
 	}
@@ -44,6 +64,25 @@ func init() {
 
 // ipprotoSMC is IPPROTO_SMC of linux/in.h, since Linux 6.11.
 const ipprotoSMC = 256
+
+func bind(port int) func() error {
+	return func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		return unix.Bind(fd, &unix.SockaddrInet4{Port: port})
+	}
+}
+
+// readRemote reads a byte of a process's memory.
+func readRemote(pid int) error {
+	b := make([]byte, 1)
+	local := []unix.Iovec{{Base: &b[0], Len: 1}}
+	_, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(&b[0])), Len: 1}}, 0)
+	return err
+}
 
 func pair(domain, typ int) func() error {
 	return func() error {
@@ -108,4 +147,64 @@ func hold(t *testing.T, s *sandbox.Sandbox, script string) string {
 		t.Fatal(errors.Join(errors.New("the script says nothing"), err))
 	}
 	return strings.TrimSpace(line)
+}
+
+// rootMay are the attempts that the user "root" and these capabilities are for;
+// all of them reach the sandbox's own ids only.
+var rootMay = map[string]bool{"become root": true, "change groups": true, "chown away": true, "setuid program": true}
+
+// TestEscapesOfRoot: the user "root" with all that may be granted is nobody
+// outside of its files.
+func TestEscapesOfRoot(t *testing.T) {
+	env := sandboxtest.Env(t)
+	s := withAttempts(t, env, func(spec *sandbox.Spec) {
+		spec.User, spec.UID, spec.GID = "root", 0, 0
+		spec.Capabilities = []string{"CAP_CHOWN", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"}
+	})
+	for _, name := range slices.Sorted(maps.Keys(tries)) {
+		code, out := output(t, s, "/venv/attempt", name, "attack")
+		if want := !rootMay[name]; (code == 1) != want {
+			t.Errorf("%s: %d %s", name, code, out)
+		}
+	}
+	if err := s.Running(t.Context()); err != nil {
+		t.Errorf("after all that: %v", err)
+	}
+}
+
+// TestHostSocketsAndQueuesAreOthers: what has a name without a file is looked up
+// in the sandbox's own namespaces.
+func TestHostSocketsAndQueuesAreOthers(t *testing.T) {
+	s := sandboxtest.Start(t, sandboxtest.Env(t))
+	name := fmt.Sprintf("blast-test-%d", os.Getpid())
+	l, err := net.Listen("unix", "@"+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	key := os.Getpid()
+	id, _, errno := unix.Syscall(unix.SYS_MSGGET, uintptr(key), unix.IPC_CREAT|0o666, 0)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	defer func() { _, _, _ = unix.Syscall(unix.SYS_MSGCTL, id, unix.IPC_RMID, 0) }()
+	code, out := output(t, s, "python3", "-c", fmt.Sprintf(`
+import ctypes, socket
+libc = ctypes.CDLL(None)
+def connect():
+    try:
+        socket.socket(socket.AF_UNIX).connect("\0%[1]s")
+        return True
+    except OSError:
+        return False
+print(connect(), libc.msgget(%[2]d, 0) >= 0)
+own = socket.socket(socket.AF_UNIX)
+own.bind("\0%[1]s")
+own.listen()
+libc.msgget(%[2]d, 0o1600)
+print(connect(), libc.msgget(%[2]d, 0) >= 0)
+`, name, key))
+	if code != 0 || out != "False False\nTrue True\n" {
+		t.Errorf("%d %q", code, out)
+	}
 }
