@@ -59,7 +59,7 @@ func (r *reading) indexes(v *block.Values) []string {
 		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 			r.errorf(t.Range, "Invalid index", "%q is not the address of a package index. Write for example %q.", t.Text, defaultIndex)
 		case u.User != nil:
-			r.errorf(t.Range, "Credentials in an address", "The index has a user or password in it, and plans and state would hold it. Put it into ~/.netrc, and write the address without: %q.", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+			r.errorf(t.Range, "Credentials in an address", "The index has a user or password in it, and plans, state and lock would hold it; logging in to an index is not supported yet. Write the address without: %q.", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 		case u.RawQuery != "" || u.Fragment != "":
 			r.errorf(t.Range, "Invalid index", "%q has a query or fragment, and an index is the root below which projects lie (PEP 503). Write it without.", t.Text)
 		default:

@@ -196,6 +196,7 @@ func (c *Client) start(ctx context.Context) error {
 	}
 	defer func() { _ = r.Close() }()
 	cmd := exec.Command(c.Daemon) //nolint:noctx // it outlives this command
+	cmd.Env = daemonEnv(os.Environ())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Dir = "/"
@@ -218,6 +219,20 @@ func (c *Client) start(ctx context.Context) error {
 		return fmt.Errorf("start blastd: %s (see %s)", strings.TrimSpace(string(said)), wire.Log)
 	}
 	return nil
+}
+
+// daemonEnv is what a daemon starts with. It outlives the command that starts it
+// and serves others, so what that one's shell holds, secrets and all, is none of
+// its business.
+func daemonEnv(environ []string) []string {
+	out := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if name == "XDG_CACHE_HOME" || name == "TZ" || strings.HasPrefix(name, "SSL_CERT_") || strings.HasPrefix(name, "BLAST_") && !strings.HasPrefix(name, "BLAST_VAR_") {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // dismiss asks a daemon of another version to go. Sandboxes stay up.

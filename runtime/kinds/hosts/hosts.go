@@ -32,11 +32,12 @@ func All(log *slog.Logger) (map[string]kinds.Host, error) {
 	return With(filepath.Join(filepath.Dir(self), initName), wheels(), log), nil
 }
 
-// wheels is where unpacked wheels are kept: in the cache folder of the daemon's
-// user, or the machine's where that user has no home.
+// wheels is where unpacked wheels are kept: in the machine's cache folder, which is
+// root's (FHS 5.5), or below XDG_CACHE_HOME. It is never a person's: their files
+// would be installed as they stand.
 func wheels() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
+	dir := os.Getenv("XDG_CACHE_HOME")
+	if !filepath.IsAbs(dir) {
 		dir = "/var/cache"
 	}
 	return filepath.Join(dir, "blast", "wheels")
