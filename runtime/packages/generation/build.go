@@ -134,6 +134,9 @@ func (f *folder) fill(ctx context.Context, to target, l *layout) error {
 	if err := f.root.Mkdir(newName, folderMode); err != nil {
 		return err
 	}
+	if err := f.root.Chmod(newName, folderMode); err != nil { // whatever the umask is
+		return err
+	}
 	root, err := f.root.OpenRoot(newName)
 	if err != nil {
 		return err
