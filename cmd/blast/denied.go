@@ -2,13 +2,20 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/state"
 )
+
+// maxExplained bounds what is printed: the command decides how much it is refused.
+const maxExplained = 10
 
 // explain tells what was refused since the offset, once per target, with the
 // line that decided and the block that would allow it. It returns how many
@@ -19,27 +26,46 @@ func (u *ui) explain(env state.Env, st state.State, log string, from int64) int 
 		u.say("blast: can't read what was denied: %v", err)
 	}
 	seen := map[string]bool{}
-	n := 0
+	n, missed := 0, 0
 	for _, d := range ds {
+		missed += d.Missed
 		key := d.Target() + d.Protocol
 		if seen[key] || d.Allowed { // let through and noted: default = "audit"
 			continue
 		}
 		seen[key] = true
-		if n++; n == 1 {
+		if n++; n > maxExplained {
+			continue
+		}
+		if n == 1 {
+			u.calm()
 			u.say("\n%-78s [N101]", "blast: denied by the sandbox, not by the network")
 		} else {
 			u.say("")
 		}
 		u.explainOne(env, st, d)
 	}
+	if n > maxExplained || missed > 0 {
+		u.say("\n  %d more were denied, and %d times too many at once to note what", max(n-maxExplained, 0), missed)
+	}
 	return n
+}
+
+// calm takes back what a command may have left on the terminal to hide what
+// follows: an escape sequence without an end, other characters, invisible text.
+func (u *ui) calm() {
+	if isTerminal(u.stderr) && os.Getenv("TERM") != "dumb" {
+		fmt.Fprint(u.stderr, "\x18\x1b\\\x0f\x1b(B\x1b[m") // CAN, ST, SI, ASCII, SGR 0; see console_codes(4)
+	}
 }
 
 func (u *ui) explainOne(env state.Env, st state.State, d denial.Denial) {
 	u.say("  what   %s", clean(what(d)))
 	u.say("  why    %-68s %s", clean(why(env, d)), clean(placeOfPolicy(st)))
 	lines := suggestion(d)
+	if lines == nil {
+		return
+	}
 	u.say("  allow  add to blast.hcl, inside network { }, then blast apply:")
 	for _, l := range lines {
 		u.say("         %s", clean(l))
@@ -52,13 +78,22 @@ func what(d denial.Denial) string {
 		s += " (udp)"
 	}
 	if d.Command != "" {
-		s += ", from " + d.Command
+		s += ", from " + word(d.Command)
 		if d.PID > 0 {
 			s += fmt.Sprintf(" (pid %d)", d.PID)
 		}
 	}
 	if d.Script != "" {
-		s += ", " + d.Script
+		s += ", " + word(d.Script)
+	}
+	return s
+}
+
+// word is a name that a sandboxed process chose. With blanks in it, it could
+// look like more lines of ours where the terminal wraps it.
+func word(s string) string {
+	if strings.Contains(s, " ") {
+		return strconv.Quote(s)
 	}
 	return s
 }
@@ -80,13 +115,17 @@ func placeOfPolicy(st state.State) string {
 	return ""
 }
 
-// suggestion is the block that would allow what was denied.
+// suggestion is the block that would allow what was denied; nil if none would,
+// as a query need not be for a host name. "*.com" and "${…}" would mean more.
 func suggestion(d denial.Denial) []string {
 	port := d.Port
 	if port == 0 {
 		port = 443 // the name was refused before a port was tried
 	}
 	if d.Host != "" {
+		if _, ok := rules.Normalize(d.Host); !ok {
+			return nil
+		}
 		return []string{
 			fmt.Sprintf("egress %q {", ruleName(d.Host)),
 			fmt.Sprintf("  domains = [%q]", d.Host),
@@ -123,12 +162,12 @@ func ruleName(host string) string {
 }
 
 // clean keeps what a sandboxed process chose, such as a host name, from
-// writing control characters to the person's terminal.
+// writing control characters to the person's terminal, or turning text around.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '?'
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return '?'
 	}, s)
 }
