@@ -117,7 +117,9 @@ func (r *run) hashFits(name, sha256 string) bool {
 	var want []string
 	for _, a := range r.asks {
 		if a.req.Key() == name {
-			want = append(want, a.Hashes...)
+			for _, h := range a.Hashes {
+				want = append(want, strings.ToLower(h))
+			}
 		}
 	}
 	other := func(h string) bool { return !strings.HasPrefix(h, "sha256:") }
