@@ -28,7 +28,7 @@ import (
 
 // The two ends of the veth pair, IPv4 first.
 var (
-	hostSide = []string{"192.0.2.2/30", "2001:db8:1::2/64"}
+	hostSide = []string{"192.0.2.2/30", "2001:db8:1::2/64", "2a00:1450:1::2/64"} // the last as a home has it
 	farSide  = []string{"192.0.2.1/30", "2001:db8:1::1/64"}
 )
 

@@ -490,7 +490,7 @@ go("93.184.215.14")`
 }
 
 func TestRebinding(t *testing.T) {
-	for _, bad := range []string{"127.0.0.1", metadata, database, "192.0.2.2", "192.0.2.1", "0.0.0.0", "::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fe80::1"} {
+	for _, bad := range []string{"127.0.0.1", metadata, database, "192.0.2.2", "192.0.2.1", "0.0.0.0", "::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fe80::1", "2a00:1450:1::2", "2a00:1450:1::7"} {
 		t.Run(bad, func(t *testing.T) {
 			s := up(t, network.Egress{Name: "r", Domains: []string{"rebind.example"}, Ports: []uint16{80}})
 			internet.names.Set("rebind.example", bad)

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -123,7 +122,7 @@ func (t *talk) check(r *http.Request) error {
 	if name, ok := rules.Normalize(host); !ok || name != to.name {
 		return &mismatchError{fmt.Sprintf("the HTTP request is for %.100q (Host)", r.Host)}
 	}
-	if v := to.verdict(t.relay.current().Rules, []netip.Addr{}, time.Now()); !v.OK {
+	if v := to.verdict(t.relay.current().Rules, nil, time.Now()); !v.OK {
 		return &upstream.RefusedError{Verdict: v}
 	}
 	return nil

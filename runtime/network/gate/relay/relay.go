@@ -218,7 +218,7 @@ func (r *Relay) target(proto string, dst netip.AddrPort) (target, bool) {
 	return t, ok
 }
 
-func (t target) verdict(rs *rules.Rules, own []netip.Addr, now time.Time) rules.Verdict {
+func (t target) verdict(rs *rules.Rules, own []netip.Prefix, now time.Time) rules.Verdict {
 	if t.name != "" {
 		return rs.NamePort(t.name, t.addr.Port(), now)
 	}
@@ -238,7 +238,7 @@ type flow struct {
 }
 
 // verdict judges a flow that may have got as far as an address behind its name.
-func (f *flow) verdict(rs *rules.Rules, own []netip.Addr, now time.Time) rules.Verdict {
+func (f *flow) verdict(rs *rules.Rules, own []netip.Prefix, now time.Time) rules.Verdict {
 	v := f.to.verdict(rs, own, now)
 	f.mu.Lock()
 	led := f.led

@@ -121,8 +121,8 @@ func (r *Rules) NamePort(name string, port uint16, now time.Time) Verdict {
 }
 
 // Addr answers whether a connection that names no host may be made. own lists
-// the host's own addresses.
-func (r *Rules) Addr(protocol string, a netip.AddrPort, own []netip.Addr, now time.Time) Verdict {
+// the host's own addresses, each with the network that it is in.
+func (r *Rules) Addr(protocol string, a netip.AddrPort, own []netip.Prefix, now time.Time) Verdict {
 	c, special := classFor(a.Addr(), own)
 	v := r.decide(now, func(e egress) (bool, string) {
 		if e.Protocol != protocol || !e.contains(a.Addr(), c, special) {
@@ -139,7 +139,7 @@ func (r *Rules) Addr(protocol string, a netip.AddrPort, own []netip.Addr, now ti
 // LeadsTo answers whether a name, once allowed, may lead to this address. What
 // is not the internet must be meant by a CIDR rule for the same port, or a name
 // server that an attacker controls could open the host's own network.
-func (r *Rules) LeadsTo(a netip.AddrPort, own []netip.Addr, now time.Time) Verdict {
+func (r *Rules) LeadsTo(a netip.AddrPort, own []netip.Prefix, now time.Time) Verdict {
 	c, special := classFor(a.Addr(), own)
 	if !special {
 		return Verdict{OK: true}
@@ -228,13 +228,17 @@ func (e egress) closed(now time.Time) string {
 	return ""
 }
 
-// classFor is classOf with the host's own addresses, each a class of itself.
-func classFor(a netip.Addr, own []netip.Addr) (class, bool) {
+// classFor is classOf with the host's own addresses, each a class of itself, and
+// its neighbours: in IPv6 these have public addresses at home, too.
+func classFor(a netip.Addr, own []netip.Prefix) (class, bool) {
 	if c, ok := classOf(a); ok {
 		return c, true
 	}
-	if slices.Contains(own, a) {
+	if slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Addr() == a }) {
 		return class{what: "this host's own", block: netip.PrefixFrom(a, a.BitLen())}, true
+	}
+	if i := slices.IndexFunc(own, func(p netip.Prefix) bool { return p.Contains(a) }); i >= 0 {
+		return class{what: "neighbouring", block: own[i].Masked()}, true
 	}
 	return class{}, false
 }

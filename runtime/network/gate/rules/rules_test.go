@@ -82,7 +82,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	own := []netip.Addr{netip.MustParseAddr("93.184.215.9")}
+	own := []netip.Prefix{netip.MustParsePrefix("93.184.215.9/32")}
 	r := compiled(t, "deny",
 		network.Egress{Name: "all", CIDRs: []string{"0.0.0.0/0", "::/0"}, Ports: []uint16{443}},
 		network.Egress{Name: "db", CIDRs: []string{"10.20.0.0/16"}, Ports: []uint16{5432}},
@@ -120,7 +120,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestLeadsTo(t *testing.T) {
-	own := []netip.Addr{netip.MustParseAddr("93.184.215.9")}
+	own := []netip.Prefix{netip.MustParsePrefix("93.184.215.9/32")}
 	for _, def := range []string{"deny", "audit"} {
 		r := compiled(t, def,
 			network.Egress{Name: "web", Domains: []string{"example.com"}, Ports: []uint16{443}},
@@ -136,6 +136,29 @@ func TestLeadsTo(t *testing.T) {
 			if v := r.LeadsTo(netip.MustParseAddrPort(addr), own, noon); v.OK != ok {
 				t.Errorf("%s: %s: %+v, want %v", def, addr, v, ok)
 			}
+		}
+	}
+}
+
+// TestNeighbours: who is in a network of the host is no stranger, whatever the
+// address.
+func TestNeighbours(t *testing.T) {
+	own := []netip.Prefix{netip.MustParsePrefix("93.184.215.9/28"), netip.MustParsePrefix("2a00:1450:1::2/64")}
+	r := compiled(t, "deny",
+		network.Egress{Name: "wide", CIDRs: []string{"0.0.0.0/0", "2a00::/16"}, Ports: []uint16{443}},
+		network.Egress{Name: "printer", CIDRs: []string{"2a00:1450:1::9/128", "93.184.215.0/28"}, Ports: []uint16{631}},
+	)
+	for addr, ok := range map[string]bool{
+		"93.184.215.14:443": false, "[2a00:1450:1::7]:443": false, "93.184.215.9:443": false,
+		"93.184.215.16:443": true, "[2a00:1450:2::7]:443": true,
+		"[2a00:1450:1::9]:631": true, "93.184.215.14:631": true, "93.184.215.9:631": false, // not the host itself
+	} {
+		a := netip.MustParseAddrPort(addr)
+		if v := r.Addr("tcp", a, own, noon); v.OK != ok {
+			t.Errorf("%s: %+v, want %v", addr, v, ok)
+		}
+		if v := r.LeadsTo(a, own, noon); v.OK != ok && a.Port() != 443 {
+			t.Errorf("a name that leads to %s: %+v, want %v", addr, v, ok)
 		}
 	}
 }

@@ -85,12 +85,12 @@ func DialTCP(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 
 var ownAddrs struct {
 	sync.Mutex
-	addrs []netip.Addr
+	addrs []netip.Prefix
 	until time.Time
 }
 
-// OwnAddrs lists the addresses of the host's interfaces.
-func OwnAddrs() ([]netip.Addr, error) {
+// OwnAddrs lists the addresses of the host's interfaces, with their networks.
+func OwnAddrs() ([]netip.Prefix, error) {
 	o := &ownAddrs
 	o.Lock()
 	defer o.Unlock()
@@ -101,10 +101,10 @@ func OwnAddrs() ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the host's own addresses: %w", err)
 	}
-	var addrs []netip.Addr
+	var addrs []netip.Prefix
 	for _, n := range nets {
 		if p, err := netip.ParsePrefix(n.String()); err == nil {
-			addrs = append(addrs, p.Addr().Unmap().WithZone(""))
+			addrs = append(addrs, p)
 		}
 	}
 	o.addrs, o.until = addrs, time.Now().Add(ownAddrsLife)
