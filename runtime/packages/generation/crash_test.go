@@ -74,7 +74,7 @@ func (w *world) killed(t *testing.T, c plan.Change, commit bool, after time.Dura
 // many is a project with enough files that building takes a while.
 func many(version string) pypi.Wheel {
 	w := pypi.Wheel{Name: "many", Version: version, Files: map[string]string{}}
-	for i := range 1500 {
+	for i := range 600 {
 		w.Files[fmt.Sprintf("many/p%d/m%d.txt", i%30, i)] = version
 	}
 	return w
@@ -94,7 +94,7 @@ func TestKilled(t *testing.T) {
 	was := w.onDisk(t)
 	update := change(a, b)
 	ended := 0
-	for after := time.Duration(0); ended < 3 && after < 5*time.Second; after += 4 * time.Millisecond {
+	for after := time.Duration(0); ended < 3 && after < 5*time.Second; after += 7 * time.Millisecond {
 		if w.killed(t, update, false, after) {
 			ended++
 		}
