@@ -87,10 +87,14 @@ func (p *project) writeLock(f *folder, c plan.Change, old *kept, set packages.Se
 	return p.write(name, []byte(set.Lock.Content), lockMode, p.env.UID, p.env.GID)
 }
 
+// missing reports whether there is no lock file. An empty one keeps the place of
+// an absent one, so that nobody inside can make it.
+func (k kept) missing() bool { return k.Absent || len(k.Content) == 0 }
+
 // agrees reports whether the file needs no writing. A project without packages
 // gets no lock file.
 func (k kept) agrees(set packages.Set) bool {
-	if k.Absent {
+	if k.missing() {
 		return len(set.Packages) == 0
 	}
 	return string(k.Content) == set.Lock.Content
@@ -115,7 +119,7 @@ func lockDrift(env state.Env, set packages.Set) (string, error) {
 		return "", err
 	case is.agrees(set):
 		return "", nil
-	case is.Absent:
+	case is.missing():
 		return name + " is missing", nil
 	}
 	return name + " was changed", nil

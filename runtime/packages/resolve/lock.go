@@ -24,8 +24,8 @@ func (r *run) lockPlace() *hcl.Range {
 // readLock reads the lock file, if there is one.
 func (r *run) readLock() (*pylock.File, string, hcl.Diagnostics) {
 	b, err := r.lockBytes()
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, "", nil
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(b) == 0 {
+		return nil, "", nil // the filesystem kind keeps an absent one's place with an empty file
 	}
 	if err != nil {
 		return nil, "", problem(r.lockPlace(), "Can't read lock file", err.Error()+".")
