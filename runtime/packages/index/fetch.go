@@ -157,16 +157,26 @@ func (r request) accepts(resp *http.Response) (answer, error) {
 	case status == http.StatusOK:
 		return a, nil
 	case status == http.StatusPartialContent && r.ranges != "":
-		var last int64
-		if n, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &a.first, &last, &a.total); n != 3 || err != nil || a.first < 0 || last < a.first || last >= a.total {
-			return a, &Error{URL: redacted(r.at), Reason: fmt.Sprintf("the server answers a range with Content-Range %q", resp.Header.Get("Content-Range")), Fix: tryLater}
+		var ok bool
+		if a.first, a.total, ok = contentRange(resp.Header.Get("Content-Range")); !ok {
+			return a, &Error{URL: redacted(r.at), Reason: fmt.Sprintf("the server answers a range with Content-Range %.60q", resp.Header.Get("Content-Range")), Fix: tryLater}
 		}
-		a.whole = false
+		a.whole = a.total == 0
 		return a, nil
 	case status == http.StatusNotFound || status == http.StatusGone:
 		return a, ErrNotFound
 	}
 	return a, badStatus(r.at, resp)
+}
+
+// contentRange reads "bytes 5-9/10" (RFC 9110). Of nothing, servers say "0--1/0".
+func contentRange(s string) (first, total int64, ok bool) {
+	var last int64
+	n, err := fmt.Sscanf(s, "bytes %d-%d/%d", &first, &last, &total)
+	if n != 3 || err != nil || first < 0 || total < 0 {
+		return 0, 0, false
+	}
+	return first, total, total == 0 || first <= last && last < total
 }
 
 // watch ends a request when nothing comes for a while, or nothing but drops.

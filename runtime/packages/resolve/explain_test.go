@@ -2,6 +2,8 @@ package resolve_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"syscall"
@@ -254,6 +256,28 @@ func TestHostileIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := newSetup(t, root, "a>2").fails(t); !strings.Contains(got, "its metadata has a requirement that can't be read") {
+		t.Error(got)
+	}
+}
+
+// TestEndlessIndex: every project needs another one.
+func TestEndlessIndex(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var n int
+		if _, err := fmt.Sscanf(r.URL.Path, "/p%d", &n); err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, ".metadata") {
+			_, _ = fmt.Fprintf(w, "Name: p%d\nVersion: 1\nRequires-Dist: p%d\n", n, n+1)
+			return
+		}
+		w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
+		_, _ = fmt.Fprintf(w, `{"files": [{"filename": "p%d-1-py3-none-any.whl", "url": "/p%[1]d-1-py3-none-any.whl", "hashes": {"sha256": "%064d"}, "core-metadata": true}]}`, n, 0)
+	}))
+	defer srv.Close()
+	got := newSetup(t, srv.URL, "p0").fails(t)
+	if !strings.Contains(got, "more than 5000 projects need each other, which no real project does: the index makes up projects. Check the index in the python block") {
 		t.Error(got)
 	}
 }
