@@ -23,7 +23,7 @@ func (Words) Describe(c plan.Change) plan.Description {
 		return plan.Description{Summary: from.summary(), Items: wording.Drift(from.Drift)}
 	}
 	d := plan.Description{Summary: to.summary(), Items: wording.Drift(from.Drift)}
-	if !hasFrom {
+	if !hasFrom || from.rest() {
 		from = Tree{Mounts: to.usual(), LayerSize: to.LayerSize, MaxFileSize: to.MaxFileSize}
 	}
 	d.Items = append(d.Items, mountItems(from, to)...)
@@ -31,6 +31,9 @@ func (Words) Describe(c plan.Change) plan.Description {
 	d.Items = append(d.Items, wording.Changed("max_file_size", size(from.MaxFileSize), size(to.MaxFileSize), more(from.MaxFileSize, to.MaxFileSize))...)
 	return d
 }
+
+// rest reports whether all that there is of a tree is its layer: the sandbox ended.
+func (t Tree) rest() bool { return t.Sandbox == "" && len(t.Mounts) == 0 }
 
 // usual is what a new environment has without a line that widens it: its own
 // folders, the workspace, and all protections.

@@ -56,7 +56,7 @@ func TestStories(t *testing.T) {
 		Setup:               func(e *testscript.Env) error { return setup(e, bin, index) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"blast":   blast,
-			"kill":    kill,
+			"end":     end, // kill is a word of testscript's own
 			"owner":   owner,
 			"set":     set,
 			"nothing": nothing,
@@ -151,10 +151,10 @@ func blast(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// kill sandbox ends the script's sandbox by force; kill daemon ends blastd.
-func kill(ts *testscript.TestScript, neg bool, args []string) {
+// end sandbox ends the script's sandbox by force; end daemon ends blastd.
+func end(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: kill sandbox|daemon")
+		ts.Fatalf("usage: end sandbox|daemon")
 	}
 	lines, err := leftovers.Find()
 	ts.Check(err)

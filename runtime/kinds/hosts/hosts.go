@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"blast.example/blast/runtime/filesystem/mounts"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network/gate"
 	"blast.example/blast/runtime/packages/generation"
@@ -46,9 +47,10 @@ func wheels() string {
 // With is All for an init and a cache of wheels elsewhere.
 func With(init, wheels string, log *slog.Logger) map[string]kinds.Host {
 	return map[string]kinds.Host{
-		"resource": cgroup.Host{},
-		"network":  gate.New(log),
-		"packages": generation.New(wheels),
-		"process":  host.New(init),
+		"resource":   cgroup.Host{},
+		"network":    gate.New(log),
+		"packages":   generation.New(wheels),
+		"process":    host.New(init),
+		"filesystem": mounts.New(log),
 	}
 }

@@ -116,3 +116,32 @@ func (in *Inside) Detach(f *os.File) error {
 		return nil
 	})
 }
+
+// AttachBeneath mounts m between the mount whose root is at and what that is
+// mounted on, so that m shows when that one goes, without a moment in between.
+// Kernels before 6.5 can't: EINVAL.
+func (in *Inside) AttachBeneath(m, at *os.File) error {
+	return in.do(func() error {
+		const flags = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH | moveMountBeneath
+		if err := unix.MoveMount(int(m.Fd()), "", int(at.Fd()), "", flags); err != nil {
+			return fmt.Errorf("attach mount beneath: %w", err)
+		}
+		return nil
+	})
+}
+
+// moveMountBeneath is MOVE_MOUNT_BENEATH of linux/mount.h, which package unix
+// doesn't have.
+const moveMountBeneath = 0x200
+
+// SetAttr changes options of the mount whose root is f, while it is in use.
+// Taking away writing fails with EBUSY while a file is open for it.
+func (in *Inside) SetAttr(f *os.File, set, clear uint64) error {
+	return in.do(func() error {
+		attr := unix.MountAttr{Attr_set: set, Attr_clr: clear}
+		if err := unix.MountSetattr(int(f.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
+			return fmt.Errorf("set mount attributes: %w", err)
+		}
+		return nil
+	})
+}

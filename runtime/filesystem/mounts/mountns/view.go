@@ -78,6 +78,17 @@ func OpenAt(dir *os.File, path string, flags int, resolve uint64) (*os.File, err
 	}
 }
 
+// OpenHost opens an absolute path of the host. No component may be a symbolic
+// link: ELOOP. A link at the very end is opened as itself.
+func OpenHost(path string) (*os.File, error) {
+	root, err := os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	return OpenAt(root, path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+}
+
 // Stat is stat(2) of a descriptor made with O_PATH.
 func Stat(f *os.File) (unix.Stat_t, error) {
 	var st unix.Stat_t

@@ -1,0 +1,259 @@
+//go:build linux
+
+package mounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/filesystem"
+	"blast.example/blast/runtime/sandbox"
+	"blast.example/blast/state"
+)
+
+// A guard keeps the mounts of one running sandbox as they are wanted.
+//
+// Inside, a mount point can't be renamed or removed. On the host it can: an editor
+// that saves .env writes another file and renames it over the old one, and the
+// kernel then takes away what was mounted on that, in every namespace. The guard is told
+// so at once, and covers the new file. It takes about a millisecond, in which the
+// new file is not protected.
+//
+// What can't be protected any more must not be reached: if a mask can't be
+// put back, the sandbox ends. Covering or taking away the workspace would not
+// keep out a process that has a folder of it open.
+type guard struct {
+	host *Host
+	env  state.Env
+	box  *box
+	tree filesystem.Tree // what was wanted last
+	log  *slog.Logger
+
+	init    *os.File // pidfd of the sandbox's init
+	table   *os.File // its mount table
+	renames *renames
+	stop    *os.File // closed to end the guard
+	stopped *os.File
+	done    chan struct{}
+}
+
+// heartbeat is how often a guard looks without being told to: no event tells of an option
+// of a mount that root has changed by hand.
+const heartbeat = 5 * time.Second
+
+// newGuard starts a guard, which has looked once when it returns.
+func newGuard(ctx context.Context, h *Host, env state.Env, t filesystem.Tree) (*guard, error) {
+	b, err := enter(ctx, env, t.Sandbox)
+	if err != nil {
+		return nil, err
+	}
+	g := &guard{host: h, env: env, box: b, tree: t, done: make(chan struct{}), log: h.log.With("env", env.ID, "sandbox", t.Sandbox)}
+	if err := g.open(); err != nil {
+		g.close()
+		return nil, fmt.Errorf("guard mounts: %w", err)
+	}
+	if err := g.mend(ctx); err != nil {
+		g.close()
+		return nil, fmt.Errorf("guard mounts: %w", err)
+	}
+	go g.run()
+	return g, nil
+}
+
+func (g *guard) open() error {
+	fd, err := unix.PidfdOpen(g.box.pid, 0)
+	if err != nil {
+		return err
+	}
+	g.init = os.NewFile(uintptr(fd), "pidfd")
+	if g.table, err = os.Open("/proc/" + strconv.Itoa(g.box.pid) + "/mountinfo"); err != nil {
+		return err
+	}
+	// Both are of that very process: it has not ended since.
+	if ended, err := hung(g.init); ended || err != nil {
+		return errors.Join(err, sandbox.ErrNotRunning)
+	}
+	g.stopped, g.stop, err = os.Pipe()
+	return err
+}
+
+// close frees what the guard has; it must not run any more.
+func (g *guard) close() {
+	g.box.close()
+	g.renames.close()
+	for _, f := range []*os.File{g.init, g.table, g.stop, g.stopped} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// end stops the guard and waits for that.
+func (g *guard) end() {
+	_, _ = g.stop.Write([]byte{0})
+	<-g.done
+	g.close()
+}
+
+// over reports whether the guard has nothing to guard any more.
+func (g *guard) over() bool {
+	select {
+	case <-g.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (g *guard) run() {
+	defer close(g.done)
+	ctx := context.Background()
+	for {
+		why, err := g.wait(heartbeat)
+		if why == ended || err != nil {
+			if err != nil {
+				g.fail(err)
+			}
+			return
+		}
+		begun := time.Now()
+		if err := g.mend(ctx); err != nil {
+			if ended, _ := hung(g.init); !ended {
+				g.fail(err)
+			}
+			return
+		}
+		if g.rest(time.Since(begun)) {
+			return
+		}
+	}
+}
+
+// rest lets as much time pass as the last look took, and reports whether to end:
+// somebody who makes events without end gets half of a processor at most.
+func (g *guard) rest(d time.Duration) (end bool) {
+	fds := []unix.PollFd{{Fd: int32(g.stopped.Fd()), Events: unix.POLLIN}}
+	n, _ := unix.Poll(fds, int(min(d, maxRest).Milliseconds()))
+	return n > 0
+}
+
+// maxRest bounds how long a protection may wait for its turn.
+const maxRest = 5 * time.Millisecond
+
+type cause int
+
+const (
+	ended   cause = iota // the sandbox, or the guard's work
+	changed              // something was mounted, taken away or renamed
+	quiet                // nothing was heard for a time
+)
+
+// wait waits until there is something to do.
+func (g *guard) wait(timeout time.Duration) (cause, error) {
+	fds := []unix.PollFd{
+		{Fd: int32(g.stopped.Fd()), Events: unix.POLLIN},
+		{Fd: int32(g.init.Fd()), Events: unix.POLLIN},
+		{Fd: int32(g.table.Fd()), Events: unix.POLLPRI},
+		{Fd: int32(g.renames.fd()), Events: unix.POLLIN},
+	}
+	for {
+		n, err := unix.Poll(fds, int(timeout.Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return ended, fmt.Errorf("watch mounts: %w", err)
+		case fds[0].Revents != 0 || fds[1].Revents != 0:
+			return ended, nil
+		case n == 0:
+			return quiet, nil
+		}
+		return changed, nil
+	}
+}
+
+// attempts is how often a guard tries to put a protection back before it ends
+// the sandbox.
+const attempts = 3
+
+// mend puts back what is missing, and watches what is there then.
+func (g *guard) mend(ctx context.Context) (err error) {
+	defer g.host.lock(g.env)()
+	for range attempts {
+		if err = g.mendOnce(ctx); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (g *guard) mendOnce(ctx context.Context) error {
+	if err := g.read(); err != nil {
+		return err
+	}
+	ws, err := expand(g.tree.Mounts)
+	if err != nil {
+		return err
+	}
+	defer g.box.scope()()
+	g.box.want(ws)
+	for first := true; ; first = false {
+		s, err := g.box.look()
+		if err != nil {
+			return err
+		}
+		if !s.fine() {
+			if err := g.box.converge(ctx); err != nil {
+				return err
+			}
+			g.log.Warn("mounts put back", "missing", s.drift())
+		} else if !first {
+			return nil
+		}
+		// First watch, then look: what comes between is seen by one of the two.
+		watch, err := g.box.watchRenames()
+		if err != nil {
+			return err
+		}
+		g.renames.close()
+		g.renames = watch
+	}
+}
+
+// read takes over what the last apply wants of this sandbox. If the note is of
+// another one, this is the old one, and must stay as it is until that is final.
+func (g *guard) read() error {
+	var t filesystem.Tree
+	ok, err := g.env.ReadNote(treeNote, &t)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !ok:
+		g.tree.Mounts = nil
+	case t.Sandbox == g.tree.Sandbox:
+		g.tree = t
+	}
+	return nil
+}
+
+// fail ends the sandbox.
+func (g *guard) fail(cause error) {
+	err := unix.PidfdSendSignal(int(g.init.Fd()), unix.SIGKILL, nil, 0)
+	g.log.Error("the sandbox was ended, as what protects its files could not be put back", "cause", cause, "err", err,
+		"fix", "mend what the cause names, then run blast apply")
+}
+
+// hung reports whether a process has ended.
+func hung(pidfd *os.File) (bool, error) {
+	fds := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return n > 0, err
+}

@@ -1,0 +1,84 @@
+//go:build linux
+
+package mounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem"
+	"blast.example/blast/runtime/process/command"
+	"blast.example/blast/runtime/sandbox"
+	"blast.example/blast/state"
+)
+
+// Observe implements kinds.Host. A layer without a running sandbox is a tree in
+// which nothing is mounted: it holds data, so it is never taken for nothing.
+func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error) {
+	defer h.lock(env)()
+	size, ok, err := hasLayer(env)
+	if err != nil {
+		return nil, fmt.Errorf("observe mounts: %w", err)
+	}
+	var t filesystem.Tree
+	noted, err := env.ReadNote(treeNote, &t)
+	if err != nil {
+		return nil, err
+	}
+	if noted {
+		err = observeTree(ctx, env, &t, size, ok)
+		if err == nil {
+			return []plan.Object{plan.NewObject(filesystem.TreeAddr, t, nil)}, nil
+		}
+		if !errors.Is(err, sandbox.ErrNotRunning) || ctx.Err() != nil {
+			return nil, fmt.Errorf("observe mounts: %w", err)
+		}
+	}
+	if !ok {
+		return nil, nil
+	}
+	rest := filesystem.Tree{Mounts: []filesystem.Mount{}, LayerSize: size, Drift: []string{"the sandbox that it was mounted in doesn't run"}}
+	return []plan.Object{plan.NewObject(filesystem.TreeAddr, rest, nil)}, nil
+}
+
+// observeTree says in t how the kernel differs from it.
+func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, size int64, hasImage bool) error {
+	ws, err := expand(t.Mounts)
+	if err != nil {
+		t.Drift = []string{err.Error()} // a note that nobody of us wrote
+		return nil
+	}
+	b, err := look(ctx, env, t.Sandbox)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	b.want(ws)
+	s, err := b.look()
+	if err != nil {
+		return err
+	}
+	t.Drift = s.drift()
+	if hasLayers(*t) && (!hasImage || size != t.LayerSize) {
+		t.Drift = append(t.Drift, fmt.Sprintf("the writable layer has %d bytes", size))
+	}
+	var limits command.Defaults
+	if _, err := env.ReadNote(limitsNote, &limits); err != nil {
+		return err
+	}
+	if l := limits.Rlimits["fsize"]; l.Soft != uint64(t.MaxFileSize) || l.Hard != l.Soft {
+		t.Drift = append(t.Drift, fmt.Sprintf("commands may write files of %d bytes", l.Soft))
+	}
+	return nil
+}
+
+func hasLayers(t filesystem.Tree) bool {
+	for _, m := range t.Mounts {
+		if m.Type == filesystem.Layer {
+			return true
+		}
+	}
+	return false
+}

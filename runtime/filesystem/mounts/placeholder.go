@@ -1,0 +1,213 @@
+//go:build linux
+
+package mounts
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/filesystem/mounts/mountns"
+	"blast.example/blast/state"
+)
+
+// ledgerFile lists the placeholders: empty files and folders that were made in
+// the person's folders so that something protects the path while it is absent.
+const ledgerFile = "placeholders.json"
+
+// A placeholder is one of them. It is recorded before it is made, without
+// identity, and again after.
+type placeholder struct {
+	Path   string `json:"path"` // on the host
+	Folder bool   `json:"folder,omitempty"`
+	Inode  uint64 `json:"inode,omitempty"`
+	Born   int64  `json:"born,omitempty"` // ns after 1970; a number is used again, a birth is not
+}
+
+// A ledger is the list of an environment, opened to add what is made below root.
+// The nil ledger records nothing.
+type ledger struct {
+	env  state.Env
+	root string
+	all  []placeholder
+}
+
+func openLedger(env state.Env, root string) (*ledger, error) {
+	all, err := readLedger(env)
+	return &ledger{env, root, all}, err
+}
+
+func readLedger(env state.Env) ([]placeholder, error) {
+	f, err := os.OpenFile(filepath.Join(env.Dir, ledgerFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read placeholders: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	var all []placeholder
+	if err := json.NewDecoder(f).Decode(&all); err != nil {
+		return nil, fmt.Errorf("read placeholders: %w", err)
+	}
+	return all, nil
+}
+
+// writeLedger replaces the list; an empty one is no file. It is not synced: what it
+// tells apart is a process that died, and after a power failure a placeholder may
+// stay, which is an empty file.
+func writeLedger(env state.Env, all []placeholder) error {
+	name := filepath.Join(env.Dir, ledgerFile)
+	if len(all) == 0 {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("write placeholders: %w", err)
+		}
+		return nil
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		return fmt.Errorf("write placeholders: %w", err)
+	}
+	draft := name + ".new"
+	if err := os.Remove(draft); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write placeholders: %w", err)
+	}
+	f, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("write placeholders: %w", err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(draft, name)
+	}
+	if err != nil {
+		return fmt.Errorf("write placeholders: %w", err)
+	}
+	return nil
+}
+
+// intend records that rel is about to be made.
+func (l *ledger) intend(rel string, folder bool) error {
+	if l == nil {
+		return nil
+	}
+	return l.put(placeholder{Path: path.Join(l.root, rel), Folder: folder})
+}
+
+// note records what was made at rel.
+func (l *ledger) note(rel string, f *os.File) error {
+	if l == nil {
+		return nil
+	}
+	p, err := identify(f)
+	if err != nil {
+		return err
+	}
+	p.Path = path.Join(l.root, rel)
+	return l.put(p)
+}
+
+func (l *ledger) put(p placeholder) error {
+	l.all = slices.DeleteFunc(l.all, func(o placeholder) bool { return o.Path == p.Path })
+	l.all = append(l.all, p)
+	return writeLedger(l.env, l.all)
+}
+
+// identify tells a file from any other, also from a later one with the same
+// number, where the file system keeps times of birth (statx(2)).
+func identify(f *os.File) (placeholder, error) {
+	var st unix.Statx_t
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_INO|unix.STATX_TYPE|unix.STATX_BTIME|unix.STATX_SIZE, &st)
+	if err != nil {
+		return placeholder{}, fmt.Errorf("identify placeholder: %w", err)
+	}
+	p := placeholder{Inode: st.Ino, Folder: st.Mode&unix.S_IFMT == unix.S_IFDIR}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		p.Born = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return p, nil
+}
+
+// dropPlaceholders removes those that keep doesn't want, if they are still what
+// was made, and empty, inner ones first. What became of one meanwhile is the
+// person's.
+func dropPlaceholders(env state.Env, keep func(path string) bool) error {
+	all, err := readLedger(env)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	slices.SortFunc(all, func(a, b placeholder) int { return len(b.Path) - len(a.Path) })
+	var left []placeholder
+	var errs []error
+	for _, p := range all {
+		if keep(p.Path) {
+			left = append(left, p)
+		} else if err := p.remove(); err != nil {
+			errs = append(errs, err)
+			left = append(left, p)
+		}
+	}
+	return errors.Join(append(errs, writeLedger(env, left))...)
+}
+
+// remove removes the placeholder if it is one.
+func (p placeholder) remove() error {
+	dir, err := mountns.OpenHost(path.Dir(p.Path))
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove placeholder: %w", err)
+	}
+	defer func() { _ = dir.Close() }()
+	f, err := mountns.OpenAt(dir, path.Base(p.Path), unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH)
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove placeholder: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	ours, err := p.is(f)
+	if err != nil || !ours {
+		return err
+	}
+	flags := 0
+	if p.Folder {
+		flags = unix.AT_REMOVEDIR
+	}
+	err = unix.Unlinkat(int(dir.Fd()), path.Base(p.Path), flags)
+	if err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) && !gone(err) {
+		return fmt.Errorf("remove placeholder %s: %w", p.Path, err)
+	}
+	return nil
+}
+
+// is reports whether f is what was made, and empty. One without identity is of a
+// process that died as it made it.
+func (p placeholder) is(f *os.File) (bool, error) {
+	now, err := identify(f)
+	if err != nil {
+		return false, err
+	}
+	st, err := mountns.Stat(f)
+	if err != nil {
+		return false, err
+	}
+	if now.Folder != p.Folder || p.Inode != 0 && (p.Inode != now.Inode || p.Born != now.Born) {
+		return false, nil
+	}
+	return p.Folder || st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size == 0 && st.Nlink == 1, nil
+}
+
+// gone reports whether a path doesn't lead anywhere any more.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}

@@ -1,0 +1,129 @@
+//go:build linux
+
+package mounts
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"blast.example/blast/runtime/filesystem"
+)
+
+// pin is the type of a folder that is bound on itself so that it can't be
+// renamed: see the package comment.
+const pin = "pin"
+
+// A want is one mount that must be in the sandbox.
+type want struct {
+	filesystem.Mount     // Type may also be pin
+	base             int // the bind, tmpfs or layer that it lies on; -1 is the skeleton
+	parent           int // the want that it is mounted on: base, a pin of it, or a read-only folder
+}
+
+// mask reports whether w stands for something that lies in its base already.
+func (w want) mask() bool {
+	return w.Type == filesystem.Hide || w.Type == filesystem.ReadOnly || w.Type == pin
+}
+
+// expand lists all mounts that a tree takes, a parent before what lies on it.
+func expand(mounts []filesystem.Mount) ([]want, error) {
+	var ws []want
+	for _, m := range mounts {
+		if err := valid(m); err != nil {
+			return nil, err
+		}
+		base := lastBelow(ws, m.Target, func(w want) bool { return !w.mask() })
+		if base >= 0 {
+			for _, dir := range between(ws[base].Target, m.Target) {
+				if indexOf(ws, dir) < 0 {
+					ws = append(ws, want{filesystem.Mount{Name: m.Name, Target: dir, Type: pin, Dir: true}, base, -1})
+				}
+			}
+		}
+		switch i := indexOf(ws, m.Target); {
+		case i < 0:
+			ws = append(ws, want{m, base, -1})
+		case ws[i].Type == pin && m.Type == filesystem.ReadOnly: // says more, in the pin's place
+			m.Dir = true
+			ws[i].Mount = m
+		default:
+			return nil, fmt.Errorf("%s: two mounts at one place", m.Target)
+		}
+	}
+	for i, w := range ws {
+		ws[i].parent = lastBelow(ws, w.Target, func(want) bool { return true })
+		if p := ws[i].parent; p >= 0 && ws[p].Type == filesystem.Hide {
+			return nil, fmt.Errorf("%s lies in %s, which is hidden", w.Target, ws[p].Target)
+		}
+	}
+	return ws, nil
+}
+
+// valid refuses what the words would not have let through: a plan may come from
+// a file.
+func valid(m filesystem.Mount) error {
+	if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || isBase(m.Target) || strings.ContainsAny(m.Target, "\x00\n") {
+		return fmt.Errorf("%q: nothing can be mounted there", m.Target)
+	}
+	switch m.Type {
+	case filesystem.Bind, filesystem.Hide, filesystem.ReadOnly:
+		return nil
+	case filesystem.Tmpfs:
+		if m.Size > 0 {
+			return nil
+		}
+	case filesystem.Layer:
+		if m.Name != "" && strings.Trim(m.Name, "abcdefghijklmnopqrstuvwxyz-") == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: invalid mount of type %q", m.Target, m.Type)
+}
+
+// baseFolders hold what the sandbox is made of; the filesystem block can't name
+// a place in them (see filesystem.Words).
+var baseFolders = []string{"/proc", "/sys", "/dev", "/usr", "/etc", "/venv", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/.blast-init", stageDir}
+
+func isBase(target string) bool {
+	return target == "/" || slices.ContainsFunc(baseFolders, func(dir string) bool { return within(target, dir) })
+}
+
+// between lists the folders strictly between dir and target, upper ones first.
+func between(dir, target string) []string {
+	var all []string
+	for d := path.Dir(target); d != dir && d != "/"; d = path.Dir(d) {
+		all = append(all, d)
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// lastBelow finds the innermost want that target lies strictly below.
+func lastBelow(ws []want, target string, ok func(want) bool) int {
+	best := -1
+	for i, w := range ws {
+		if w.Target != target && within(target, w.Target) && ok(w) && (best < 0 || len(w.Target) > len(ws[best].Target)) {
+			best = i
+		}
+	}
+	return best
+}
+
+func indexOf(ws []want, target string) int {
+	return slices.IndexFunc(ws, func(w want) bool { return w.Target == target })
+}
+
+// within reports whether p is dir or lies below it. Both are clean.
+func within(p, dir string) bool {
+	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
+}
+
+// root is the want at the top of the group of want i.
+func root(ws []want, i int) int {
+	for ws[i].parent >= 0 {
+		i = ws[i].parent
+	}
+	return i
+}
