@@ -81,13 +81,18 @@ type flexible struct {
 }
 
 func (f *flexible) UnmarshalJSON(b []byte) error {
+	switch string(b) { // what it mostly is
+	case "false", "null":
+		return nil
+	case "true":
+		f.set = true
+		return nil
+	}
 	var v any
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err
 	}
 	switch v := v.(type) {
-	case bool:
-		f.set = v
 	case string:
 		f.set, f.text = v != "", v
 	case map[string]any:
