@@ -125,3 +125,51 @@ func threads(t *testing.T) int {
 	}
 	return len(es)
 }
+
+// TestHeldConnectionsDontHoldTheGate: whatever a sandbox, its visitors and its
+// servers leave half-said, the gate can close at once: an apply waits for that.
+func TestHeldConnectionsDontHoldTheGate(t *testing.T) {
+	s := newSandbox(t)
+	s.apply(plan.Change{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})})
+	p := policyOf(webRule(7, 80, 443), network.Egress{Name: "u", CIDRs: []string{web + "/32"}, Ports: []uint16{7000}, Protocol: "udp"})
+	p.Ingress = []network.Ingress{{Name: "web", Port: 8000, Publish: freePort(t)}}
+	s.policy(p)
+	listenDeaf(s, 8000)
+	for _, half := range []struct{ port, said string }{
+		{"443", ""}, {"443", "\x16\x03\x01\x02\x00\x01"}, {"80", ""}, {"80", "GET / HT"}, {"80", "GET / HTTP/1.1\r\nHost: good"},
+		{"80", "POST / HTTP/1.1\r\nHost: good.example\r\nContent-Length: 9\r\n\r\nhalf"},
+		{"80", "GET /upgrade HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
+		{"7", ""}, {"7", "wo"}, {"7", "\x00\x01"},
+	} {
+		c, err := s.connect("good.example", half.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, half.said); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := s.dial("tcp", "8.8.8.8:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = s.dial("udp", web+":7000"); err != nil {
+		t.Fatal(err)
+	}
+	if err := attemptOn(c); err != nil {
+		t.Fatalf("control: %v", err)
+	}
+	for range 4 {
+		c, err := net.Dial("tcp", p.Ingress[0].Publish)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+	}
+	if err := atOnce(t, "to close", s.host.Close); err != nil {
+		t.Error(err)
+	}
+}

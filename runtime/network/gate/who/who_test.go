@@ -140,3 +140,26 @@ func homeOf(cgroup string) string {
 	}
 	return home
 }
+
+// A process may open as many files as it likes to make a search long.
+func TestSearchIsBounded(t *testing.T) {
+	var files []*os.File
+	for range 100 {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	if left := maxFiles; !holds(os.Getpid(), os.DevNull, &left) || left > maxFiles-100 {
+		t.Errorf("control: %d of %d are left", left, maxFiles)
+	}
+	if left := 10; holds(os.Getpid(), "socket:[0]", &left) || left > 0 {
+		t.Errorf("%d are left of 10", left)
+	}
+}
