@@ -108,7 +108,7 @@ func TestPinned(t *testing.T) {
 
 func TestBuildNumber(t *testing.T) {
 	x, root := serve(t, "a 1")
-	for _, build := range []string{"2", "10"} {
+	for _, build := range []string{"1", "2", "10"} {
 		if err := x.Add(pypi.Wheel{Name: "a", Version: "1", Build: build}); err != nil {
 			t.Fatal(err)
 		}
