@@ -59,7 +59,7 @@ func (s Spec) oci(sk skeleton) *specs.Spec {
 			// The devices of every container (null, zero, …) are allowed by
 			// libcontainer itself.
 			Resources:     &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}},
-			Sysctl:        ownersShares(),
+			Sysctl:        shares(),
 			MaskedPaths:   maskedPaths,
 			ReadonlyPaths: readonlyPaths,
 		},
@@ -105,25 +105,6 @@ func bindMounts(binds []bind) []specs.Mount {
 }
 
 func size(bytes int) string { return "size=" + strconv.Itoa(bytes) }
-
-// ofOwner are what the kernel counts for the maker of the user namespace, too
-// (/proc/sys/user, namespaces(7)). That is the host's root, who would have none
-// left if one sandbox took all.
-var ofOwner = []string{"user.max_inotify_instances", "user.max_inotify_watches"}
-
-// share is how many sandboxes it takes to use up what root has.
-const share = 4
-
-// ownersShares bounds a sandbox in what it takes of its maker's.
-func ownersShares() map[string]string {
-	all := map[string]string{}
-	for _, name := range ofOwner {
-		if n, err := readNumber("/proc/sys/" + strings.ReplaceAll(name, ".", "/")); err == nil {
-			all[name] = strconv.Itoa(n / share)
-		}
-	}
-	return all
-}
 
 func readNumber(path string) (int, error) {
 	b, err := os.ReadFile(path)

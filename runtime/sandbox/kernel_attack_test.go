@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -119,6 +120,46 @@ input()
 		t.Fatalf("with %s in the sandbox: %v", held, err)
 	}
 	_ = unix.Close(fd)
+}
+
+// TestHostKeepsItsTimers: likewise queued signals, of which each POSIX timer
+// holds one. At the limit of the host's services timer_create(2) fails for root.
+func TestHostKeepsItsTimers(t *testing.T) {
+	s := sandboxtest.Start(t, sandboxtest.Env(t))
+	held := hold(t, s, `
+import ctypes, os, signal
+libc = ctypes.CDLL(None)
+signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+n = 0
+while libc.sigqueue(os.getpid(), 40, ctypes.c_void_p(1)) == 0:
+    n += 1
+print(n, flush=True)
+input()
+`)
+	n, err := strconv.Atoi(held)
+	if err != nil || n < 64 {
+		t.Errorf("the sandbox can queue %s signals", held)
+	}
+	if limit, err := strconv.Atoi(hostLimit(t, "Max pending signals")); err == nil && n > limit/2 {
+		t.Errorf("the sandbox holds %d queued signals of root's %d", n, limit)
+	}
+}
+
+// hostLimit is a soft limit of the host's PID 1, by its name in
+// proc_pid_limits(5).
+func hostLimit(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/1/limits")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			return strings.Fields(rest)[0]
+		}
+	}
+	t.Fatalf("no %q in %s", name, b)
+	return ""
 }
 
 // hold runs a Python script that prints a line and waits for the end of the

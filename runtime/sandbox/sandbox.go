@@ -49,6 +49,7 @@ func Init() {
 	if len(os.Args) > 1 && os.Args[1] == "init" && os.Getenv("_LIBCONTAINER_INITPIPE") != "" {
 		libcontainer.Init()
 	}
+	keepShares()
 }
 
 // A Spec is everything about one sandbox.
