@@ -16,6 +16,7 @@ import (
 
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/packages/generation"
+	"blast.example/blast/runtime/packages/wheel"
 	"blast.example/blast/testfixtures/pypi"
 )
 
@@ -96,6 +97,34 @@ func TestLinksOrCopies(t *testing.T) {
 	}
 	if a, b := strings.Join(bytecode(linked), ""), strings.Join(bytecode(w.onDisk(t)), ""); a != b {
 		t.Errorf("copies are\n%s\nlinks are\n%s", b, a)
+	}
+}
+
+// What is copied is looked at: a change that leaves size and time is seen, and of the
+// half-made generation nothing is left.
+func TestCopyIsVerified(t *testing.T) {
+	w := newWorld(t)
+	to := object(w.set("a\n", w.pin(t, hello)))
+	elsewhere := t.TempDir()
+	if err := unix.Mount("tmpfs", elsewhere, "tmpfs", 0, "mode=755"); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	defer func() { do(t, unix.Unmount(elsewhere, 0)) }()
+	w.host = generation.New(filepath.Join(elsewhere, "cache"))
+	w.install(t, to)
+	w.apply(t, to, nil)
+	w.commit(t, to, nil)
+	found, err := filepath.Glob(filepath.Join(elsewhere, "cache/wheels/*/tree/lib/python*/site-packages/hello/words.py"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	do(t, os.WriteFile(found[0], []byte("word = 'bad'\n"), 0o444), os.Chtimes(found[0], wheel.Time, wheel.Time))
+	err = w.host.Apply(t.Context(), w.env, change(nil, to))
+	if err == nil || !strings.Contains(err.Error(), "words.py: its content in the cache was changed") {
+		t.Error(err)
+	}
+	if es, err := os.ReadDir(filepath.Join(w.env.Dir, "packages")); err != nil || len(es) > 0 {
+		t.Errorf("left: %v %v", es, err)
 	}
 }
 
@@ -223,11 +252,12 @@ func TestDamagedCache(t *testing.T) {
 func TestCacheIsPrivate(t *testing.T) {
 	w := newWorld(t)
 	to := object(w.set("a\n", w.pin(t, hello)))
-	open, foreign, linked := t.TempDir(), t.TempDir(), t.TempDir()
-	do(t, os.Chmod(open, 0o777), os.Chown(foreign, 1000, 1000), os.Symlink("/var/cache", filepath.Join(linked, "x")), os.Lchown(filepath.Join(linked, "x"), 1000, 1000))
+	open, foreign, linked, sticky := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	do(t, os.Chmod(sticky, 0o777|os.ModeSticky), os.Chmod(open, 0o777), os.Chown(foreign, 1000, 1000), os.Symlink("/var/cache", filepath.Join(linked, "x")), os.Lchown(filepath.Join(linked, "x"), 1000, 1000))
 	for cache, why := range map[string]string{
 		open:                              "can be written to by others",
 		filepath.Join(open, "wheels"):     "can be written to by others",
+		sticky:                            "can be written to by others",
 		foreign:                           "belongs to user 1000",
 		filepath.Join(foreign, "a/b"):     "belongs to user 1000",
 		filepath.Join(linked, "x/wheels"): "belongs to user 1000",

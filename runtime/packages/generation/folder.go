@@ -125,19 +125,14 @@ func (f *folder) replaceCurrent(id string) error {
 	return f.root.Rename(newLink, currentName)
 }
 
-// current is the name of the current generation; "" if none is.
+// current is where the link leads, which is a generation only if a manifest there
+// says so; "" if there is none.
 func (f *folder) current() string {
 	id, err := f.root.Readlink(currentName)
-	if err != nil || !isID(id) {
+	if err != nil {
 		return ""
 	}
 	return id
-}
-
-// isID reports whether a link's target can be a generation and not a way out.
-func isID(name string) bool {
-	const digits = 12 // see plan.Digest
-	return len(name) == digits && !slices.ContainsFunc([]byte(name), func(c byte) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'f') })
 }
 
 // clear removes all but the named entries. It goes on after a failure.

@@ -19,11 +19,17 @@ func TestFolderIsOurs(t *testing.T) {
 	w := newWorld(t)
 	to := object(w.set("a\n", w.pin(t, hello)))
 	dir := filepath.Join(w.env.Dir, "packages")
+	unlink := func() {}
+	link := func(path string) {
+		do(t, os.Rename(path, path+"2"), os.Symlink(path+"2", path))
+		unlink = func() { do(t, os.Remove(path), os.Rename(path+"2", path)) }
+	}
 	for name, trap := range map[string]func(){
-		"link":       func() { do(t, os.Symlink(t.TempDir(), dir)) },
-		"file":       func() { do(t, os.WriteFile(dir, nil, 0o644)) },
-		"foreign":    func() { do(t, os.Mkdir(dir, 0o755), os.Chown(dir, 1000, 1000)) },
-		"link above": func() { do(t, os.Rename(w.env.Dir, w.env.Dir+"2"), os.Symlink(w.env.Dir+"2", w.env.Dir)) },
+		"link":            func() { do(t, os.Symlink(t.TempDir(), dir)) },
+		"file":            func() { do(t, os.WriteFile(dir, nil, 0o644)) },
+		"foreign":         func() { do(t, os.Mkdir(dir, 0o755), os.Chown(dir, 1000, 1000)) },
+		"link above":      func() { link(w.env.Dir) },
+		"link at the top": func() { link(filepath.Dir(w.env.Dir)) },
 	} {
 		trap()
 		if err := w.host.Apply(t.Context(), w.env, change(nil, to)); err == nil {
@@ -35,9 +41,8 @@ func TestFolderIsOurs(t *testing.T) {
 		if err := w.host.Commit(t.Context(), w.env, change(to, nil)); err == nil {
 			t.Errorf("%s: it was emptied", name)
 		}
-		if name == "link above" {
-			do(t, os.Remove(w.env.Dir), os.Rename(w.env.Dir+"2", w.env.Dir))
-		}
+		unlink()
+		unlink = func() {}
 		do(t, os.RemoveAll(dir))
 	}
 	w.install(t, to)

@@ -26,8 +26,17 @@ func TestLockFileIsPutBack(t *testing.T) {
 		before()
 		was := w.lock(t)
 		w.apply(t, nil, to)
+		if name == "the same file" {
+			if now := w.lock(t); now != was {
+				t.Errorf("%s: written: %s", name, now)
+			}
+			w.apply(t, to, nil)
+			do(t, os.Remove(w.lockPath()))
+			continue
+		}
+		do(t, os.WriteFile(w.lockPath(), []byte("meanwhile\n"), 0o644))
 		w.apply(t, nil, to) // what was kept first counts
-		if now := w.lock(t); name != "the same file" && now != "[1000 1000] -rw-r--r-- new\n" || name == "the same file" && now != was {
+		if now := w.lock(t); now != "[1000 1000] -rw-r--r-- new\n" {
 			t.Errorf("%s: applied: %s", name, now)
 		}
 		w.apply(t, to, nil)
@@ -135,7 +144,10 @@ func TestHostileProject(t *testing.T) {
 
 	// Where the draft goes, a link waits.
 	do(t, os.Symlink(outside, filepath.Join(w.env.Project, ".blast-pylock.blast.toml")))
-	w.install(t, to)
+	w.apply(t, nil, to)
+	// And a draft is left by a process that died.
+	do(t, os.WriteFile(filepath.Join(w.env.Project, ".blast-pylock.blast.toml"), nil, 0o600))
+	w.commit(t, nil, to)
 	if b, err := os.ReadFile(outside); err != nil || string(b) != "safe" {
 		t.Errorf("written through a draft: %q %v", b, err)
 	}

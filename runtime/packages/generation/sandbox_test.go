@@ -243,7 +243,7 @@ func TestPipIsLikePip(t *testing.T) {
 	}
 	theirCheck := theirs("check")
 	w.apply(t, nil, object(w.set("real\n", append(w.real(t), w.pin(t, broken))...))) // whole again
-	requiredBy := regexp.MustCompile(`(?m)^Required-by: .*`) // the real one's own Python has projects, too
+	requiredBy := regexp.MustCompile(`(?m)^Required-by: .*`)                         // the real one's own Python has projects, too
 	for args, want := range want {
 		got := ours(strings.Fields(args)...)
 		if requiredBy.ReplaceAllString(got, "") != requiredBy.ReplaceAllString(want, "") {
