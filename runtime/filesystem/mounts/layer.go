@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +45,7 @@ func imagePath(env state.Env) string { return filepath.Join(env.Dir, layerImage)
 // it saves is a sandbox's scratch (a layer that was not unmounted is checked);
 // no room for growing while mounted; nothing kept for root; tables are written
 // when they are used. See mke2fs(8).
-var mkfsArgs = []string{"-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-E", "nodiscard,lazy_itable_init=1"}
+var mkfsArgs = []string{"-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-E", "nodiscard,lazy_itable_init=1", thatFile}
 
 const mkfsTime = 2 * time.Minute
 
@@ -140,7 +142,7 @@ func makeImage(ctx context.Context, env state.Env, size int64) error {
 	if err := f.Truncate(size); err != nil {
 		return fmt.Errorf("make layer: %w", err)
 	}
-	if err := tool(ctx, "mkfs.ext4", append(mkfsArgs[:len(mkfsArgs):len(mkfsArgs)], path)...); err != nil {
+	if err := tool(ctx, f, "mkfs.ext4", mkfsArgs...); err != nil {
 		return fmt.Errorf("make layer: %w", err)
 	}
 	if err := os.Rename(path, imagePath(env)); err != nil {
@@ -160,17 +162,21 @@ func resizeImage(ctx context.Context, env state.Env, have, size int64) error {
 	if err := checkImage(ctx, env, true); err != nil {
 		return err
 	}
-	path := imagePath(env)
+	f, err := openImage(env, layerImage)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
 	if size > have {
-		if err := os.Truncate(path, size); err != nil {
+		if err := f.Truncate(size); err != nil {
 			return fmt.Errorf("resize layer: %w", err)
 		}
 	}
-	if err := tool(ctx, "resize2fs", "-f", path, strconv.FormatInt(size/1024, 10)+"K"); err != nil {
-		_ = os.Truncate(path, max(have, size)) // never less than what is in it
+	if err := tool(ctx, f, "resize2fs", "-f", thatFile, strconv.FormatInt(size/1024, 10)+"K"); err != nil {
+		_ = f.Truncate(max(have, size)) // never less than what is in it
 		return fmt.Errorf("resize layer to %d bytes: %w", size, err)
 	}
-	if err := os.Truncate(path, size); err != nil {
+	if err := f.Truncate(size); err != nil {
 		return fmt.Errorf("resize layer: %w", err)
 	}
 	return nil
@@ -183,21 +189,19 @@ func layerInUse(have int64) string {
 // checkImage repairs a layer that was not unmounted, as after a power failure,
 // before the kernel reads it.
 func checkImage(ctx context.Context, env state.Env, force bool) error {
-	path := imagePath(env)
 	f, err := openImage(env, layerImage)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = f.Close() }()
 	state := make([]byte, 2)
-	_, err = f.ReadAt(state, superblock+stateOffset)
-	_ = f.Close()
-	if err != nil {
+	if _, err = f.ReadAt(state, superblock+stateOffset); err != nil {
 		return fmt.Errorf("check layer: %w", err)
 	}
 	if state[0]&1 != 0 && state[0]&2 == 0 && !force { // unmounted cleanly, without errors
 		return nil
 	}
-	err = tool(ctx, "e2fsck", "-f", "-p", path)
+	err = tool(ctx, f, "e2fsck", "-f", "-p", thatFile)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 { // errors corrected
 		return nil
@@ -215,8 +219,15 @@ const (
 	stateOffset = 0x3a
 )
 
-// tool runs a program of e2fsprogs.
-func tool(ctx context.Context, name string, args ...string) error {
+// thatFile is the image for the programs of e2fsprogs: the descriptor that they
+// inherit. One that outlives a daemon which was killed can't reach another image
+// under the same name.
+const thatFile = "/proc/self/fd/3"
+
+// tool runs a program of e2fsprogs on an image. It ends with this process.
+func tool(ctx context.Context, image *os.File, name string, args ...string) error {
+	runtime.LockOSThread() // the death of the thread is what counts (prctl(2), PR_SET_PDEATHSIG)
+	defer runtime.UnlockOSThread()
 	path, err := findTool(name)
 	if err != nil {
 		return err
@@ -224,6 +235,8 @@ func tool(ctx context.Context, name string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, mkfsTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.ExtraFiles = []*os.File{image}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
