@@ -29,10 +29,11 @@ deps:
 	  { apt-get install -y -qq $$missing || { apt-get update -qq && apt-get install -y -qq $$missing; }; } >/dev/null; \
 	fi
 
-# Two programs and a seed: the command line without cgo, the hands with
-# libcontainer, and the small PID 1 of each sandbox.
+# What a person calls, which starts commands and is small for that; the whole
+# command line; the hands with libcontainer; and the PID 1 of each sandbox.
 build: deps
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/blast ./cmd/blast
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/blast ./cmd/blast-front
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/blast-cli ./cmd/blast
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/blast-init ./cmd/blast-init
 	CGO_ENABLED=1 $(GO) build -trimpath -tags seccomp -ldflags '$(LDFLAGS)' -o $(BIN)/blastd ./cmd/blastd
 

@@ -88,7 +88,7 @@ func run() error {
 	measure(cold, 15)
 	report(cold, "crun run true")
 	fmt.Println("\nbinaries")
-	for _, name := range []string{"blast", "blastd", "blast-init"} {
+	for _, name := range []string{"blast", "blast-cli", "blastd", "blast-init"} {
 		fi, err := os.Stat(filepath.Join(filepath.Dir(b.bin), name))
 		if err != nil {
 			return err

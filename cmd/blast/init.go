@@ -18,7 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blast.example/blast/config"
+	"blast.example/blast/runtime/network/hostname"
 	"blast.example/blast/runtime/packages/pep508"
+	"blast.example/blast/runtime/process/session"
 )
 
 type initCmd struct {
@@ -78,7 +80,7 @@ func create(name, text string) error {
 		return err
 	}
 	_, err = f.WriteString(text)
-	if uid, gid := person(); err == nil && uid != os.Geteuid() {
+	if uid, gid := session.Person(); err == nil && uid != os.Geteuid() {
 		err = f.Chown(uid, gid)
 	}
 	return errors.Join(err, f.Close())
@@ -202,7 +204,7 @@ func template(f found, index string, hosts []string, port string) string {
 	p("  }")
 	for _, m := range f.hosts {
 		p("\n  # %s names this host:", m.place)
-		p("  # egress %q {", ruleName(m.host))
+		p("  # egress %q {", hostname.Label(m.host))
 		p("  #   domains = [%q]", m.host)
 		p("  #   ports   = [%s]", m.port)
 		p("  # }")

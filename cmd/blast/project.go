@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/words"
+	"blast.example/blast/runtime/process/session"
 	"blast.example/blast/state"
 )
 
@@ -28,20 +28,6 @@ type project struct {
 	file *config.File
 	env  state.Env
 	conf config.Environment
-}
-
-// person is the one on whose behalf blast runs: under sudo not root.
-func person() (uid, gid int) {
-	uid, gid = os.Geteuid(), os.Getegid()
-	if uid != 0 {
-		return uid, gid
-	}
-	if u, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && u > 0 {
-		if g, err := strconv.Atoi(os.Getenv("SUDO_GID")); err == nil && g > 0 {
-			return u, g
-		}
-	}
-	return uid, gid
 }
 
 // read reads blast.hcl and returns what is wrong with it beside it.
@@ -57,7 +43,7 @@ func (u *ui) read(g *Globals) (*config.File, hcl.Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	uid, gid := person()
+	uid, gid := session.Person()
 	f, diags := config.Load(path, config.Options{
 		Vars: g.Vars, VarFiles: g.VarFiles, Environ: os.Environ(),
 		Words: words.ForConfig(), Version: version, UID: uid, GID: gid,
@@ -92,7 +78,7 @@ func (u *ui) open(g *Globals) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
-	uid, gid := person()
+	uid, gid := session.Person()
 	return &project{file: f, conf: conf, env: state.NewEnv(f.Project, conf.Name, uid, gid)}, nil
 }
 
@@ -116,63 +102,7 @@ func pick(f *config.File, name string) (config.Environment, error) {
 
 // locate finds the environment without reading all of blast.hcl, for verbs that
 // must work while it is broken: run, shell, status, destroy.
-func (u *ui) locate(g *Globals) (state.Env, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return state.Env{}, err
-	}
-	root, err := projectRoot(dir)
-	if err != nil {
-		return state.Env{}, err
-	}
-	uid, gid := person()
-	name := g.Env
-	if name == "" {
-		if name, err = onlyEnvironment(root); err != nil {
-			return state.Env{}, err
-		}
-	}
-	return state.NewEnv(root, name, uid, gid), nil
-}
-
-// projectRoot is the nearest folder upwards with a blast.hcl or a .blast.
-func projectRoot(dir string) (string, error) {
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return "", err
-	}
-	for d := dir; ; d = filepath.Dir(d) {
-		for _, name := range []string{"blast.hcl", ".blast"} {
-			if _, err := os.Lstat(filepath.Join(d, name)); err == nil {
-				return d, nil
-			}
-		}
-		if d == filepath.Dir(d) {
-			return "", errors.New("no blast.hcl here or in a folder above; `blast init` writes one")
-		}
-	}
-}
-
-// onlyEnvironment is the one with a state, or "default" when there is none.
-func onlyEnvironment(root string) (string, error) {
-	es, err := os.ReadDir(filepath.Join(root, ".blast"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	var names []string
-	for _, e := range es {
-		if e.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	switch len(names) {
-	case 0:
-		return "default", nil
-	case 1:
-		return names[0], nil
-	}
-	return "", fmt.Errorf("several environments were applied here (%s): choose one with --env", strings.Join(names, ", "))
-}
+func (u *ui) locate(g *Globals) (state.Env, error) { return session.Locate(g.Env) }
 
 // planned is a plan with what it was made from.
 type planned struct {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"os"
+
+	"blast.example/blast/runtime/process/session"
 )
 
 type shellCmd struct {
@@ -24,5 +26,5 @@ func (cmd *shellCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if !isTerminal(u.stdin) {
 		args = args[:len(args)-1] // a script on stdin
 	}
-	return u.inSandbox(ctx, g, args, append([]string{"PS1=" + prompt}, cmd.SetEnv...), "", false)
+	return u.inSandbox(ctx, g, session.Session{Args: args, SetEnv: append([]string{"PS1=" + prompt}, cmd.SetEnv...)})
 }

@@ -221,7 +221,7 @@ func describeRlimits(c plan.Change) plan.Description {
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		for _, side := range []string{"soft", "hard"} {
-			it, changed := limitItem(from.part(name, side), to.part(name, side), hasFrom, hasTo)
+			it, changed := limitItem(rlimitPart(from, name, side), rlimitPart(to, name, side), hasFrom, hasTo)
 			if changed {
 				d.Items = append(d.Items, it)
 			}
@@ -230,7 +230,7 @@ func describeRlimits(c plan.Change) plan.Description {
 	return d
 }
 
-func (r Rlimits) part(name, side string) part {
+func rlimitPart(r Rlimits, name, side string) part {
 	l, set := r[name]
 	p := part{name: "rlimit." + name + "." + side, set: set}
 	n := l.Soft

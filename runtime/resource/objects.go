@@ -5,6 +5,8 @@
 // https://docs.kernel.org/admin-guide/cgroup-v2.html and getrlimit(2).
 package resource
 
+import "blast.example/blast/runtime/resource/rlimit"
+
 // Addresses of the objects of this kind.
 const (
 	LimitsAddr  = "resource.limits"
@@ -44,12 +46,8 @@ type IO struct {
 	WriteIOPS *uint64 `json:"write_iops,omitempty"`
 }
 
-// Rlimits are the attributes of resource.rlimits, by getrlimit(2) name in lower
-// case without RLIMIT_: "nofile". They hold for each command that is started.
-type Rlimits map[string]Rlimit
+// Rlimits are the attributes of resource.rlimits.
+type Rlimits = rlimit.Limits
 
-// Rlimit is one pair of limits. RLIM_INFINITY is ^uint64(0).
-type Rlimit struct {
-	Soft uint64 `json:"soft"`
-	Hard uint64 `json:"hard"`
-}
+// Rlimit is one pair of limits.
+type Rlimit = rlimit.Limit

@@ -68,6 +68,8 @@ var rules = []struct {
 		"reading a file must do nothing but read"},
 	{"cmd/blast", nil, []string{"github.com/opencontainers/runc", "github.com/google/nftables", "github.com/vishvananda/netlink", "github.com/miekg/dns"},
 		"the command line starts in milliseconds and holds no privilege worth having"},
+	{"cmd/blast-front", nil, []string{"github.com/hashicorp/hcl/v2", "github.com/alecthomas/kong", "github.com/zclconf/go-cty", "golang.org/x/net", "net/http", module + "/config"},
+		"it is on the way of every command: what it links is paid for at each start"},
 	{"cmd/blast-init", nil, []string{"github.com/opencontainers/runc", "github.com/google/nftables", "github.com/hashicorp/hcl/v2", "net/http"},
 		"PID 1 of each sandbox is small: its memory counts once per sandbox"},
 	{"", []string{"runtime/sandbox", "runtime/process/host", "runtime/filesystem/mounts", "runtime/kinds/hosts", "cmd/blastd", "testfixtures"}, []string{"github.com/opencontainers/runc/libcontainer"},
@@ -108,7 +110,7 @@ func direct(p pkg, dep string) bool { return slices.Contains(p.Imports, dep) }
 // The standard library has cgo files that CGO_ENABLED=0 leaves out; anybody
 // else's would be missed.
 func TestNoCgo(t *testing.T) {
-	all := packages(t, "-deps", "./cmd/blast", "./cmd/blast-init")
+	all := packages(t, "-deps", "./cmd/blast", "./cmd/blast-front", "./cmd/blast-init")
 	for _, p := range all {
 		if len(p.CgoFiles) > 0 && !p.Standard {
 			t.Errorf("%s needs cgo: blast and blast-init are built without", p.ImportPath)

@@ -69,9 +69,9 @@ func TestStories(t *testing.T) {
 func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, cgo := range map[string]string{"blast": "0", "blast-init": "0", "blastd": "1"} {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "seccomp", "-o", filepath.Join(dir, name), "blast.example/blast/cmd/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	for name, b := range map[string]struct{ pkg, cgo string }{"blast": {"blast-front", "0"}, "blast-cli": {"blast", "0"}, "blast-init": {"blast-init", "0"}, "blastd": {"blastd", "1"}} {
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "seccomp", "-o", filepath.Join(dir, name), "blast.example/blast/cmd/"+b.pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgo)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", name, err, out)
 		}

@@ -18,7 +18,6 @@ import (
 	"io"
 
 	"blast.example/blast/plan"
-	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
 )
 
@@ -110,7 +109,7 @@ type LookResult struct {
 	Serial    uint64          `json:"serial"`
 	Recorded  []plan.Object   `json:"recorded"`
 	Observed  []plan.Object   `json:"observed"`
-	Problems  []kinds.Problem `json:"problems"`
+	Problems  []plan.Problem `json:"problems"`
 	Recovered bool            `json:"recovered"` // a dead apply was finished or taken back first
 }
 

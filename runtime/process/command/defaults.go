@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"blast.example/blast/runtime/resource"
+	"blast.example/blast/runtime/resource/rlimit"
 	"blast.example/blast/state"
 )
 
@@ -21,7 +21,7 @@ import (
 type Defaults struct {
 	Vars    map[string]string `json:"vars,omitempty"`
 	Dir     string            `json:"dir,omitempty"`
-	Rlimits resource.Rlimits  `json:"rlimits,omitempty"`
+	Rlimits rlimit.Limits     `json:"rlimits,omitempty"`
 	Socket  string            `json:"socket,omitempty"` // of the sandbox's init, on the host
 	UID     uint32            `json:"uid,omitempty"`
 	GID     uint32            `json:"gid,omitempty"`
@@ -35,7 +35,7 @@ func NoteName(kind string) string { return notePrefix + kind }
 
 // Load merges the defaults of all kinds, in the order of their names.
 func Load(env state.Env) (Defaults, error) {
-	d := Defaults{Vars: map[string]string{}, Rlimits: resource.Rlimits{}}
+	d := Defaults{Vars: map[string]string{}, Rlimits: rlimit.Limits{}}
 	es, err := os.ReadDir(env.Run)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/process/command/wire"
-	"blast.example/blast/runtime/resource"
+	"blast.example/blast/runtime/resource/rlimit"
 )
 
 // rlimitNumbers are the resources of getrlimit(2).
@@ -35,7 +35,7 @@ var rlimitNumbers = map[string]byte{
 
 // rlimits writes limits as init reads them, in the order of their names. An
 // unknown one is an error: nothing that was asked for is left out in silence.
-func rlimits(limits resource.Rlimits) ([]wire.Rlimit, error) {
+func rlimits(limits rlimit.Limits) ([]wire.Rlimit, error) {
 	var all []wire.Rlimit
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
 		n, ok := rlimitNumbers[name]

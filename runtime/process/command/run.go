@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/process/command/wire"
-	"blast.example/blast/runtime/resource"
+	"blast.example/blast/runtime/resource/rlimit"
 )
 
 // A Request is one command for a sandbox.
 type Request struct {
-	Args    []string         // the first is looked up in PATH of Env, inside
-	Env     []string         // all of it: NAME=value
-	Dir     string           // absolute, inside
-	Rlimits resource.Rlimits // never above the sandbox's own hard limits
+	Args    []string      // the first is looked up in PATH of Env, inside
+	Env     []string      // all of it: NAME=value
+	Dir     string        // absolute, inside
+	Rlimits rlimit.Limits // never above the sandbox's own hard limits
 
 	// Stdio of the command; nil is /dev/null. Files, pipes and sockets are passed
 	// as they are. A terminal is not: the command gets one of its own, and Run

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"blast.example/blast/runtime/network/gate/netns"
-	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/hostname"
 )
 
 // Bounds: under a wildcard rule a sandbox can invent names as it likes.
@@ -65,7 +65,7 @@ func New(id string, store Store) (*Table, error) {
 		return nil, err
 	}
 	for name, addr := range old {
-		n, ok := rules.Normalize(name)
+		n, ok := hostname.Normalize(name)
 		if !ok || n != name || !usable(addr) || t.byAddr[addr] != nil || t.loose >= maxNames {
 			continue
 		}

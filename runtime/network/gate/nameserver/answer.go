@@ -10,7 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/hostname"
 )
 
 // TTLs in seconds. They are short, as a rule may come or go at any time.
@@ -84,7 +84,7 @@ func decide(book Book, r *dns.Msg, q dns.Question, from Client) {
 		reverse(book, r, q)
 		return
 	}
-	name, ok := rules.Normalize(q.Name)
+	name, ok := hostname.Normalize(q.Name)
 	if !ok {
 		book.Odd(q.Name, from)
 		r.Rcode = dns.RcodeRefused

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
+	"blast.example/blast/runtime/network/hostname"
 )
 
 // Bounds of HTTP.
@@ -119,7 +119,7 @@ func (t *talk) check(r *http.Request) error {
 		}
 		host = h
 	}
-	if name, ok := rules.Normalize(host); !ok || name != to.name {
+	if name, ok := hostname.Normalize(host); !ok || name != to.name {
 		return &mismatchError{fmt.Sprintf("the HTTP request is for %.100q (Host)", r.Host)}
 	}
 	if v := to.verdict(t.relay.current().Rules, nil, time.Now()); !v.OK {

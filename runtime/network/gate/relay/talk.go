@@ -13,6 +13,7 @@ import (
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
 	"blast.example/blast/runtime/network/gate/who"
+	"blast.example/blast/runtime/network/hostname"
 )
 
 // Waiting for a client to say whom it means.
@@ -118,7 +119,7 @@ func (t *talk) tls() error {
 	if err != nil {
 		return &mismatchError{"the TLS ClientHello can't be read"}
 	}
-	if got, ok := rules.Normalize(name); !ok || got != t.flow.to.name {
+	if got, ok := hostname.Normalize(name); !ok || got != t.flow.to.name {
 		if name == "" {
 			return &mismatchError{"the TLS ClientHello names no host (SNI)"}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/hostname"
 )
 
 // Rules is a policy made ready for deciding. It is immutable.
@@ -74,7 +75,7 @@ func compile(e network.Egress) (egress, error) {
 		return c, fmt.Errorf("domains need protocol \"tcp\"")
 	}
 	for _, d := range e.Domains {
-		if n, ok := Normalize(strings.TrimPrefix(d, "*.")); !ok || n != strings.TrimPrefix(d, "*.") {
+		if n, ok := hostname.Normalize(strings.TrimPrefix(d, "*.")); !ok || n != strings.TrimPrefix(d, "*.") {
 			return c, fmt.Errorf("%q is not a lower-case host name", d)
 		}
 	}

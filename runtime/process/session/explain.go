@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"fmt"
@@ -7,10 +7,11 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/term"
+
 	"blast.example/blast/plan"
-	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
-	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/hostname"
 	"blast.example/blast/state"
 )
 
@@ -20,10 +21,10 @@ const maxExplained = 10
 // explain tells what was refused since the offset, once per target, with the
 // line that decided and the block that would allow it. It returns how many
 // targets there were.
-func (u *ui) explain(env state.Env, st state.State, log string, from int64) int {
+func (s Session) explain(st state.State, log string, from int64) int {
 	ds, _, err := denial.Read(log, from)
 	if err != nil {
-		u.say("blast: can't read what was denied: %v", err)
+		s.say("blast: can't read what was denied: %v", err)
 	}
 	seen := map[string]bool{}
 	n, missed := 0, 0
@@ -38,37 +39,37 @@ func (u *ui) explain(env state.Env, st state.State, log string, from int64) int 
 			continue
 		}
 		if n == 1 {
-			u.calm()
-			u.say("\n%-78s [N101]", "blast: denied by the sandbox, not by the network")
+			s.calm()
+			s.say("\n%-78s [N101]", "blast: denied by the sandbox, not by the network")
 		} else {
-			u.say("")
+			s.say("")
 		}
-		u.explainOne(env, st, d)
+		s.explainOne(st, d)
 	}
 	if n > maxExplained || missed > 0 {
-		u.say("\n  %d more were denied, and %d times too many at once to note what", max(n-maxExplained, 0), missed)
+		s.say("\n  %d more were denied, and %d times too many at once to note what", max(n-maxExplained, 0), missed)
 	}
 	return n
 }
 
 // calm takes back what a command may have left on the terminal to hide what
 // follows: an escape sequence without an end, other characters, invisible text.
-func (u *ui) calm() {
-	if isTerminal(u.stderr) && os.Getenv("TERM") != "dumb" {
-		fmt.Fprint(u.stderr, "\x18\x1b\\\x0f\x1b(B\x1b[m") // CAN, ST, SI, ASCII, SGR 0; see console_codes(4)
+func (s Session) calm() {
+	if term.IsTerminal(int(s.Stderr.Fd())) && os.Getenv("TERM") != "dumb" {
+		_, _ = fmt.Fprint(s.Stderr, "\x18\x1b\\\x0f\x1b(B\x1b[m") // CAN, ST, SI, ASCII, SGR 0; see console_codes(4)
 	}
 }
 
-func (u *ui) explainOne(env state.Env, st state.State, d denial.Denial) {
-	u.say("  what   %s", clean(what(d)))
-	u.say("  why    %-68s %s", clean(why(env, d)), clean(placeOfPolicy(st)))
+func (s Session) explainOne(st state.State, d denial.Denial) {
+	s.say("  what   %s", clean(what(d)))
+	s.say("  why    %-68s %s", clean(why(s.Env, d)), clean(placeOfPolicy(st)))
 	lines := suggestion(d)
 	if lines == nil {
 		return
 	}
-	u.say("  allow  add to blast.hcl, inside network { }, then blast apply:")
+	s.say("  allow  add to blast.hcl, inside network { }, then blast apply:")
 	for _, l := range lines {
-		u.say("         %s", clean(l))
+		s.say("         %s", clean(l))
 	}
 }
 
@@ -105,10 +106,14 @@ func why(env state.Env, d denial.Denial) string {
 	return fmt.Sprintf("no egress rule of environment.%s names this host", env.Name)
 }
 
+// policyAddr is network.PolicyAddr. The words of the network block, and the
+// language with them, are too heavy to start a command with.
+const policyAddr = "network.policy"
+
 // placeOfPolicy is the line of the network block, which denies by default.
 func placeOfPolicy(st state.State) string {
 	for _, o := range st.Objects {
-		if o.Addr == network.PolicyAddr {
+		if o.Addr == policyAddr {
 			return plan.PlaceOf(o.Src, "")
 		}
 	}
@@ -123,18 +128,18 @@ func suggestion(d denial.Denial) []string {
 		port = 443 // the name was refused before a port was tried
 	}
 	if d.Host != "" {
-		if _, ok := rules.Normalize(d.Host); !ok {
+		if _, ok := hostname.Normalize(d.Host); !ok {
 			return nil
 		}
 		return []string{
-			fmt.Sprintf("egress %q {", ruleName(d.Host)),
+			fmt.Sprintf("egress %q {", hostname.Label(d.Host)),
 			fmt.Sprintf("  domains = [%q]", d.Host),
 			fmt.Sprintf("  ports   = [%d]", port),
 			"}",
 		}
 	}
 	out := []string{
-		fmt.Sprintf("egress %q {", ruleName(d.Addr)),
+		fmt.Sprintf("egress %q {", hostname.Label(d.Addr)),
 		fmt.Sprintf("  cidrs = [%q]", prefix(d.Addr)),
 		fmt.Sprintf("  ports = [%d]", port),
 	}
@@ -149,16 +154,6 @@ func prefix(addr string) string {
 		return addr + "/128"
 	}
 	return addr + "/32"
-}
-
-// ruleName makes a label of a host: api.github.com is api-github-com.
-func ruleName(host string) string {
-	return strings.Trim(strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, strings.ToLower(host)), "-")
 }
 
 // clean keeps what a sandboxed process chose, such as a host name, from

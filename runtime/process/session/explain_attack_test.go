@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"bytes"
@@ -35,8 +35,8 @@ func explained(t *testing.T, stderr, reader *os.File, ds ...denial.Denial) (text
 		b, _ := io.ReadAll(reader) // EIO is a terminal's end
 		read <- string(b)
 	}()
-	u := &ui{stderr: stderr}
-	n = u.explain(state.Env{Name: "default"}, state.State{}, path, 0)
+	s := Session{Env: state.Env{Name: "default"}, Stderr: stderr}
+	n = s.explain(state.State{}, path, 0)
 	_, _ = stderr.Close(), l.Close()
 	return <-read, n
 }

@@ -1,0 +1,74 @@
+package session
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"blast.example/blast/state"
+)
+
+// treeAddr is filesystem.TreeAddr, whose words are too heavy here: see policyAddr.
+const treeAddr = "filesystem.tree"
+
+// passedOn are the variables of the caller that every command gets: they say
+// what the terminal and the language are. Nothing else is, as a shell's
+// variables hold secrets.
+var passedOn = []string{"TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "NO_COLOR", "FORCE_COLOR"}
+
+// commandEnv is what the command starts with: the environment's own variables
+// win over what the caller's terminal says, and --set-env wins over both.
+func commandEnv(vars map[string]string, setEnv []string) []string {
+	out := map[string]string{}
+	for _, name := range passedOn {
+		if v, ok := os.LookupEnv(name); ok {
+			out[name] = v
+		}
+	}
+	maps.Copy(out, vars)
+	for _, s := range setEnv {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			if value, ok = os.LookupEnv(name); !ok {
+				continue
+			}
+		}
+		out[name] = value
+	}
+	env := make([]string, 0, len(out))
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		env = append(env, name+"="+out[name])
+	}
+	return env
+}
+
+// insideDir maps the caller's working folder to its place in the sandbox.
+func insideDir(st state.State, fallback string) string {
+	wd, err := os.Getwd()
+	if err == nil {
+		wd, err = filepath.EvalSymlinks(wd)
+	}
+	if err != nil {
+		return fallback
+	}
+	best, dir := "", fallback
+	for _, o := range st.Objects {
+		var tree struct {
+			Mounts []struct{ Type, Source, Target string }
+		}
+		if o.Addr != treeAddr || o.Decode(&tree) != nil {
+			continue
+		}
+		for _, m := range tree.Mounts {
+			if m.Type != "bind" || len(m.Source) <= len(best) {
+				continue
+			}
+			if rel, err := filepath.Rel(m.Source, wd); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+				best, dir = m.Source, filepath.Join(m.Target, rel)
+			}
+		}
+	}
+	return dir
+}
