@@ -298,23 +298,23 @@ func TestWheelsThatAreNone(t *testing.T) {
 // TestRangesThatLie: an answer that is not the piece that was asked for.
 func TestRangesThatLie(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"no Content-Range": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(206) },
+		"no Content-Range": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) },
 		"negative": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Range", "bytes -5-1/2")
-			w.WriteHeader(206)
+			w.WriteHeader(http.StatusPartialContent)
 		},
 		"past its end": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Range", "bytes 0-9/5")
-			w.WriteHeader(206)
+			w.WriteHeader(http.StatusPartialContent)
 		},
 		"a huge total, nothing in it": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Range", "bytes 0-9/2000000000")
-			w.WriteHeader(206)
+			w.WriteHeader(http.StatusPartialContent)
 			_, _ = io.WriteString(w, "0123456789")
 		},
 		"too huge": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Range", "bytes 0-9/9223372036854775807")
-			w.WriteHeader(206)
+			w.WriteHeader(http.StatusPartialContent)
 			_, _ = io.WriteString(w, "0123456789")
 		},
 	} {

@@ -32,7 +32,7 @@ func parseHTML(body []byte, base *url.URL) ([]File, error) {
 					return nil, err
 				}
 			case t.Data == "base" && linked && !moved:
-				if u, err := base.Parse(href); err == nil && !(base.Scheme == "https" && u.Scheme != "https") {
+				if u, err := base.Parse(href); err == nil && (base.Scheme != "https" || u.Scheme == "https") {
 					page, moved = u, true
 				}
 			case t.Data == "a" && linked:

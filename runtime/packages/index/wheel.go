@@ -106,12 +106,12 @@ func (r *remote) piece(off int64, want int) ([]byte, error) {
 
 // metadataOf reads METADATA out of a wheel, which has one folder for it.
 func metadataOf(f File, r io.ReaderAt, size int64) ([]byte, error) {
-	fail := func(reason string) ([]byte, error) {
-		return nil, broken(f.URL, "the wheel can't be read: "+reason)
+	fail := func(reason string) error {
+		return broken(f.URL, "the wheel can't be read: "+reason)
 	}
 	z, err := zip.NewReader(r, size)
 	if err != nil {
-		return fail(err.Error())
+		return nil, fail(err.Error())
 	}
 	var found *zip.File
 	for _, m := range z.File {
@@ -120,27 +120,27 @@ func metadataOf(f File, r io.ReaderAt, size int64) ([]byte, error) {
 			continue
 		}
 		if found != nil {
-			return fail("it has more than one METADATA")
+			return nil, fail("it has more than one METADATA")
 		}
 		found = m
 	}
 	if found == nil {
-		return fail("it has no METADATA")
+		return nil, fail("it has no METADATA")
 	}
 	if found.UncompressedSize64 > maxMetadata || int64(found.CompressedSize64) > maxMetadata {
-		return fail("its METADATA is too large")
+		return nil, fail("its METADATA is too large")
 	}
 	m, err := found.Open()
 	if err != nil {
-		return fail(err.Error())
+		return nil, fail(err.Error())
 	}
 	defer func() { _ = m.Close() }()
 	b, err := io.ReadAll(io.LimitReader(m, maxMetadata+1))
 	if err == nil && len(b) > maxMetadata {
-		return fail("its METADATA is too large")
+		return nil, fail("its METADATA is too large")
 	}
 	if err != nil {
-		return fail(err.Error())
+		return nil, fail(err.Error())
 	}
 	return b, nil
 }

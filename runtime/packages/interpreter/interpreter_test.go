@@ -2,6 +2,7 @@ package interpreter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func TestFind(t *testing.T) {
 		"python3.11-config": answer("3.11.9"), "python3": answer("3.11.9"), "python3.11t": answer("3.11.2"),
 	})
 	for wish, want := range map[string]string{
-		"": "3.11.2", "3.9": "3.9.21", "3": "3.11.2", "3.11.2": "3.11.2", " >= 3.9 , < 3.11": "3.9.21",
+		"": "3.11.2", "3.9": "3.9.21", "3": "3.11.2", "3.11.2": "3.11.2", ">= 3.9 , < 3.11": "3.9.21",
 		"~=3.9": "3.11.2", "3.12": "3.12.0rc1", "3.9.*": "3.9.21",
 	} {
 		py, err := f.Find(t.Context(), wish)
@@ -91,7 +92,7 @@ func TestHostileAnswers(t *testing.T) {
 		"can't be run":           "#!/nonexistent/sh",
 		"endless":                "#!/bin/sh\nwhile :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done",
 		"python 2":               strings.ReplaceAll(answer("3.10.1"), "[3, 10]", "[2, 7]"),
-		"a billion minors":       strings.ReplaceAll(answer("3.1000000000.1"), "cpython", "cpython"),
+		"a billion minors":       answer("3.1000000000.1"),
 		"minus one":              strings.ReplaceAll(answer("3.10.1"), "[3, 10]", "[3, -1]"),
 		"a billion C libraries":  strings.ReplaceAll(answer("3.10.1"), "[2, 36]", "[2, 1000000000]"),
 		"path for a machine":     strings.ReplaceAll(answer("3.10.1"), "x86_64", "../../x"),
@@ -147,7 +148,7 @@ func TestLinks(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := fake(t, map[string]string{"python3.8": answer("3.8.1")}).Find(ctx, ""); err != context.Canceled {
+	if _, err := fake(t, map[string]string{"python3.8": answer("3.8.1")}).Find(ctx, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

@@ -116,7 +116,7 @@ func (a *ahead) metadata1(f index.File) *promise[metadata] {
 		}
 		m, err := parseMetadata(b)
 		if err != nil {
-			return m, solver.Unusable(err.Error())
+			return m, solver.UnusableError(err.Error())
 		}
 		return m, nil
 	}, nil)

@@ -35,7 +35,7 @@ func warning(at *hcl.Range, summary, detail string) hcl.Diagnostics {
 }
 
 // advice says what a person can do about a conflict: change one of their lines.
-func (r *run) advice(c *solver.Conflict) string {
+func (r *run) advice(c *solver.ConflictError) string {
 	var lines []string
 	seen := map[string]bool{}
 	for _, d := range c.Asked {

@@ -211,13 +211,15 @@ func TestLockThatLies(t *testing.T) {
 	set := s.keepLock(t)
 	lock := set.Lock.Content
 	sum := set.Packages[0].SHA256
-	cut := strings.Index(lock, "[[packages]]\nname = \"b\"")
+	head, _, _ := strings.Cut(lock, "[[packages]]\nname = \"b\"")
+	_, fit, _ := strings.Cut(lock, "[tool.blast]")
+	b := strings.TrimSuffix(strings.TrimPrefix(lock, head), "[tool.blast]"+fit)
 	for name, c := range map[string]struct{ lock, why string }{
 		"another version":   {strings.NewReplacer(`version = "2"`, `version = "3"`, "a-2-", "a-3-").Replace(lock), "requirements.txt:1 (a<3) is not met"},
 		"another project":   {strings.NewReplacer(`name = "a"`, `name = "evil"`, "a-2-", "evil-2-").Replace(lock), "requirements.txt:1 (a<3) is not met"},
 		"a foreign file":    {strings.ReplaceAll(lock, "a-2-py3-none-any.whl", "evil-1-py3-none-any.whl"), "a can't be installed (no wheel of it can be used: its file name is of another project or version)"},
-		"less":              {lock[:cut] + lock[strings.Index(lock, "[tool.blast]"):], "b, which a needs, is not in it"},
-		"twice":             {lock[:cut] + lock[cut:strings.Index(lock, "[tool.blast]")] + lock[cut:], "b is in it twice"},
+		"less":              {head + "[tool.blast]" + fit, "b, which a needs, is not in it"},
+		"twice":             {head + b + b + "[tool.blast]" + fit, "b is in it twice"},
 		"no hash":           {strings.ReplaceAll(lock, sum, ""), "a can't be installed (no wheel of it can be used: it has no sha256)"},
 		"a constraint":      {strings.NewReplacer(`name = "b"`+"\nversion = \"1\"", `name = "b"`+"\nversion = \"2\"", "b-1-", "b-2-").Replace(lock), "requirements.txt:2 (b<2) is not met"},
 		"another machine's": {strings.ReplaceAll(lock, "a-2-py3-none-any", "a-2-py3-none-win_amd64"), "a has no wheel for this interpreter"},

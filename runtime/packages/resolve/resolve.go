@@ -164,7 +164,7 @@ func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
 
 // explain turns what went wrong into a diagnostic, at the line that caused it.
 func (r *run) explain(err error) hcl.Diagnostics {
-	var none *solver.Conflict
+	var none *solver.ConflictError
 	var no denied
 	switch {
 	case errors.As(err, &none):
@@ -177,7 +177,7 @@ func (r *run) explain(err error) hcl.Diagnostics {
 	return problem(r.firstPlace(), "Can't resolve packages", err.Error())
 }
 
-func (r *run) placeOfAsked(c *solver.Conflict) *hcl.Range {
+func (r *run) placeOfAsked(c *solver.ConflictError) *hcl.Range {
 	for _, d := range c.Asked {
 		if rng := rangeOf(d.Place); rng != nil {
 			return rng

@@ -50,11 +50,11 @@ func (u *universe) Candidates(_ context.Context, pkg string) ([]solver.Candidate
 	p, err := u.ahead.project(name)
 	switch {
 	case errors.Is(err, index.ErrNotFound):
-		return nil, solver.Unusable("not in " + strings.Join(u.r.set.Wishes.Index, ", nor in "))
+		return nil, solver.UnusableError("not in " + strings.Join(u.r.set.Wishes.Index, ", nor in "))
 	case err != nil:
 		return nil, err
 	case len(p.candidates) == 0:
-		return nil, solver.Unusable(fmt.Sprintf("%s lists no file of it", p.index))
+		return nil, solver.UnusableError(fmt.Sprintf("%s lists no file of it", p.index))
 	}
 	return p.candidates, nil
 }
@@ -79,9 +79,9 @@ func (u *universe) Dependencies(_ context.Context, pkg string, v pep440.Version)
 		}
 		switch {
 		case err != nil:
-			return nil, solver.Unusable(fmt.Sprintf("its requirement %q makes no sense: %v", clip(d.String()), err))
+			return nil, solver.UnusableError(fmt.Sprintf("its requirement %q makes no sense: %v", clip(d.String()), err))
 		case applies && d.URL != "":
-			return nil, solver.Unusable(fmt.Sprintf("it needs %s from an address, and Blast installs from indexes", d.Name))
+			return nil, solver.UnusableError(fmt.Sprintf("it needs %s from an address, and Blast installs from indexes", d.Name))
 		case applies:
 			out = append(out, dependencies(d, "", false)...)
 		}
@@ -100,15 +100,15 @@ func (u *universe) metadata(name string, v pep440.Version) (metadata, error) {
 	var bad *index.Error
 	switch {
 	case errors.Is(err, index.ErrBroken) && errors.As(err, &bad):
-		return m, solver.Unusable(bad.Reason)
+		return m, solver.UnusableError(bad.Reason)
 	case err != nil:
 		return m, err
 	}
 	if err := m.of(name, v); err != nil {
-		return m, solver.Unusable(err.Error())
+		return m, solver.UnusableError(err.Error())
 	}
 	if m.python != "" && !fitsPython(m.python, u.r.py) {
-		return m, solver.Unusable("it needs Python " + clip(m.python))
+		return m, solver.UnusableError("it needs Python " + clip(m.python))
 	}
 	return m, nil
 }

@@ -29,7 +29,7 @@ func (c *catalog) page(ctx context.Context, pkg string) (*page, error) {
 	}
 	pg := &page{}
 	list, err := c.p.Candidates(ctx, pkg)
-	var no Unusable
+	var no UnusableError
 	switch {
 	case errors.As(err, &no):
 		pg.missing = string(no)

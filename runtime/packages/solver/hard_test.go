@@ -50,7 +50,7 @@ func hard(names, versions int, unsolvable bool) []string {
 func TestHardProof(t *testing.T) {
 	w := newWorld(t, hard(12, 40, true)...)
 	_, err := solve(t, w, "r.txt:1@p")
-	var none *solver.Conflict
+	var none *solver.ConflictError
 	if !errors.As(err, &none) {
 		t.Fatal(err)
 	}

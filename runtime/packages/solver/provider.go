@@ -30,19 +30,19 @@ type Candidate struct {
 // A Provider knows the packages. Its methods may reach out to an index, and
 // must give the same answer each time.
 type Provider interface {
-	// Candidates returns all versions, each once, the best first. An Unusable
-	// error says why there is no such package; any other ends the search.
+	// Candidates returns all versions, each once, the best first. An UnusableError
+	// says why there is no such package; any other ends the search.
 	Candidates(ctx context.Context, pkg string) ([]Candidate, error)
 	// Dependencies returns what one version needs, for an extra without the
-	// project itself. An Unusable error makes the version unusable; any other
+	// project itself. An UnusableError error makes the version unusable; any other
 	// ends the search.
 	Dependencies(ctx context.Context, pkg string, v pep440.Version) ([]Dependency, error)
 }
 
-// Unusable is why a version can't be chosen, found out only by looking into it.
-type Unusable string
+// UnusableError is why a version can't be chosen, found out only by looking into it.
+type UnusableError string
 
-func (u Unusable) Error() string { return string(u) }
+func (u UnusableError) Error() string { return string(u) }
 
 // project is the package that an extra belongs to, or pkg itself.
 func project(pkg string) string {

@@ -8,8 +8,8 @@ import (
 	"blast.example/blast/runtime/packages/pep440"
 )
 
-// A Conflict is the proof that no versions fit.
-type Conflict struct {
+// A ConflictError is the proof that no versions fit.
+type ConflictError struct {
 	// Asked is what the project asks for that takes part, in the order of the
 	// proof. Without one of these there might be a solution.
 	Asked []Dependency
@@ -18,7 +18,7 @@ type Conflict struct {
 }
 
 // Error tells the proof, one step a line.
-func (c *Conflict) Error() string { return strings.Join(c.lines, "\n") }
+func (c *ConflictError) Error() string { return strings.Join(c.lines, "\n") }
 
 // maxSteps bounds a proof that is told: nobody reads on.
 const maxSteps = 40
@@ -27,7 +27,7 @@ const maxSteps = 40
 // without the steps between.
 const maxAtOnce = 3
 
-func newConflict(i *incompat, versions func(pkg string) []pep440.Version) *Conflict {
+func newConflict(i *incompat, versions func(pkg string) []pep440.Version) *ConflictError {
 	r := &report{phrase: phrase{versions}, numbers: map[*incompat]int{}, uses: map[*incompat]int{}, told: map[string]bool{}}
 	r.count(i)
 	if len(r.premises) <= maxAtOnce {
@@ -39,7 +39,7 @@ func newConflict(i *incompat, versions func(pkg string) []pep440.Version) *Confl
 		left := fmt.Sprintf("(%d steps are left out.)", n-maxSteps)
 		r.lines = slices.Concat(r.lines[:maxSteps/2], []string{left}, r.lines[n-maxSteps/2:])
 	}
-	return &Conflict{r.asked, r.lines}
+	return &ConflictError{r.asked, r.lines}
 }
 
 // report tells the derivation in sentences. A step that is needed again later

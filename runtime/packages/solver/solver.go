@@ -16,7 +16,7 @@ const maxRounds = 200_000
 var ErrGivenUp = errors.New("the search for versions was given up: the requirements leave too much open; pin some of them")
 
 // Solve chooses versions for root's dependencies and theirs. Without a solution
-// the error is a *Conflict.
+// the error is a *ConflictError.
 func Solve(ctx context.Context, root []Dependency, p Provider) (map[string]pep440.Version, error) {
 	s := &search{
 		p: p, store: newStore(), trail: trail{byPkg: map[string][]step{}}, catalog: catalog{p: p, pages: map[string]*page{}},
@@ -216,7 +216,7 @@ func (s *search) look(ctx context.Context, pkg string, pg *page, c Candidate) (c
 		return false, nil
 	}
 	deps, err := s.p.Dependencies(ctx, pkg, c.Version)
-	var no Unusable
+	var no UnusableError
 	if errors.As(err, &no) {
 		s.add(&incompat{terms: []term{{pkg, pg.cell(c.Version), true}}, why: reason{kind: unusable, text: string(no)}})
 		return true, nil

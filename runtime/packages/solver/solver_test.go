@@ -19,7 +19,6 @@ import (
 // first. A line "a 1.0! reason" is a version that can't be used, "a 1.0!! reason"
 // one of which that is found out late.
 type world struct {
-	order  []string
 	lists  map[string][]solver.Candidate
 	deps   map[string][]string
 	late   map[string]string
@@ -64,7 +63,7 @@ func (w *world) Candidates(_ context.Context, pkg string) ([]solver.Candidate, e
 		list = w.lists[pkg]
 	}
 	if len(list) == 0 {
-		return nil, solver.Unusable("no index has it")
+		return nil, solver.UnusableError("no index has it")
 	}
 	return list, nil
 }
@@ -73,7 +72,7 @@ func (w *world) Dependencies(_ context.Context, pkg string, v pep440.Version) ([
 	key := pkg + " " + v.String()
 	w.looked = append(w.looked, key)
 	if reason := w.late[key]; reason != "" {
-		return nil, solver.Unusable(reason)
+		return nil, solver.UnusableError(reason)
 	}
 	return dependencies(w.deps[key], ""), nil
 }
@@ -187,7 +186,7 @@ func TestExplanations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := solve(t, newWorld(t, c.lines...), c.asks...)
-			var none *solver.Conflict
+			var none *solver.ConflictError
 			if !errors.As(err, &none) {
 				t.Fatal(err)
 			}
@@ -206,7 +205,7 @@ func TestExplanations(t *testing.T) {
 // TestAskedIsWhatMatters: lines that have nothing to do with it are not blamed.
 func TestAskedIsWhatMatters(t *testing.T) {
 	_, err := solve(t, newWorld(t, "a 1: c==1", "b 1: c==2", "c 1", "c 2", "z 1"), "r.txt:1@z", "r.txt:2@a", "r.txt:3@b")
-	var none *solver.Conflict
+	var none *solver.ConflictError
 	if !errors.As(err, &none) {
 		t.Fatal(err)
 	}
