@@ -17,6 +17,7 @@ import (
 
 	"blast.example/blast/apply"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/hosts"
 	"blast.example/blast/runtime/network"
@@ -169,6 +170,85 @@ func TestPackages(t *testing.T) {
 			"lock file gone":   func(t *testing.T) { w.run(t, "rm", filepath.Join(w.env.Project, "pylock.blast.toml")) },
 		},
 	})
+}
+
+func TestFilesystem(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, slices.Concat(limitsA, networkA, sandboxA))
+	treeA, treeB := w.trees(t)
+	conformance.Run(t, conformance.Case{
+		Host: w.hosts["filesystem"], Env: w.env, A: treeA, B: treeB,
+		Kernel: func(t *testing.T) string { return w.mounts(t) + w.files(t, "filesystem", "command-filesystem") },
+		Tamper: map[string]func(t *testing.T){
+			"saved anew": func(t *testing.T) {
+				w.run(t, "sh", "-c", "cd "+w.env.Project+" && echo 2 >new && mv new .env")
+			},
+			"mounted on top": func(t *testing.T) {
+				w.run(t, "nsenter", "-m", "-t", w.init(t), "mount", "-t", "tmpfs", "x", "/workspace")
+			},
+			"writable": func(t *testing.T) {
+				w.run(t, "nsenter", "-m", "-t", w.init(t), "mount", "-o", "remount,bind,rw", "/workspace/blast.hcl")
+			},
+			"note changed": func(t *testing.T) {
+				w.run(t, "sed", "-i", "s/67108864/67108865/", filepath.Join(w.env.Run, "filesystem.json"))
+			},
+		},
+	})
+}
+
+// trees are two states of the same sandbox's mounts.
+func (w *world) trees(t *testing.T) (a, b []plan.Object) {
+	t.Helper()
+	for _, name := range []string{".env", "blast.hcl"} {
+		if err := os.WriteFile(filepath.Join(w.env.Project, name), []byte("1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree := filesystem.Tree{Sandbox: sandboxA[0].Digest(), LayerSize: 64 << 20, Mounts: []filesystem.Mount{
+		{Name: "home", Target: filesystem.HomeDir, Type: filesystem.Layer, Exec: true},
+		{Name: "tmp", Target: filesystem.TempDir, Type: filesystem.Tmpfs, Size: 32 << 20, Exec: true},
+		{Name: "workspace", Target: filesystem.WorkspaceDir, Type: filesystem.Bind, Source: w.env.Project, Access: "rw", Exec: true},
+		{Name: "workspace.hide", Target: "/workspace/.blast", Type: filesystem.Hide, Dir: true},
+		{Name: "workspace.hide", Target: "/workspace/.env", Type: filesystem.Hide},
+		{Name: "workspace.read_only", Target: "/workspace/.git/hooks", Type: filesystem.ReadOnly, Dir: true},
+		{Name: "workspace.read_only", Target: "/workspace/blast.hcl", Type: filesystem.ReadOnly},
+	}}
+	a = []plan.Object{obj(filesystem.TreeAddr, tree)}
+	tree.Mounts = slices.Clone(tree.Mounts)
+	tree.Mounts[1].Size = 16 << 20
+	tree.Mounts[2].Access = "ro"
+	tree.MaxFileSize = 1 << 20
+	return a, []plan.Object{obj(filesystem.TreeAddr, tree)}
+}
+
+var mountNumbers = regexp.MustCompile(`(?m)^\d+ \d+ \d+:\d+ |/dev/loop\d+`)
+
+// mounts are those of the sandbox, and what there is of the layer.
+func (w *world) mounts(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + w.init(t) + "/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(mountNumbers.ReplaceAllString(string(b), ""), "\n")
+	slices.Sort(lines)
+	layers, err := filepath.Glob(filepath.Join(w.env.Dir, "layer*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(slices.Concat(lines, layers), "")
+}
+
+// init is the process id of the sandbox's init.
+func (w *world) init(t *testing.T) string {
+	t.Helper()
+	for _, pid := range w.pids(t) {
+		if comm, err := os.ReadFile("/proc/" + pid + "/comm"); err == nil && strings.Contains(string(comm), "blast-init") {
+			return pid
+		}
+	}
+	t.Fatal("no init runs")
+	return ""
 }
 
 // packages are two sets: one with a project, one with another version of it.
