@@ -3,6 +3,7 @@
 package generation_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -48,7 +49,11 @@ func TestConformance(t *testing.T) {
 			"another python": func(t *testing.T) {
 				do(t, os.Remove(w.current("bin/python")), os.Symlink("/bin/sh", w.current("bin/python")))
 			},
-			"attributes forged": func(t *testing.T) { do(t, os.WriteFile(w.current(".blast.json"), []byte("{}"), 0o600)) },
+			"no attributes": func(t *testing.T) { do(t, os.WriteFile(w.current(".blast.json"), []byte("{}"), 0o600)) },
+			"attributes forged": func(t *testing.T) {
+				b, err := os.ReadFile(w.current(".blast.json"))
+				do(t, err, os.WriteFile(w.current(".blast.json"), bytes.Replace(b, []byte(`"lock_path":"pylock`), []byte(`"lock_path":"forged`), 1), 0o600))
+			},
 			"current elsewhere": func(t *testing.T) { do(t, os.Remove(w.current()), os.Symlink("/usr", w.current())) },
 			"current a folder":  func(t *testing.T) { do(t, os.Remove(w.current()), os.MkdirAll(w.current("bin"), 0o755)) },
 			"all gone":          func(t *testing.T) { do(t, os.RemoveAll(filepath.Join(w.env.Dir, "packages"))) },
