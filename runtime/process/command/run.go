@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -147,9 +148,13 @@ func begin(c *net.UnixConn, cmd []byte, files []*os.File) (*os.File, error) {
 	return master, nil
 }
 
-// started waits for begin. As long as there is no command to pass signals on to,
-// those that would end it end the wait: init answers at once, but not if the
-// commands that it has stop whatever it starts.
+// patience is how long init may take to answer once somebody wants to end the
+// command.
+const patience = time.Second
+
+// started waits for begin. Signals that come meanwhile are passed on when the
+// command runs. One that asks for its end bounds the wait: init answers at once,
+// but not if the commands that it has stop whatever it starts.
 func started(c *net.UnixConn, s *signals, begin func() (*os.File, error)) (*os.File, error) {
 	type result struct {
 		master *os.File
@@ -160,22 +165,30 @@ func started(c *net.UnixConn, s *signals, begin func() (*os.File, error)) (*os.F
 		master, err := begin()
 		done <- result{master, err}
 	}()
+	var enough <-chan time.Time
 	for {
 		select {
 		case r := <-done:
 			return r.master, r.err
 		case sig := <-s.c:
-			if !ends(sig) {
-				s.early = append(s.early, sig)
-				continue
+			s.early = append(s.early, sig)
+			if enough == nil && ends(sig) {
+				enough = time.After(patience)
 			}
+		case <-enough:
 			_ = c.Close() // init ends the command, if there is one
 			if r := <-done; r.master != nil {
 				_ = r.master.Close()
 			}
-			return nil, &Error{128 + int(sig.(unix.Signal)), "interrupted before the command ran"}
+			return nil, interrupted(s.early)
 		}
 	}
+}
+
+// interrupted is how a command ends that was to end before it ran.
+func interrupted(early []os.Signal) *Error {
+	i := slices.IndexFunc(early, ends)
+	return &Error{128 + int(early[i].(unix.Signal)), "interrupted: the sandbox does not start the command"}
 }
 
 // attend waits for the end of the command and passes signals on meanwhile.

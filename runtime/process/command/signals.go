@@ -29,7 +29,10 @@ func catchSignals() *signals {
 	return s
 }
 
-func (s *signals) stop() { signal.Stop(s.c) }
+// stop gives the signals back. It doesn't wait for it: the Go runtime changes the
+// masks of signals one by one on a thread of its own, which takes as long as a
+// short command, and most callers end now.
+func (s *signals) stop() { go signal.Stop(s.c) }
 
 // ends reports whether a signal asks for the end of the command.
 func ends(sig os.Signal) bool {
