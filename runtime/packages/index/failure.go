@@ -90,7 +90,7 @@ func badStatus(at string, resp *http.Response) error {
 	e := &Error{URL: redacted(at), Reason: "the server answers " + strings.TrimSpace(resp.Status), Fix: tryLater, Status: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		e.Fix = "It lets only those in whom it knows, and Blast logs in nowhere. Name an index in the python block that needs no password."
+		e.Fix = "It lets only those in whom it knows, and logging in to an index is not supported yet. Name an index in the python block that needs no password."
 	case http.StatusNotAcceptable:
 		e.Fix = notAnIndex
 	}

@@ -34,7 +34,7 @@ type Provider interface {
 	// says why there is no such package; any other ends the search.
 	Candidates(ctx context.Context, pkg string) ([]Candidate, error)
 	// Dependencies returns what one version needs, for an extra without the
-	// project itself. An UnusableError error makes the version unusable; any other
+	// project itself. An UnusableError makes the version unusable; any other
 	// ends the search.
 	Dependencies(ctx context.Context, pkg string, v pep440.Version) ([]Dependency, error)
 }
