@@ -204,7 +204,7 @@ func (c *Client) start(ctx context.Context) error {
 	err = cmd.Start()
 	_ = w.Close()
 	if err != nil {
-		return fmt.Errorf("start blastd: %w; install blast, blastd and blast-init in one folder", err)
+		return fmt.Errorf("start blastd: %w; install blast, blast-cli, blastd and blast-init in one folder", err)
 	}
 	_ = cmd.Process.Release()
 	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now()) })

@@ -142,7 +142,8 @@ func fits(w want, typ uint32) error {
 	case typ == unix.S_IFLNK:
 		return &ObstacleError{w.Name, w.Target, "is a symbolic link", "remove it, or choose another path"}
 	case w.Type == pin && typ != unix.S_IFDIR:
-		return &ObstacleError{w.Name, w.Target, "is no folder, and something below it is to be protected", "remove the file, or the protection of what can't be there"}
+		return &ObstacleError{w.Name, w.Target, "is no folder, and something below it is to be protected",
+			fmt.Sprintf("write read_only = [%q], and name what would lie below it in writable: nothing can come below a file that can't be replaced", strings.TrimPrefix(w.Target, filesystem.WorkspaceDir+"/"))}
 	}
 	return nil
 }

@@ -4,13 +4,191 @@ package mounts
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem"
+	"blast.example/blast/runtime/filesystem/mounts/mountns"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
 )
 
-// Check implements kinds.Checker.
-func (h *Host) Check(ctx context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
-	return nil, nil
+// Check implements kinds.Checker. What can be tried is tried, on mounts that
+// nobody ever sees.
+func (h *Host) Check(_ context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
+	var ps []kinds.Problem
+	for _, o := range desired {
+		if o.Addr != filesystem.TreeAddr {
+			continue
+		}
+		var t filesystem.Tree
+		if err := o.Decode(&t); err != nil {
+			return nil, err
+		}
+		ws, err := expand(t.Mounts)
+		if err != nil {
+			return nil, fmt.Errorf("check mounts: %w", err)
+		}
+		found, err := checkTree(env, t, ws)
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, found...)
+	}
+	return ps, nil
 }
+
+func checkTree(env state.Env, t filesystem.Tree, ws []want) ([]kinds.Problem, error) {
+	var ps []kinds.Problem
+	if hasLayers(t) {
+		found, err := checkLayer(env, t)
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, found...)
+	}
+	for i, w := range ws {
+		var p *kinds.Problem
+		var err error
+		switch {
+		case w.Type == filesystem.Bind:
+			p, err = checkBind(env, w)
+		case w.mask() && w.base >= 0 && ws[w.base].Type == filesystem.Bind:
+			p, err = checkMask(env, ws, i)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			ps = append(ps, *p)
+		}
+	}
+	return ps, nil
+}
+
+func problem(item, fix, reason string, args ...any) *kinds.Problem {
+	return &kinds.Problem{Addr: filesystem.TreeAddr, Item: item, Reason: fmt.Sprintf(reason, args...), Fix: fix}
+}
+
+// checkLayer says why the layer can't be made, or not given its size.
+func checkLayer(env state.Env, t filesystem.Tree) ([]kinds.Problem, error) {
+	size, ok, err := hasLayer(env)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return layerTools("mkfs.ext4"), nil
+	}
+	if size == t.LayerSize {
+		return nil, nil
+	}
+	device, used, err := layerLoop(env)
+	if err != nil {
+		return nil, err
+	}
+	if !used {
+		return layerTools("resize2fs", "e2fsck"), nil
+	}
+	_ = device.Close()
+	return []kinds.Problem{*problem("size", fmt.Sprintf("Write size = %q, or run blast destroy, which deletes what the sandbox wrote, and apply then.", block.FormatSize(size)),
+		"the writable layer can't get %s: %s", block.FormatSize(t.LayerSize), layerInUse(size))}, nil
+}
+
+// layerTools says which programs and devices the layer needs and this host lacks.
+func layerTools(names ...string) []kinds.Problem {
+	var ps []kinds.Problem
+	for _, name := range names {
+		if _, err := findTool(name); err != nil {
+			ps = append(ps, *problem("size", "Install e2fsprogs.", "the writable layer is an ext4 image, and there is no %s", name))
+		}
+	}
+	f, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return append(ps, *problem("size", "Load the loop module (modprobe loop), or give this machine /dev/loop-control.", "the writable layer is an ext4 image, and there are no loop devices: %v", err))
+	}
+	_ = f.Close()
+	return ps
+}
+
+// checkBind tries to map the owners of a source, on a mount that nobody sees.
+func checkBind(env state.Env, w want) (*kinds.Problem, error) {
+	src, err := openSource(env, w.Mount)
+	if err != nil {
+		return problem(w.Name, "Correct the source.", "%v", err), nil //nolint:nilerr // that is what is told
+	}
+	defer func() { _ = src.Close() }()
+	owners, err := mountns.IDMap{DiskUID: uint32(env.UID), DiskGID: uint32(env.GID), HostUID: probeID, HostGID: probeID}.UserNS()
+	if err != nil {
+		return nil, fmt.Errorf("check mounts: %w", err)
+	}
+	defer func() { _ = owners.Close() }()
+	m, err := mountns.Clone(src, mountns.Attr{UserNS: owners})
+	if err == nil {
+		return nil, m.Close()
+	}
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EPERM) {
+		return nil, fmt.Errorf("check mounts: %w", err)
+	}
+	return problem(w.Name, "Move it to ext4, xfs, btrfs or tmpfs, or use a newer kernel.",
+		"%s lies on %s, which can't show the person's files as the sandbox's user's on this kernel (idmapped mounts)", w.Source, typeOf(src)), nil
+}
+
+// probeID is some id that sandboxes have.
+const probeID = 0x7000_0000
+
+// typeOf names the type of the file system that f lies on.
+func typeOf(f *os.File) string {
+	id, _, err := mountns.ID(f)
+	if err != nil {
+		return "a file system"
+	}
+	rows, err := mountns.OwnTable()
+	if err != nil {
+		return "a file system"
+	}
+	for _, r := range rows {
+		if r.ID == id {
+			return r.Type
+		}
+	}
+	return "a file system"
+}
+
+// checkMask looks for what would be in the way of a protection.
+func checkMask(env state.Env, ws []want, i int) (*kinds.Problem, error) {
+	w, base := ws[i], ws[ws[i].base]
+	src, err := openSource(env, base.Mount)
+	if err != nil {
+		return nil, nil //nolint:nilerr // told for the bind itself
+	}
+	defer func() { _ = src.Close() }()
+	rel := strings.TrimPrefix(w.Target, base.Target+"/")
+	f, err := mountns.OpenAt(src, rel, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, nil
+	case err != nil:
+		err = (&box{env: env}).obstacle(w, err)
+	default:
+		defer func() { _ = f.Close() }()
+		st, serr := mountns.Stat(f)
+		if serr != nil {
+			return nil, fmt.Errorf("check %s: %w", path.Join(base.Source, rel), serr)
+		}
+		err = fits(w, st.Mode&unix.S_IFMT)
+	}
+	var in *ObstacleError
+	if !errors.As(err, &in) {
+		return nil, err
+	}
+	return problem(in.Name, upper(in.Fix)+".", "%s %s", path.Join(base.Source, rel), in.Why), nil
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

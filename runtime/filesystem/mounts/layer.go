@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 	"blast.example/blast/state"
 )
@@ -174,7 +175,7 @@ func resizeImage(ctx context.Context, env state.Env, have, size int64) error {
 	}
 	if err := tool(ctx, f, "resize2fs", "-f", thatFile, strconv.FormatInt(size/1024, 10)+"K"); err != nil {
 		_ = f.Truncate(max(have, size)) // never less than what is in it
-		return fmt.Errorf("resize layer to %d bytes: %w", size, err)
+		return fmt.Errorf("resize layer to %s: %w", block.FormatSize(size), err)
 	}
 	if err := f.Truncate(size); err != nil {
 		return fmt.Errorf("resize layer: %w", err)
@@ -183,7 +184,7 @@ func resizeImage(ctx context.Context, env state.Env, have, size int64) error {
 }
 
 func layerInUse(have int64) string {
-	return fmt.Sprintf("it has %d bytes and is in use, and changes its size only while no sandbox runs", have)
+	return fmt.Sprintf("it has %s and is in use, and changes its size only while no sandbox runs", block.FormatSize(have))
 }
 
 // checkImage repairs a layer that was not unmounted, as after a power failure,

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 )
@@ -50,7 +51,7 @@ func (b *box) sized(w want, r mountns.Row) (bool, error) {
 func (b *box) resize(w want, f *os.File) error {
 	err := b.memory(w).Resize(f)
 	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("%s holds more than %d bytes: remove files in it, or give it more", w.Target, w.Size)
+		return fmt.Errorf("%s holds more than %s: remove files in it, or give it more", w.Target, block.FormatSize(w.Size))
 	}
 	return err
 }

@@ -107,3 +107,6 @@ func unescape(s string) string {
 	}
 	return b.String()
 }
+
+// OwnTable lists the mounts that this process sees.
+func OwnTable() ([]Row, error) { return readTable("/proc/self/mountinfo") }
