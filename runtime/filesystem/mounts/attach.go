@@ -41,11 +41,19 @@ func (b *box) attach(i int, where placement) error {
 		return fmt.Errorf("mount %s: %w", w.Target, err)
 	}
 	defer func() { _ = m.Close() }()
-	if err := b.in.Attach(m, place); err != nil {
+	err = b.in.Attach(m, place)
+	if errors.Is(err, unix.ENOENT) { // it was removed or replaced since
+		return errRaced
+	}
+	if err != nil {
 		return fmt.Errorf("mount %s: %w", w.Target, err)
 	}
 	return nil
 }
+
+// errRaced says that somebody else changed what was being mounted on: looking
+// again will tell.
+var errRaced = errors.New("the path was changed meanwhile")
 
 // detached makes what want i mounts at place.
 func (b *box) detached(i int, place *os.File) (*os.File, error) {
@@ -108,6 +116,9 @@ func (b *box) place(i int, where placement) (*os.File, error) {
 			return nil, err
 		}
 		f, err = b.view.Open(where(w.Target))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errRaced
 	}
 	if err != nil {
 		return nil, b.obstacle(w, err)

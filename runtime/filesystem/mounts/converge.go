@@ -37,7 +37,7 @@ func (b *box) converge(ctx context.Context) error {
 		if s.fine() {
 			return b.clearStage()
 		}
-		if err := b.mend(ctx, s); err != nil {
+		if err := b.mend(ctx, s); err != nil && !errors.Is(err, errRaced) {
 			return err
 		}
 	}

@@ -59,9 +59,10 @@ func newGuard(ctx context.Context, h *Host, env state.Env, t filesystem.Tree) (*
 		g.close()
 		return nil, fmt.Errorf("guard mounts: %w", err)
 	}
-	if err := g.mend(ctx); err != nil {
+	if _, err := g.mend(ctx); err != nil {
+		g.fail(err)
 		g.close()
-		return nil, fmt.Errorf("guard mounts: %w", err)
+		return nil, fmt.Errorf("guard mounts: the sandbox was ended: %w", err)
 	}
 	go g.run()
 	return g, nil
@@ -77,8 +78,8 @@ func (g *guard) open() error {
 		return err
 	}
 	// Both are of that very process: it has not ended since.
-	if ended, err := hung(g.init); ended || err != nil {
-		return errors.Join(err, sandbox.ErrNotRunning)
+	if g.gone() {
+		return sandbox.ErrNotRunning
 	}
 	g.stopped, g.stop, err = os.Pipe()
 	return err
@@ -117,30 +118,31 @@ func (g *guard) run() {
 	ctx := context.Background()
 	for {
 		why, err := g.wait(heartbeat)
-		if why == ended || err != nil {
-			if err != nil {
-				g.fail(err)
-			}
+		if err != nil {
+			g.fail(err)
+			return
+		}
+		if why == ended {
 			return
 		}
 		begun := time.Now()
-		if err := g.mend(ctx); err != nil {
-			if ended, _ := hung(g.init); !ended {
-				g.fail(err)
-			}
+		mended, err := g.mend(ctx)
+		if err != nil {
+			g.fail(err)
 			return
 		}
-		if g.rest(time.Since(begun)) {
+		if !mended && g.pause(min(time.Since(begun), maxRest)) {
 			return
 		}
 	}
 }
 
-// rest lets as much time pass as the last look took, and reports whether to end:
-// somebody who makes events without end gets half of a processor at most.
-func (g *guard) rest(d time.Duration) (end bool) {
+// pause lets time pass, and reports whether to end. After a look that found
+// nothing it is as long as that took: somebody who makes events without end gets half of a
+// processor at most.
+func (g *guard) pause(d time.Duration) (end bool) {
 	fds := []unix.PollFd{{Fd: int32(g.stopped.Fd()), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds, int(min(d, maxRest).Milliseconds()))
+	n, _ := unix.Poll(fds, int(d.Milliseconds()))
 	return n > 0
 }
 
@@ -179,48 +181,61 @@ func (g *guard) wait(timeout time.Duration) (cause, error) {
 	}
 }
 
-// attempts is how often a guard tries to put a protection back before it ends
-// the sandbox.
-const attempts = 3
+// A guard tries this often to put a protection back before it ends the sandbox,
+// waiting a little longer each time: somebody on the host may be in the middle of
+// a rename. What can't be protected as it is gets less patience.
+const (
+	attempts         = 8 // about a quarter of a second
+	obstacleAttempts = 3
+)
 
 // mend puts back what is missing, and watches what is there then.
-func (g *guard) mend(ctx context.Context) (err error) {
+func (g *guard) mend(ctx context.Context) (mended bool, err error) {
 	defer g.host.lock(g.env)()
-	for range attempts {
-		if err = g.mendOnce(ctx); err == nil {
-			return nil
+	for n := range attempts {
+		mended, err = g.mendOnce(ctx)
+		if err == nil {
+			return mended, nil
+		}
+		var in *ObstacleError
+		if errors.As(err, &in) && n >= obstacleAttempts {
+			return mended, err
+		}
+		if g.pause(time.Millisecond<<n) || g.gone() {
+			return mended, nil
 		}
 	}
-	return err
+	return mended, err
 }
 
-func (g *guard) mendOnce(ctx context.Context) error {
+func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 	if err := g.read(); err != nil {
-		return err
+		return false, err
 	}
 	ws, err := expand(g.tree.Mounts)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer g.box.scope()()
 	g.box.want(ws)
 	for first := true; ; first = false {
 		s, err := g.box.look()
 		if err != nil {
-			return err
+			return mended, err
 		}
 		if !s.fine() {
 			if err := g.box.converge(ctx); err != nil {
-				return err
+				return mended, err
 			}
+			mended = true
 			g.log.Warn("mounts put back", "missing", s.drift())
 		} else if !first {
-			return nil
+			return mended, nil
 		}
 		// First watch, then look: what comes between is seen by one of the two.
 		watch, err := g.box.watchRenames()
 		if err != nil {
-			return err
+			return mended, err
 		}
 		g.renames.close()
 		g.renames = watch
@@ -244,16 +259,19 @@ func (g *guard) read() error {
 	return nil
 }
 
-// fail ends the sandbox.
+// fail ends the sandbox, if it hasn't ended.
 func (g *guard) fail(cause error) {
+	if g.gone() {
+		return
+	}
 	err := unix.PidfdSendSignal(int(g.init.Fd()), unix.SIGKILL, nil, 0)
 	g.log.Error("the sandbox was ended, as what protects its files could not be put back", "cause", cause, "err", err,
 		"fix", "mend what the cause names, then run blast apply")
 }
 
-// hung reports whether a process has ended.
-func hung(pidfd *os.File) (bool, error) {
-	fds := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
+// gone reports whether the sandbox has ended.
+func (g *guard) gone() bool {
+	fds := []unix.PollFd{{Fd: int32(g.init.Fd()), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
-	return n > 0, err
+	return err == nil && n > 0
 }
