@@ -33,7 +33,8 @@ const notePrefix = "command-"
 // keeps its Defaults.
 func NoteName(kind string) string { return notePrefix + kind }
 
-// Load merges the defaults of all kinds, in the order of their names.
+// Load merges the defaults of all kinds, in the order of their names. Where two
+// limit the same resource, both hold.
 func Load(env state.Env) (Defaults, error) {
 	d := Defaults{Vars: map[string]string{}, Rlimits: rlimit.Limits{}}
 	es, err := os.ReadDir(env.Run)
@@ -56,7 +57,7 @@ func Load(env state.Env) (Defaults, error) {
 			return d, err
 		}
 		maps.Copy(d.Vars, n.Vars)
-		maps.Copy(d.Rlimits, n.Rlimits)
+		limit(d.Rlimits, n.Rlimits)
 		if n.Dir != "" {
 			d.Dir = n.Dir
 		}
@@ -65,4 +66,14 @@ func Load(env state.Env) (Defaults, error) {
 		}
 	}
 	return d, nil
+}
+
+// limit adds limits to have. The lower of two counts.
+func limit(have, more resource.Rlimits) {
+	for name, l := range more {
+		if h, ok := have[name]; ok {
+			l.Soft, l.Hard = min(l.Soft, h.Soft), min(l.Hard, h.Hard)
+		}
+		have[name] = l
+	}
 }
