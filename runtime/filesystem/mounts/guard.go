@@ -224,6 +224,9 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 			return mended, err
 		}
 		if !s.fine() {
+			if err := g.box.mend(ctx, s); err != nil && !errors.Is(err, errRaced) { // at once: every look takes time
+				return mended, err
+			}
 			if err := g.box.converge(ctx); err != nil {
 				return mended, err
 			}

@@ -5,6 +5,7 @@ package mounts_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -156,7 +157,11 @@ func TestWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := fmt.Sprintf("/proc/%d/mountinfo", s.PID())
+	table, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", s.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = table.Close() }()
 	var all []time.Duration
 	for i := range 50 {
 		time.Sleep(10 * time.Millisecond) // as a person, not as a program
@@ -168,13 +173,19 @@ func TestWindow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for covered := false; !covered; {
-			b, err := os.ReadFile(table)
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(table.Fd()), Events: unix.POLLPRI}}, 1); err != nil {
+				t.Fatal(err)
+			}
+			took := time.Since(begun)
+			b, err := io.ReadAll(io.NewSectionReader(table, 0, 1<<20))
 			if err != nil || time.Since(begun) > 5*time.Second {
 				t.Fatal("not put back: ", err, w.log.String())
 			}
 			covered = strings.Contains(string(b), "/workspace/.env ")
+			if covered {
+				all = append(all, took)
+			}
 		}
-		all = append(all, time.Since(begun))
 	}
 	slices.Sort(all)
 	t.Logf("window: median %v, p90 %v, longest %v", all[25], all[45], all[49])
