@@ -171,7 +171,8 @@ func (t *tree) finish(m *manifest, config []byte) error {
 	if err := t.write(configName, config, wheel.FileMode); err != nil {
 		return err
 	}
-	m.Files = append(t.files, file{Path: configName, Size: int64(len(config))})
+	t.files = append(t.files, file{Path: configName, Size: int64(len(config))})
+	m.Files = t.files
 	slices.SortFunc(m.Files, func(a, b file) int { return strings.Compare(a.Path, b.Path) })
 	for p, to := range m.Links {
 		if err := t.makeFolder(path.Dir(p)); err != nil {

@@ -39,7 +39,7 @@ func links(t testing.TB, path string) uint64 {
 	if err := unix.Lstat(path, &st); err != nil {
 		t.Fatal(err)
 	}
-	return uint64(st.Nlink)
+	return st.Nlink
 }
 
 // A generation is a virtual environment, also with nothing in it.

@@ -96,7 +96,7 @@ func (i *interpreters) ask(ctx context.Context, path string) (packages.Interpret
 	if err != nil {
 		return packages.Interpreter{}, err
 	}
-	st := fi.Sys().(*syscall.Stat_t) //nolint:errcheck,forcetypeassert // what Stat returns on Linux
+	st := fi.Sys().(*syscall.Stat_t) //nolint:forcetypeassert // what Stat returns on Linux
 	is := identity{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
 	i.mu.Lock()
 	defer i.mu.Unlock()

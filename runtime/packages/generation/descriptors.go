@@ -88,11 +88,11 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-func owner(fi fs.FileInfo) uint32 { return fi.Sys().(*syscall.Stat_t).Uid } //nolint:errcheck,forcetypeassert // what Stat and Lstat return on Linux
+func owner(fi fs.FileInfo) uint32 { return fi.Sys().(*syscall.Stat_t).Uid } //nolint:forcetypeassert // what Stat and Lstat return on Linux
 
 // ours reports whether nobody but this process's user can change the file.
 func ours(fi fs.FileInfo) bool {
 	return owner(fi) == uint32(os.Geteuid()) && fi.Mode().Perm()&0o022 == 0 //nolint:gosec // a user id
 }
 
-func group(fi fs.FileInfo) uint32 { return fi.Sys().(*syscall.Stat_t).Gid } //nolint:errcheck,forcetypeassert // as in owner
+func group(fi fs.FileInfo) uint32 { return fi.Sys().(*syscall.Stat_t).Gid } //nolint:forcetypeassert // as in owner
