@@ -69,7 +69,7 @@ func Load(env state.Env) (Defaults, error) {
 }
 
 // limit adds limits to have. The lower of two counts.
-func limit(have, more resource.Rlimits) {
+func limit(have, more rlimit.Limits) {
 	for name, l := range more {
 		if h, ok := have[name]; ok {
 			l.Soft, l.Hard = min(l.Soft, h.Soft), min(l.Hard, h.Hard)
