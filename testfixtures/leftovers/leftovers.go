@@ -10,12 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"blast.example/blast/state"
 )
 
-// Find returns one line for each thing of Blast's, sorted. Project folders are
-// searched for a .blast folder.
+// Find returns one line for each thing of Blast's, sorted. With project folders
+// it is about their default environments and about what belongs to no environment
+// at all, such as the daemon: other tests may run beside.
 func Find(projects ...string) ([]string, error) {
 	var out []string
 	var errs []error
@@ -24,8 +28,36 @@ func Find(projects ...string) ([]string, error) {
 		out = append(out, lines...)
 		errs = append(errs, err)
 	}
+	if len(projects) > 0 {
+		out = of(projects, out)
+	}
 	slices.Sort(out)
 	return slices.Compact(out), errors.Join(errs...)
+}
+
+var environment = regexp.MustCompile(`/blast/([0-9a-f]{12})`)
+
+// of leaves out what belongs to other projects. Folders that all environments
+// share stand for as long as any does.
+func of(projects, lines []string) []string {
+	var ids []string
+	for _, p := range projects {
+		ids = append(ids, state.NewEnv(p, "default", 0, 0).ID)
+	}
+	foreign := false
+	own := slices.DeleteFunc(lines, func(l string) bool {
+		others := false
+		if id := environment.FindStringSubmatch(l); id != nil {
+			others = !slices.Contains(ids, id[1])
+		} else if strings.Contains(l, "/.blast/") {
+			others = !slices.ContainsFunc(projects, func(p string) bool { return strings.Contains(l, p+"/.blast/") })
+		}
+		foreign = foreign || others
+		return others
+	})
+	return slices.DeleteFunc(own, func(l string) bool {
+		return foreign && (l == "file "+state.RunRoot || strings.HasPrefix(l, "cgroup ") && strings.HasSuffix(l, "/blast"))
+	})
 }
 
 // mounts are those of the host's own namespace.

@@ -46,7 +46,13 @@ func TestStories(t *testing.T) {
 	if err := os.Chmod(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { nothingLeft(t, root) }) // after all of the parallel scripts
+	t.Cleanup(func() { // after all of the parallel scripts
+		scripts, err := filepath.Glob(filepath.Join(root, "script-*"))
+		if err != nil || len(scripts) == 0 {
+			t.Errorf("no script ran: %v", err)
+		}
+		nothingLeft(t, scripts...)
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		WorkdirRoot:         root,
@@ -252,9 +258,9 @@ func kernel(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // nothingLeft waits for the daemon to go, which it does when nothing is up.
-func nothingLeft(t *testing.T, project string) {
+func nothingLeft(t *testing.T, projects ...string) {
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		lines, err := leftovers.Find(project)
+		lines, err := leftovers.Find(projects...)
 		if err != nil {
 			t.Error(err)
 			return

@@ -27,6 +27,7 @@ import (
 	"blast.example/blast/runtime/resource"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
+	"blast.example/blast/testfixtures/alone"
 	"blast.example/blast/testfixtures/conformance"
 	"blast.example/blast/testfixtures/netlab"
 	"blast.example/blast/testfixtures/pypi"
@@ -48,6 +49,7 @@ func newWorld(t *testing.T) *world {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it makes real sandboxes")
 	}
+	alone.With(t) // a daemon of another test would look after this environment, too
 	init := filepath.Join(t.TempDir(), "blast-init")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", init, "blast.example/blast/cmd/blast-init")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
