@@ -214,22 +214,36 @@ func (w *world) run(t testing.TB, id, script string) (int, string) {
 
 func (w *world) exec(t testing.TB, id string, args ...string) (int, string) {
 	t.Helper()
-	r, wr, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
+	return w.spawn(context.WithoutCancel(t.Context()), id, args...)()
+}
+
+// spawn starts a program in a sandbox, and returns what waits for its end.
+func (w *world) spawn(ctx context.Context, id string, args ...string) func() (int, string) {
+	type result struct {
+		code int
+		text string
 	}
-	defer func() { _ = r.Close() }()
-	text := make(chan string)
-	go func() { b, _ := io.ReadAll(r); text <- string(b) }()
-	code, err := command.Run(context.WithoutCancel(t.Context()), sandbox.SocketPath(w.env, id), command.Request{
-		Args: args, Env: []string{"PATH=/usr/bin:/bin", "HOME=/home/sandbox", "LC_ALL=C"}, Dir: "/", Stdout: wr, Stderr: wr,
-	})
-	_ = wr.Close()
-	out := <-text
-	if err != nil {
-		out += err.Error()
-	}
-	return code, out
+	ended := make(chan result, 1)
+	go func() {
+		r, wr, err := os.Pipe()
+		if err != nil {
+			ended <- result{-1, err.Error()}
+			return
+		}
+		defer func() { _ = r.Close() }()
+		text := make(chan string)
+		go func() { b, _ := io.ReadAll(r); text <- string(b) }()
+		code, err := command.Run(ctx, sandbox.SocketPath(w.env, id), command.Request{
+			Args: args, Env: []string{"PATH=/usr/bin:/bin", "HOME=/home/sandbox", "LC_ALL=C"}, Dir: "/", Stdout: wr, Stderr: wr,
+		})
+		_ = wr.Close()
+		out := <-text
+		if err != nil {
+			out += err.Error()
+		}
+		ended <- result{code, out}
+	}()
+	return func() (int, string) { r := <-ended; return r.code, r.text }
 }
 
 func (w *world) must(t testing.TB, id, script string) string {
