@@ -70,15 +70,19 @@ func TestDeafServerTakesNoThreads(t *testing.T) {
 		}
 		visitors = append(visitors, c)
 	}
-	p.Ingress[0].Port = 8001 // a server that answers, so that the relay has come to all of them
+	p.Ingress[0].Port = 8001 // a server that answers
 	var l net.Listener
 	if err := s.inside(func() (err error) { l, err = net.Listen("tcp", "127.0.0.1:8001"); return err }); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	go func() {
-		if c, err := l.Accept(); err == nil {
-			_, _ = io.Copy(c, c)
+		for { // visitors that the relay had not come to yet are led here, too
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(c, c); _ = c.Close() }()
 		}
 	}()
 	if n := threads(t) - before; n > 50 {
