@@ -45,7 +45,7 @@ func openSource(env state.Env, m filesystem.Mount) (*os.File, error) {
 	}
 	f, err := mountns.OpenHost(src)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, refuse("passes a symbolic link, which it did not when it was planned: whoever can change the link could change what is mounted. Write the path that it leads to, or remove the link")
+		return nil, refuse("passes a " + link)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("source of %s: %w", m.Target, err)
@@ -57,12 +57,18 @@ func openSource(env state.Env, m filesystem.Mount) (*os.File, error) {
 	return f, nil
 }
 
+const link = "symbolic link: whoever can change it could change what is mounted. Write the path that it leads to, or remove the link"
+
 func checkSource(f *os.File) error {
 	st, err := mountns.Stat(f)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", f.Name(), err)
 	}
-	if t := st.Mode & unix.S_IFMT; t != unix.S_IFDIR && t != unix.S_IFREG {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR, unix.S_IFREG:
+	case unix.S_IFLNK:
+		return fmt.Errorf("%s is a %s", f.Name(), link)
+	default:
 		return fmt.Errorf("%s is no file or folder", f.Name())
 	}
 	var fs unix.Statfs_t

@@ -60,7 +60,11 @@ func TestGuard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, tree := guarded(t, files)
 			w.shell(t, script)
+			begun := time.Now()
 			eventually(t, "not put back: "+w.log.String(), func() bool { return len(w.observed(t).Drift) == 0 })
+			if took := time.Since(begun); took > 3*time.Second { // it looks every 5 s in any case
+				t.Errorf("nothing told it: put back after %v", took)
+			}
 			w.sees(t, tree)
 			for _, attack := range []string{"cat /workspace/.env", "echo x >/workspace/.env", "mv /workspace/.env /workspace/x", "echo x >>/workspace/blast.hcl", "mkdir /workspace/blast.hcl/x", "echo x >/workspace/.git/hooks/x", "echo x >>/workspace/.git/hooks", "mv /workspace/.git /workspace/g"} {
 				if code, out := w.run(t, box1, attack); code == 0 {
