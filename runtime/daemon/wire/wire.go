@@ -105,12 +105,12 @@ type LookParams struct {
 
 // LookResult is the answer to Look.
 type LookResult struct {
-	Lineage   string          `json:"lineage"`
-	Serial    uint64          `json:"serial"`
-	Recorded  []plan.Object   `json:"recorded"`
-	Observed  []plan.Object   `json:"observed"`
+	Lineage   string         `json:"lineage"`
+	Serial    uint64         `json:"serial"`
+	Recorded  []plan.Object  `json:"recorded"`
+	Observed  []plan.Object  `json:"observed"`
 	Problems  []plan.Problem `json:"problems"`
-	Recovered bool            `json:"recovered"` // a dead apply was finished or taken back first
+	Recovered bool           `json:"recovered"` // a dead apply was finished or taken back first
 }
 
 // ApplyParams asks for a plan to be carried out.

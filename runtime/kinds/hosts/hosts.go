@@ -12,6 +12,7 @@ import (
 	"blast.example/blast/runtime/filesystem/mounts"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network/gate"
+	"blast.example/blast/runtime/packages/cachedir"
 	"blast.example/blast/runtime/packages/generation"
 	"blast.example/blast/runtime/process/host"
 	"blast.example/blast/runtime/resource/cgroup"
@@ -30,18 +31,7 @@ func All(log *slog.Logger) (map[string]kinds.Host, error) {
 	if self, err = filepath.EvalSymlinks(self); err != nil {
 		return nil, fmt.Errorf("find %s: %w", initName, err)
 	}
-	return With(filepath.Join(filepath.Dir(self), initName), wheels(), log), nil
-}
-
-// wheels is where unpacked wheels are kept: in the machine's cache folder, which is
-// root's (FHS 5.5), or below XDG_CACHE_HOME. It is never a person's: their files
-// would be installed as they stand.
-func wheels() string {
-	dir := os.Getenv("XDG_CACHE_HOME")
-	if !filepath.IsAbs(dir) {
-		dir = "/var/cache"
-	}
-	return filepath.Join(dir, "blast", "wheels")
+	return With(filepath.Join(filepath.Dir(self), initName), cachedir.Path("wheels"), log), nil
 }
 
 // With is All for an init and a cache of wheels elsewhere.

@@ -54,8 +54,37 @@ const (
 	maxAnswer = 64 << 10 // bytes
 )
 
-// ask runs an interpreter without the person's settings and site-packages.
-func ask(ctx context.Context, path string) (*Found, error) {
+// ask describes the interpreter at a path, from memory if it was asked before.
+func (m memory) ask(ctx context.Context, path string) (*Found, error) {
+	of, err := identity(path)
+	if err != nil {
+		return nil, err
+	}
+	if text := m.recall(of); text != nil {
+		var a answer
+		if json.Unmarshal(text, &a) == nil {
+			if py, err := a.describe(path); err == nil {
+				return py, nil
+			}
+		}
+	}
+	text, err := run(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	var a answer
+	if json.Unmarshal(text, &a) != nil {
+		return nil, errNonsense
+	}
+	py, err := a.describe(path)
+	if err == nil {
+		m.keep(of, text)
+	}
+	return py, err
+}
+
+// run asks an interpreter, without the person's settings and site-packages.
+func run(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-c", question)
@@ -73,11 +102,10 @@ func ask(ctx context.Context, path string) (*Found, error) {
 		}
 		return nil, fmt.Errorf("does not answer (%w)", err)
 	}
-	var a answer
-	if out.full || json.Unmarshal(out.buf.Bytes(), &a) != nil {
+	if out.full {
 		return nil, errNonsense
 	}
-	return a.describe(path)
+	return out.buf.Bytes(), nil
 }
 
 // bounded keeps so much of an answer, and ends what gives more. It has no

@@ -52,6 +52,10 @@ func New(path string, env pep508.Environment, compatible []tags.Tag) (*Found, er
 type Finder struct {
 	Dirs  []string // where to look; nil: the system's folders of programs
 	Trees []string // what a sandbox sees: links that lead elsewhere don't count; nil: /usr
+
+	// Cache is a folder in which answers are kept, each for one very file; "" is
+	// none. Whoever may write there decides what is installed.
+	Cache string
 }
 
 var (
@@ -65,10 +69,10 @@ func Find(ctx context.Context, wish string) (*Found, error) { return Finder{}.Fi
 // At asks the interpreter at a path, which must be one that Find could return: the
 // program is run, possibly by root.
 func At(ctx context.Context, path string) (*Found, error) {
-	if !slices.Contains(Finder{systemDirs, systemTrees}.candidates(), path) {
+	if !slices.Contains(Finder{Dirs: systemDirs, Trees: systemTrees}.candidates(), path) {
 		return nil, fmt.Errorf("%s is no Python in %s, where sandboxes see it, too", path, strings.Join(systemDirs, " or "))
 	}
-	return ask(ctx, path)
+	return memory("").ask(ctx, path)
 }
 
 // Find returns the newest interpreter that fits a wish: "3.11" (any 3.11),
@@ -84,7 +88,7 @@ func (f Finder) Find(ctx context.Context, wish string) (*Found, error) {
 	var best *Found
 	var seen []string
 	for _, path := range f.candidates() {
-		py, err := ask(ctx, path)
+		py, err := memory(f.Cache).ask(ctx, path)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/packages"
+	"blast.example/blast/runtime/packages/cachedir"
 	"blast.example/blast/runtime/packages/index"
 	"blast.example/blast/runtime/packages/interpreter"
 	"blast.example/blast/runtime/packages/pylock"
@@ -31,7 +31,7 @@ import (
 type Resolver struct {
 	// Find finds the interpreter for a version, as interpreter.Find; nil is that.
 	Find func(ctx context.Context, wish string) (*interpreter.Found, error)
-	// CacheDir is where answers of indexes are kept; "" is the person's cache folder.
+	// CacheDir is where answers of indexes are kept; "" is this user's cache folder.
 	CacheDir string
 	// Now is the time, by which rules expire; nil is time.Now.
 	Now func() time.Time
@@ -67,7 +67,7 @@ func (rv Resolver) Resolve(ctx context.Context, in kinds.ResolveInput) ([]plan.O
 // complete fills in what isn't set.
 func (rv Resolver) complete() Resolver {
 	if rv.Find == nil {
-		rv.Find = interpreter.Find
+		rv.Find = interpreter.Finder{Cache: cachedir.Path("interpreters")}.Find
 	}
 	if rv.Now == nil {
 		rv.Now = time.Now
@@ -76,9 +76,7 @@ func (rv Resolver) complete() Resolver {
 		rv.Client = func() *index.Client { return &index.Client{} }
 	}
 	if rv.CacheDir == "" {
-		if dir, err := os.UserCacheDir(); err == nil { // without one everything is only slower
-			rv.CacheDir = filepath.Join(dir, "blast", "index")
-		}
+		rv.CacheDir = cachedir.Path("index") // without one everything is only slower
 	}
 	return rv
 }
