@@ -14,6 +14,10 @@ APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
 BENCH    = crun bubblewrap
 LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 
+# Test suites of others as data (see testfixtures/pypi/vectors), where a folder of
+# them lies near this one. Without it the tests that read them are skipped by name.
+export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
+
 .PHONY: all build deps demo test lint bench clean
 
 all: build

@@ -45,7 +45,7 @@ const environment = "the environment itself"
 const maxClashes = 5
 
 // arrange puts projects over each other. Where several have the same file, with the
-// same content, that is one file. Otherwise there is no right answer, whatever
+// same content, that is one file; of strays the first counts. Otherwise there is no right answer, whatever
 // order they come in, and each such file is an error that names both.
 func arrange(site string, own []string, parts []part) (*layout, error) {
 	l := &layout{site: site, parts: append(parts[:len(parts):len(parts)], part{name: environment}), files: map[string]spot{}, folder: map[string]int{}}
@@ -70,6 +70,9 @@ func (l *layout) put(i int, f wheel.File) {
 	}
 	old, taken := l.files[f.Path]
 	if taken && (old.file.SHA256 != f.SHA256 || f.SHA256 == "") && !l.sameModule(old, i, f) {
+		if stray(l.site, f.Path) {
+			return // the first one's
+		}
 		l.clash(old.part, i, f.Path, "with different content")
 		return
 	}
@@ -90,6 +93,23 @@ func (l *layout) put(i int, f wheel.File) {
 		l.folder[dir] = i
 	}
 	l.files[f.Path] = spot{i, f}
+}
+
+// strays are names at the top of a wheel that many projects pack by mistake: their
+// own tests, documentation and the like. Nobody imports them from there, and two
+// projects that do it must not shut each other out.
+var strays = []string{"tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "conftest", "setup", "LICENSE", "README", "CHANGELOG", "CHANGES", "NOTICE"}
+
+// stray reports whether a file is part of one. Of several the first project's is
+// there, in the order of names, so that it is the same on every machine.
+func stray(site, name string) bool {
+	rest, ok := strings.CutPrefix(name, site+"/")
+	if !ok {
+		return false
+	}
+	top, _, _ := strings.Cut(strings.TrimPrefix(rest, "__pycache__/"), "/")
+	top, _, _ = strings.Cut(top, ".")
+	return slices.Contains(strays, top)
 }
 
 // sameModule reports whether two files are bytecode of modules with equal source.

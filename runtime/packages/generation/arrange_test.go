@@ -40,7 +40,10 @@ func TestArrange(t *testing.T) {
 	}{
 		"apart":               {files{site + "/a.py": "1"}, files{site + "/b.py": "1"}, nil},
 		"same content":        {files{site + "/tests/__init__.py": "1"}, files{site + "/tests/__init__.py": "1"}, nil},
-		"different content":   {files{site + "/tests/__init__.py": "1"}, files{site + "/tests/__init__.py": "2"}, []string{"a 1 and b 2", " tests/__init__.py", "different content"}},
+		"different content":   {files{site + "/x/__init__.py": "1"}, files{site + "/x/__init__.py": "2"}, []string{"a 1 and b 2", " x/__init__.py", "different content"}},
+		"strays":              {files{site + "/tests/__init__.py": "1", site + "/LICENSE.txt": "1", site + "/__pycache__/conftest.cpython-311.pyc": "1"}, files{site + "/tests/__init__.py": "2", site + "/LICENSE.txt": "2", site + "/__pycache__/conftest.cpython-311.pyc": "2"}, nil},
+		"like strays":         {files{site + "/testslib/a.py": "1"}, files{site + "/testslib/a.py": "2"}, []string{"testslib/a.py"}},
+		"strays elsewhere":    {files{site + "/a/tests/b.py": "1"}, files{site + "/a/tests/b.py": "2"}, []string{"a/tests/b.py"}},
 		"scripts":             {files{"bin/run": "1"}, files{"bin/run": "2"}, []string{"a 1 and b 2", "bin/run"}},
 		"file and folder":     {files{site + "/x": "1"}, files{site + "/x/y.py": "1"}, []string{"a 1 and b 2", " x,", "folder"}},
 		"folder and file":     {files{site + "/x/y.py": "1"}, files{site + "/x": "1"}, []string{"a 1 and b 2", " x,", "folder"}},
@@ -62,6 +65,14 @@ func TestArrange(t *testing.T) {
 				t.Errorf("%s: %v, want %q", name, err, w)
 			}
 		}
+	}
+}
+
+// Of strays the first project's counts, whole or in parts.
+func TestArrangeKeepsTheFirstStray(t *testing.T) {
+	l, err := arrange(site, nil, []part{having("a", map[string]string{site + "/tests/x.py": "1"}), having("b", map[string]string{site + "/tests/x.py": "2", site + "/tests/y.py": "2"})})
+	if err != nil || l.files[site+"/tests/x.py"].part != 0 || l.files[site+"/tests/y.py"].part != 1 {
+		t.Errorf("%+v %v", l.files, err)
 	}
 }
 
