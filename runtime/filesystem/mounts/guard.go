@@ -64,6 +64,10 @@ func newGuard(ctx context.Context, h *Host, env state.Env, t filesystem.Tree) (*
 		g.close()
 		return nil, fmt.Errorf("guard mounts: the sandbox was ended: %w", err)
 	}
+	if g.renames == nil {
+		g.close()
+		return nil, sandbox.ErrNotRunning
+	}
 	go g.run()
 	return g, nil
 }

@@ -29,7 +29,7 @@ const (
 
 // A sight is what is mounted in a sandbox, beside what is wanted.
 type sight struct {
-	rows   []mountns.Row // all but the sandbox's base
+	rows   []mountns.Row // all but the sandbox's base and what is on the stage
 	of     []int         // by want: its row, -1 if there is none
 	faults []fault       // by want
 	says   []string      // by want: the fault in words
@@ -64,7 +64,7 @@ func (b *box) look() (*sight, error) {
 	s := &sight{of: make([]int, len(b.tree)), faults: make([]fault, len(b.tree)), says: make([]string, len(b.tree))}
 	base := baseRows(table)
 	for _, r := range table {
-		if !base[r.ID] {
+		if !base[r.ID] && !within(r.Point, stageDir) {
 			s.rows = append(s.rows, r)
 		}
 	}

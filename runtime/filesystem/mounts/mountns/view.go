@@ -3,11 +3,9 @@
 package mountns
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,25 +33,6 @@ func (v *View) Root() *os.File { return v.root }
 
 // Table lists the mounts that the process sees, in the kernel's order.
 func (v *View) Table() ([]Row, error) { return readTable(proc(v.pid, "mountinfo")) }
-
-// Identity tells one container from any other, also from a later one with the
-// same process id: process, its start time (proc_pid_stat(5), in clock ticks)
-// and mount namespace.
-func (v *View) Identity() (string, error) {
-	b, err := os.ReadFile(proc(v.pid, "stat"))
-	if err != nil {
-		return "", fmt.Errorf("identify sandbox: %w", err)
-	}
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name before may hold anything
-	if len(f) < 20 {
-		return "", fmt.Errorf("identify sandbox: malformed stat of process %d", v.pid)
-	}
-	ns, err := os.Readlink(proc(v.pid, "ns/mnt"))
-	if err != nil {
-		return "", fmt.Errorf("identify sandbox: %w", err)
-	}
-	return fmt.Sprintf("%d/%s/%s", v.pid, f[19], ns), nil
-}
 
 // Open opens an absolute path of the sandbox, as a place to work on and not to
 // read. No component may be a symbolic link: ELOOP. A link at the very end is
