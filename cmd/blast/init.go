@@ -60,7 +60,7 @@ func (cmd *initCmd) Run(u *ui) error {
 	}
 	what := "No requirements.txt or pyproject.toml"
 	if f.manifest != "" {
-		what = fmt.Sprintf("Found %s (%d packages)", f.manifest, f.packages)
+		what = fmt.Sprintf("Found %s (%s)", f.manifest, plural(f.packages, "package"))
 	}
 	line := fmt.Sprintf("%s. Wrote blast.hcl (%d lines)", what, strings.Count(text, "\n"))
 	if ignored {
@@ -236,4 +236,12 @@ func countPackages(name string, b []byte) int {
 		return 0
 	}
 	return len(p.Dependencies)
+}
+
+// plural writes a number with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
