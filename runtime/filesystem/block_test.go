@@ -105,6 +105,52 @@ func TestListsOfTheWorkspace(t *testing.T) {
 
 // A mount is refused if it would show what no line shows, or what can be changed
 // into something else after a person has reviewed it.
+// A mount of a part of the project shows the same files at another place: what is
+// protected in the workspace is there, too.
+func TestMountsOfTheProjectAreProtected(t *testing.T) {
+	dir := project(t, `
+  workspace {
+    hide      = ["src/secret"]
+    read_only = ["src/make/file"]
+    writable  = [".git/config"]
+  }
+  mount "/src" {
+    source = "src"
+    access = "rw"
+  }
+  mount "/git" {
+    source = ".git"
+    access = "rw"
+  }`)
+	got := tree(t, dir)
+	for target, typ := range map[string]string{"/src/secret": Hide, "/src/make/file": ReadOnly, "/git/hooks": ReadOnly, "/git/config": ""} {
+		if m, _ := got.at(target); m.Type != typ || m.Source != "" {
+			t.Errorf("%s is %+v, want %q", target, m, typ)
+		}
+	}
+	got = tree(t, project(t, `
+  mount "/git" {
+    source = ".git"
+    access = "rw"
+  }`))
+	for _, target := range []string{"/git/hooks", "/git/config"} {
+		if m, _ := got.at(target); m.Type != ReadOnly {
+			t.Errorf("without a workspace %s is %+v", target, m)
+		}
+	}
+	_, diags := configtest.Load(t, project(t, `
+  workspace {
+    read_only = ["src"]
+  }
+  mount "/src" {
+    source = "src"
+    access = "rw"
+  }`), Words{})
+	if len(diags) != 1 || diags[0].Summary != "Protected path" {
+		t.Errorf("%v", diags)
+	}
+}
+
 func TestSourcesAreValidated(t *testing.T) {
 	outside, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

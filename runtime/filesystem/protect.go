@@ -54,6 +54,9 @@ func (r *reading) protections() []Mount {
 		out = r.inWorkspace()
 	}
 	for _, m := range append([]Mount{{Target: WorkspaceDir, Source: r.root, Type: Bind}}, r.bound...) {
+		if m.Target != WorkspaceDir {
+			out = append(out, r.inMount(m)...)
+		}
 		for _, secret := range r.people {
 			if m.Type == Bind && m.Source != "" && secret != m.Source && within(secret, m.Source) {
 				rel := strings.TrimPrefix(secret, m.Source)
@@ -72,6 +75,37 @@ func tidy(ms []Mount) []Mount {
 	for _, m := range ms {
 		if !slices.ContainsFunc(out, func(o Mount) bool { return within(m.Target, o.Target) && (o.Type == Hide || o.Type == m.Type) }) {
 			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// inMount are the protections of the project that hold in a mount, too: a mount
+// of a part of it shows the same files at another place.
+func (r *reading) inMount(m Mount) []Mount {
+	var out []Mount
+	for _, p := range r.inProject() {
+		if m.Type == Bind && p.Source != m.Source && within(p.Source, m.Source) {
+			out = append(out, Mount{Name: p.Name, Target: path.Join(m.Target, strings.TrimPrefix(p.Source, m.Source)), Type: p.Type, Dir: p.Dir})
+		}
+	}
+	return out
+}
+
+// inProject are the protections of the project, with their paths on the host as
+// Source.
+func (r *reading) inProject() []Mount {
+	var out []Mount
+	if r.root != "" {
+		for _, m := range r.inWorkspace() {
+			m.Source = path.Join(r.root, strings.TrimPrefix(m.Target, WorkspaceDir))
+			out = append(out, m)
+		}
+	}
+	for _, p := range always {
+		full := path.Join(r.project, p.path)
+		if !slices.ContainsFunc(out, func(m Mount) bool { return m.Source == full }) && (p.never != "" || !r.opened(p.path)) {
+			out = append(out, Mount{Name: listOf(p.kind), Source: full, Type: p.kind, Dir: p.dir})
 		}
 	}
 	return out

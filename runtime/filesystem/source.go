@@ -111,7 +111,7 @@ func (r *reading) protectedAt(source string) (string, bool) {
 			return p.path, true
 		}
 	}
-	for _, h := range r.space.Strings("hide") {
+	for _, h := range slices.Concat(r.space.Strings("hide"), r.space.Strings("read_only")) {
 		if clean := path.Clean(h.Text); r.root != "" && within(source, path.Join(r.root, clean)) {
 			return clean, true
 		}
