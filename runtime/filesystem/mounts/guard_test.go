@@ -154,6 +154,42 @@ func TestGuardAfterRestart(t *testing.T) {
 	eventually(t, "the guard doesn't notice the end", func() bool { w.sync(t); return true })
 }
 
+// Where the host has no more watches to give, the guard looks by itself.
+func TestGuardDeaf(t *testing.T) {
+	const limit = "/proc/sys/user/max_inotify_instances"
+	was, err := os.ReadFile(limit)
+	if err != nil {
+		t.Skip(err)
+	}
+	if os.Getenv("CI") == "" {
+		t.Skip("set CI: it takes all of root's watches for a moment, from others on the machine, too")
+	}
+	var taken []int
+	defer func() {
+		for _, fd := range taken {
+			_ = unix.Close(fd)
+		}
+	}()
+	for {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if errors.Is(err, unix.EMFILE) {
+			break
+		}
+		if err != nil || len(taken) > 5000 {
+			t.Skipf("%d taken of %s: %v", len(taken), was, err)
+		}
+		taken = append(taken, fd)
+	}
+	w, tree := guarded(t, files)
+	w.shell(t, "mv .env e; echo secret 2 >.env")
+	begun := time.Now()
+	eventually(t, "not put back", func() bool { return len(w.observed(t).Drift) == 0 })
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("put back after %v", took)
+	}
+	w.sees(t, tree)
+}
+
 // TestWindow measures for how long a new file is not protected, as it is saved.
 func TestWindow(t *testing.T) {
 	w, _ := guarded(t, files)

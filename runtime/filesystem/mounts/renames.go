@@ -20,19 +20,32 @@ import (
 // on the host: the mount goes along, and the mount table says nothing of it.
 // Only those files are watched, not the folders that they lie in, so nothing that
 // is done inside makes events: there, they can't be renamed.
-type renames struct{ f *os.File }
+type renames struct{ f *os.File } // nil if the host has no more of them to give
 
-func (r *renames) fd() uintptr { return r.f.Fd() }
+// fd is what to poll(2), which passes over a negative one.
+func (r *renames) fd() int32 {
+	if r.f == nil {
+		return -1
+	}
+	return int32(r.f.Fd())
+}
+
+// deaf reports whether nothing will be told.
+func (r *renames) deaf() bool { return r.f == nil }
 
 func (r *renames) close() {
-	if r != nil {
+	if r != nil && r.f != nil {
 		_ = r.f.Close()
 	}
 }
 
-// watchRenames watches what lies below each mount of a bind.
+// watchRenames watches what lies below each mount of a bind. The host gives a
+// user a number of watches only (inotify(7), max_user_instances).
 func (b *box) watchRenames() (*renames, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if errors.Is(err, unix.EMFILE) {
+		return &renames{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("watch renames: %w", err)
 	}
@@ -41,7 +54,10 @@ func (b *box) watchRenames() (*renames, error) {
 		if w.base < 0 || b.tree[w.base].Type != filesystem.Bind {
 			continue
 		}
-		if err := b.watchRename(r, w); err != nil {
+		if err := b.watchRename(r, w); errors.Is(err, unix.ENOSPC) {
+			r.close()
+			return &renames{}, nil
+		} else if err != nil {
 			r.close()
 			return nil, fmt.Errorf("watch %s: %w", w.Target, err)
 		}
