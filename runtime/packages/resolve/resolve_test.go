@@ -170,6 +170,18 @@ func TestHashes(t *testing.T) {
 	}
 }
 
+// An empty file is no lock: the filesystem kind keeps the place of one with it.
+func TestEmptyLockIsNone(t *testing.T) {
+	_, root := serve(t, "a 1")
+	s := newSetup(t, root, "a")
+	s.writeLock(t, "")
+	if got := s.must(t); got != "a 1" {
+		t.Error(got)
+	}
+	s.writeLock(t, "\n")
+	s.fails(t)
+}
+
 func TestLockIsReused(t *testing.T) {
 	x, root := serve(t, "a 1: b", "b 1")
 	s := newSetup(t, root, "a")
