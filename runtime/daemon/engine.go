@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"blast.example/blast/apply"
 	"blast.example/blast/plan"
@@ -238,6 +239,22 @@ func removeRun(dir string) error {
 		}
 	}
 	return os.RemoveAll(dir)
+}
+
+// flushTime bounds how long a command that is over waits for its denials.
+const flushTime = 2 * time.Second
+
+// Flush returns when what was denied in an environment until now is on record.
+func (e *Engine) Flush(ctx context.Context, env state.Env) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	var errs []error
+	for _, h := range e.hosts {
+		if f, ok := h.(kinds.Flusher); ok {
+			errs = append(errs, f.Flush(ctx, env))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Up lists the environments that have something on this host.

@@ -205,6 +205,12 @@ func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Ev
 			return nil, err
 		}
 		return s.Doctor(ctx, p.Dir)
+	case wire.Flush:
+		var p wire.FlushParams
+		if err := params(&p); err != nil {
+			return nil, err
+		}
+		return struct{}{}, s.Engine.Flush(ctx, p.Env)
 	case wire.Attend:
 		<-ctx.Done()
 		return struct{}{}, nil

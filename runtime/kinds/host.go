@@ -44,6 +44,13 @@ type Watcher interface {
 	Close() error
 }
 
+// A Flusher notes what happens in a sandbox with some delay.
+type Flusher interface {
+	// Flush returns when all that happened before the call is on record, or with
+	// an error when ctx ends. It changes nothing else.
+	Flush(ctx context.Context, env state.Env) error
+}
+
 // A Checker says before anything is planned what this host can't enforce.
 type Checker interface {
 	// Check returns a problem for each wish of desired, which holds the kind's

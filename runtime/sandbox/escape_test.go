@@ -329,6 +329,7 @@ var tries = map[string]try{
 	"open by handle":  {func() error { return call(unix.SYS_OPEN_BY_HANDLE_AT, 3, 0, 0) }, getpid, eperm},
 	"kernel module":   {func() error { return call(unix.SYS_INIT_MODULE, 0, 0, 0) }, getpid, eperm},
 	"reboot":          {func() error { return call(unix.SYS_REBOOT, 0xfee1dead, 672274793, 0) }, getpid, eperm},
+	"mark packets":    {func() error { return markSocket(unix.SO_MARK) }, func() error { return markSocket(unix.SO_PRIORITY) }, eperm},
 	"set the clock":   {func() error { return unix.ClockSettime(unix.CLOCK_REALTIME, &unix.Timespec{}) }, func() error { var ts unix.Timespec; return unix.ClockGettime(unix.CLOCK_REALTIME, &ts) }, eperm},
 	"kernel's log":    {func() error { _, err := unix.Klogctl(3, make([]byte, 16)); return err }, getpid, eperm},
 	"host name":       {func() error { return unix.Sethostname([]byte("x")) }, func() error { _, err := os.Hostname(); return err }, eperm},
@@ -336,6 +337,16 @@ var tries = map[string]try{
 	"32-bit program":  {run32, runSelf, nil},
 	"setuid program":  {runSU, runSelf, nil},
 	"x32 system call": {func() error { return inChild(func() { _ = call(0x40000000 | unix.SYS_GETPID) }) }, func() error { return inChild(func() { _ = getpid() }) }, nil},
+}
+
+// markSocket sets an option of a socket to a small number.
+func markSocket(option int) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 1)
 }
 
 // inChild reports whether a process that calls f ends by itself.

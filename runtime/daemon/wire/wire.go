@@ -41,6 +41,7 @@ const (
 	Look     = "look"     // LookParams → LookResult
 	Apply    = "apply"    // ApplyParams → ApplyResult
 	Status   = "status"   // → StatusResult
+	Flush    = "flush"    // FlushParams → {}: what was denied until now is on record
 	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
 	Attend   = "attend"   // no answer until the daemon goes: tells a caller that it died
 	Shutdown = "shutdown" // → {}
@@ -122,6 +123,11 @@ type ApplyParams struct {
 // ApplyResult is the answer to Apply.
 type ApplyResult struct {
 	Serial uint64 `json:"serial"`
+}
+
+// FlushParams asks for the records of an environment to be complete.
+type FlushParams struct {
+	Env state.Env `json:"env"`
 }
 
 // StatusResult lists what the daemon looks after.

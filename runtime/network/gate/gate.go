@@ -46,6 +46,8 @@ type gate struct {
 	lookups *rate.Limiter // of who
 	denied  *denial.Log
 
+	barriers barriers
+
 	mu        sync.Mutex
 	published map[string]*relay.Publication // by address on the host
 	stop      []func()                      // in the order of starting

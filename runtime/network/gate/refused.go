@@ -80,6 +80,10 @@ func (g *gate) logged(a nflog.Attribute) {
 		return
 	}
 	p, ok := parsePacket(*a.Payload)
+	if ok && a.Mark != nil && *a.Mark == nft.BarrierMark {
+		g.barriers.passed(p.src.Port())
+		return
+	}
 	if !ok || p.dst.Addr().IsMulticast() && p.proto == unix.IPPROTO_ICMPV6 { // the kernel's own
 		return
 	}

@@ -68,10 +68,10 @@ func (s Session) Run(ctx context.Context) (int, error) {
 	if err != nil {
 		return s.failed(err), nil
 	}
-	return s.start(ctx, d, st), nil
+	return s.start(ctx, c, d, st), nil
 }
 
-func (s Session) start(ctx context.Context, d command.Defaults, st state.State) int {
+func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults, st state.State) int {
 	dir := s.Dir
 	if dir == "" {
 		dir = insideDir(st, d.Dir)
@@ -85,6 +85,11 @@ func (s Session) start(ctx context.Context, d command.Defaults, st state.State) 
 	if err != nil {
 		s.say("blast: %v", err)
 		return code // 125, 126 or 127
+	}
+	if code != 0 || s.FailOnDenied { // what a command took in its stride need not be explained to the last
+		if err := c.Call(ctx, wire.Flush, wire.FlushParams{Env: s.Env}, nil, nil); err != nil {
+			s.say("blast: what was denied last may be missing: %v", err)
+		}
 	}
 	if s.explain(st, log, from) > 0 && s.FailOnDenied {
 		return ExitDenied

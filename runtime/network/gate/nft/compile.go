@@ -26,6 +26,9 @@ const (
 // LogDenied is the prefix of what is logged.
 const LogDenied = "denied"
 
+// BarrierMark is on packets that the gate sends to see what was logged before them.
+const BarrierMark = 0xb1a57
+
 // A Ruleset is what the kernel is to hold.
 type Ruleset struct{ chains []chain }
 
@@ -56,6 +59,8 @@ func filter(r *rules.Rules) chain {
 		Name: "out", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput,
 		Priority: nftables.ChainPriorityRef(-150), Policy: &drop,
 	}}
+	c.add("log barriers", marked(BarrierMark), logAll())
+	c.add("barriers", marked(BarrierMark), forbid())
 	c.add("answers", isReply(), accept())
 	gatePorts(&c)
 	c.add("the sandbox itself", toLocal(), accept())

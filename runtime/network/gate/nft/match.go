@@ -99,10 +99,23 @@ func forbid() match {
 	return match{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}}
 }
 
+// marked matches packets of a socket that was given the mark.
+func marked(mark uint32) match {
+	return match{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(mark)},
+	}
+}
+
 // logDenied copies the packet's head to the gate, at most so many a second.
 func logDenied() match {
+	limit := &expr.Limit{Type: expr.LimitTypePkts, Rate: 50, Unit: expr.LimitTimeSecond, Burst: 100}
+	return append(match{limit}, logAll()...)
+}
+
+// logAll copies the head of every packet.
+func logAll() match {
 	return match{
-		&expr.Limit{Type: expr.LimitTypePkts, Rate: 50, Unit: expr.LimitTimeSecond, Burst: 100},
 		&expr.Log{
 			Key:   1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN | 1<<unix.NFTA_LOG_QTHRESHOLD,
 			Group: LogGroup, Snaplen: LogBytes, QThreshold: 1, Data: []byte(LogDenied),
