@@ -158,7 +158,7 @@ func readBounded(fsys fs.FS, name string) ([]byte, error) {
 
 // each takes joined errors apart.
 func each(err error) []error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // errors.Join's own type, as ParsePyproject returns it
+	if many, ok := err.(interface{ Unwrap() []error }); ok { // errors.Join's own type, as ParsePyproject returns it
 		return many.Unwrap()
 	}
 	if err == nil {

@@ -67,7 +67,7 @@ func TestRlimits(t *testing.T) {
 }
 `
 	got := configtest.Decode[Rlimits](t, configtest.Objects(t, Words{}, src), RlimitsAddr)
-	want := Rlimits{"nofile": {1024, unlimited}, "stack": {8 << 20, 8 << 20}, "core": {0, 0}}
+	want := Rlimits{"nofile": {Soft: 1024, Hard: unlimited}, "stack": {Soft: 8 << 20, Hard: 8 << 20}, "core": {}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

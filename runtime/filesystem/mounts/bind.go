@@ -75,7 +75,7 @@ func checkSource(f *os.File) error {
 	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil {
 		return fmt.Errorf("look at %s: %w", f.Name(), err)
 	}
-	if slices.Contains(closedTypes, int64(fs.Type)) {
+	if slices.Contains(closedTypes, fs.Type) {
 		return fmt.Errorf("%s lies in a file system of the kernel's", f.Name())
 	}
 	return nil

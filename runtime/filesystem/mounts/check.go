@@ -121,7 +121,7 @@ func layerTools(names ...string) []kinds.Problem {
 func checkBind(env state.Env, w want) (*kinds.Problem, error) {
 	src, err := openSource(env, w.Mount)
 	if err != nil {
-		return problem(w.Name, "Correct the source.", "%v", err), nil //nolint:nilerr // that is what is told
+		return problem(w.Name, "Correct the source.", "%v", err), nil // that is what is told
 	}
 	defer func() { _ = src.Close() }()
 	owners, err := mountns.IDMap{DiskUID: uint32(env.UID), DiskGID: uint32(env.GID), HostUID: probeID, HostGID: probeID}.UserNS()
@@ -166,7 +166,7 @@ func checkMask(env state.Env, ws []want, i int) (*kinds.Problem, error) {
 	w, base := ws[i], ws[ws[i].base]
 	src, err := openSource(env, base.Mount)
 	if err != nil {
-		return nil, nil //nolint:nilerr // told for the bind itself
+		return nil, nil // told for the bind itself
 	}
 	defer func() { _ = src.Close() }()
 	rel := strings.TrimPrefix(w.Target, base.Target+"/")

@@ -72,7 +72,7 @@ func newGuard(ctx context.Context, h *Host, env state.Env, t filesystem.Tree) (*
 		g.close()
 		return nil, sandbox.ErrNotRunning
 	}
-	go g.run()
+	go g.run() //nolint:contextcheck // it lives as long as the sandbox, not as the call that started it
 	return g, nil
 }
 

@@ -52,7 +52,7 @@ const mkfsTime = 2 * time.Minute
 
 // hasLayer reports whether there is an image, and how large it is.
 func hasLayer(env state.Env) (int64, bool, error) {
-	f, err := openImage(env, layerImage)
+	f, err := openImage(env)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, false, nil
 	}
@@ -67,10 +67,10 @@ func hasLayer(env state.Env) (int64, bool, error) {
 	return fi.Size(), true, nil
 }
 
-// openImage opens an image of the state folder. What the kernel mounts must be
+// openImage opens the layer's image. What the kernel mounts must be
 // what Blast made, not what somebody put there.
-func openImage(env state.Env, name string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(env.Dir, name), os.O_RDWR|unix.O_NOFOLLOW, 0)
+func openImage(env state.Env) (*os.File, error) {
+	f, err := os.OpenFile(imagePath(env), os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open layer: %w", err)
 	}
@@ -163,7 +163,7 @@ func resizeImage(ctx context.Context, env state.Env, have, size int64) error {
 	if err := checkImage(ctx, env, true); err != nil {
 		return err
 	}
-	f, err := openImage(env, layerImage)
+	f, err := openImage(env)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func layerInUse(have int64) string {
 // checkImage repairs a layer that was not unmounted, as after a power failure,
 // before the kernel reads it.
 func checkImage(ctx context.Context, env state.Env, force bool) error {
-	f, err := openImage(env, layerImage)
+	f, err := openImage(env)
 	if err != nil {
 		return err
 	}

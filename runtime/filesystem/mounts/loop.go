@@ -20,7 +20,7 @@ import (
 // of the file and not by its name, and reports whether there is one. The caller
 // closes it; as long as it is open it stays.
 func layerLoop(env state.Env) (*os.File, bool, error) {
-	image, err := openImage(env, layerImage)
+	image, err := openImage(env)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
@@ -95,7 +95,7 @@ func attachLoop(image *os.File) (*os.File, error) {
 // mountLayer makes a detached mount of the whole layer. A second one shows the
 // same file system.
 func mountLayer(env state.Env) (*os.File, error) {
-	image, err := openImage(env, layerImage)
+	image, err := openImage(env)
 	if err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func (b *box) dropPlace(target string) error {
 	for p := target; !standing[p]; p = path.Dir(p) {
 		err := r.Remove(p[1:])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil //nolint:nilerr // others lie there
+			return nil // others lie there
 		}
 	}
 	return nil

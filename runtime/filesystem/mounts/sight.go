@@ -88,10 +88,10 @@ func baseRows(table []mountns.Row) map[uint64]bool {
 	base := map[uint64]bool{}
 	top := slices.IndexFunc(table, func(r mountns.Row) bool { return r.Point == "/" })
 	for i, r := range table {
-		switch {
-		case r.Point == "/":
+		switch r.Point {
+		case "/":
 			base[r.ID] = i == top
-		case r.Point == "/tmp":
+		case "/tmp":
 			base[r.ID] = top >= 0 && r.Parent == table[top].ID
 		default:
 			base[r.ID] = isBase(r.Point) && !within(r.Point, stageDir)
@@ -192,7 +192,7 @@ func (b *box) same(s *sight, w want, r mountns.Row) (bool, error) {
 	}
 	src, err := openSource(b.env, w.Mount)
 	if err != nil {
-		return false, nil //nolint:nilerr // a source that is gone or may not be shown is not what is mounted
+		return false, nil // a source that is gone or may not be shown is not what is mounted
 	}
 	defer func() { _ = src.Close() }()
 	st, err := mountns.Stat(src)

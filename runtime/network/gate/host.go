@@ -85,7 +85,7 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	case network.NamespaceAddr:
 		return h.applyNamespace(env, c)
 	case network.PolicyAddr:
-		return h.applyPolicy(env, c)
+		return h.applyPolicy(env, c) //nolint:contextcheck // a gate lives as long as the environment, not as the call that started it
 	}
 	return fmt.Errorf("%s: no such object", c.Addr)
 }
@@ -106,7 +106,7 @@ func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 
 // Sync implements kinds.Watcher.
 func (h *Host) Sync(_ context.Context, env state.Env) error {
-	err := h.sync(env)
+	err := h.sync(env) //nolint:contextcheck // see Apply
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil {

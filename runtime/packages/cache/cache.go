@@ -126,7 +126,7 @@ func (e Entry) check() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w: %w", e.Tree, ErrDamaged, err)
 		}
-		if fi.Mode() != f.Mode() || fi.Size() != f.Size || !fi.ModTime().Equal(wheel.Time) || fi.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) { //nolint:gosec,errcheck,forcetypeassert // a user id, and Lstat's own struct on Linux
+		if fi.Mode() != f.Mode() || fi.Size() != f.Size || !fi.ModTime().Equal(wheel.Time) || fi.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) { // a user id, and Lstat's own struct on Linux
 			return fmt.Errorf("%s: %w: %s was changed", e.Tree, ErrDamaged, f.Path)
 		}
 	}

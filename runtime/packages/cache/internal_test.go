@@ -22,7 +22,7 @@ import (
 
 const hello = "hello"
 
-// the SHA-256 of hello
+// helloSum is the SHA-256 of hello.
 const helloSum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 // get fetches one file with a client that waits less and trusts the servers.

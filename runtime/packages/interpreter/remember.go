@@ -29,7 +29,7 @@ func identity(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	st := fi.Sys().(*syscall.Stat_t) //nolint:errcheck,forcetypeassert // what Stat returns on Linux
+	st := fi.Sys().(*syscall.Stat_t) // what Stat returns on Linux
 	return fmt.Sprintf("%s %d:%d %d %d %d %x", path, st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano(), sha256.Sum256([]byte(question))), nil
 }
 
@@ -48,7 +48,7 @@ func (m memory) recall(of string) []byte {
 	}
 	defer func() { _ = f.Close() }()
 	fi, err := f.Stat()
-	if err != nil || !fi.Mode().IsRegular() || fi.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) || fi.Mode().Perm()&0o022 != 0 { //nolint:errcheck,forcetypeassert,gosec // what Stat returns on Linux; a user id
+	if err != nil || !fi.Mode().IsRegular() || fi.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) || fi.Mode().Perm()&0o022 != 0 { // what Stat returns on Linux; a user id
 		return nil
 	}
 	b, err := io.ReadAll(io.LimitReader(f, 2*maxAnswer))

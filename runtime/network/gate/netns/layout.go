@@ -26,6 +26,8 @@ var (
 	// those that none does: a route forbids it, so that connect(2) fails at
 	// once with EACCES, which no network error looks like.
 	Synthetic = netip.MustParsePrefix("198.18.0.0/15")
-	Named     = netip.MustParsePrefix("198.18.0.0/16")
-	Refused   = netip.MustParsePrefix("198.19.0.0/16")
+	// Named is its lower half.
+	Named = netip.MustParsePrefix("198.18.0.0/16")
+	// Refused is its upper half.
+	Refused = netip.MustParsePrefix("198.19.0.0/16")
 )
