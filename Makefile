@@ -7,7 +7,7 @@
 
 VERSION ?= 0.1.0-dev
 GO      ?= go
-LDFLAGS  = -s -w -X main.version=$(VERSION)
+LDFLAGS  = -s -w -X blast.example/blast/cmd/internal/release.Version=$(VERSION)
 BIN      = bin
 APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
            python3 python3-venv xz-utils dpkg-dev ca-certificates

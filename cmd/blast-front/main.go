@@ -15,12 +15,19 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/runtime/process/session"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
+	if len(args) == 1 && args[0] == "version" {
+		if _, err := os.Stdout.WriteString(release.Line()); err != nil {
+			return 1
+		}
+		return 0
+	}
 	if s, env, ok := parse(args); ok {
 		if code, ok := start(s, env); ok {
 			return code

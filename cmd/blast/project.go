@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/config"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/client"
@@ -46,7 +47,7 @@ func (u *ui) read(g *Globals) (*config.File, hcl.Diagnostics, error) {
 	uid, gid := session.Person()
 	f, diags := config.Load(path, config.Options{
 		Vars: g.Vars, VarFiles: g.VarFiles, Environ: os.Environ(),
-		Words: words.ForConfig(), Version: version, UID: uid, GID: gid,
+		Words: words.ForConfig(), Version: release.Version, UID: uid, GID: gid,
 	})
 	return f, diags, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/plan"
 )
 
@@ -28,7 +29,7 @@ const (
 
 // savePlan writes a plan that only its owner may read.
 func savePlan(path string, p plan.Plan) error {
-	b, err := json.Marshal(savedPlan{savedFormat, savedVersion, version, p})
+	b, err := json.Marshal(savedPlan{savedFormat, savedVersion, release.Version, p})
 	if err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}

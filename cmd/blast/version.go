@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
-	goruntime "runtime"
-)
+	"runtime"
 
-// version is the released version; set by the Makefile with -ldflags -X.
-var version = "0.1.0-dev"
+	"blast.example/blast/cmd/internal/release"
+)
 
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print as JSON."`
@@ -15,7 +13,7 @@ type versionCmd struct {
 // Run prints the version.
 func (cmd *versionCmd) Run(u *ui) error {
 	if cmd.JSON {
-		return u.answer(map[string]string{"blast_version": version, "platform": goruntime.GOOS + "_" + goruntime.GOARCH, "go_version": goruntime.Version()})
+		return u.answer(map[string]string{"blast_version": release.Version, "platform": runtime.GOOS + "_" + runtime.GOARCH, "go_version": runtime.Version()})
 	}
-	return printAll(u.stdout, fmt.Appendf(nil, "Blast %s on %s_%s\n", version, goruntime.GOOS, goruntime.GOARCH))
+	return printAll(u.stdout, []byte(release.Line()))
 }

@@ -8,14 +8,12 @@ import (
 	"log/slog"
 	"os"
 
+	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/runtime/daemon"
 	"blast.example/blast/runtime/hostinfo/probe"
 	"blast.example/blast/runtime/kinds/hosts"
 	"blast.example/blast/runtime/sandbox"
 )
-
-// version is the released version; set by the Makefile with -ldflags -X.
-var version = "0.1.0-dev"
 
 func main() {
 	sandbox.Init() // does not return in the child that becomes a container's PID 1
@@ -27,7 +25,7 @@ func main() {
 	}
 	s := &daemon.Server{
 		Engine:  daemon.NewEngine(all, log),
-		Version: version,
+		Version: release.Version,
 		Log:     log,
 		Doctor:  func(ctx context.Context, dir string) (any, error) { return probe.Probe(ctx, dir), nil },
 	}
