@@ -114,7 +114,7 @@ func TestUsual(t *testing.T) {
 			t.Errorf("%s: exit %d: %s", script, code, out)
 		}
 	}
-	w.must(t, box1, "echo x >/workspace/new")
+	w.must(t, box1, "rm -f ~/x /tmp/x; echo x >/workspace/new")
 	for script, want := range map[string]string{
 		"cat /workspace/app.py":                                            "print()\n",
 		"cat /workspace/blast.hcl":                                         "# rules\n",
