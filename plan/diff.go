@@ -60,6 +60,15 @@ func (p Plan) Changes() []Change {
 	return cs
 }
 
+// Same reports whether two plans do the same. What is said about it counts for
+// nothing.
+func (p Plan) Same(o Plan) bool {
+	return p.Env == o.Env && p.Lineage == o.Lineage && p.Serial == o.Serial && p.Config == o.Config &&
+		slices.EqualFunc(p.Steps, o.Steps, func(a, b Step) bool {
+			return a.Addr == b.Addr && bytes.Equal(canonical(a.From), canonical(b.From)) && bytes.Equal(canonical(a.To), canonical(b.To))
+		})
+}
+
 // Describe is asked once per change; kinds answer it.
 type Describe func(Change) Description
 

@@ -8,6 +8,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
 )
 
@@ -74,7 +75,31 @@ func (cmd *applyCmd) todo(ctx context.Context, u *ui, c *client.Client, p *proje
 	case saved.Config != "" && saved.Config != p.file.Digest:
 		return nil, fmt.Errorf("%s is stale: blast.hcl, a file it reads or a variable changed since: plan again", cmd.Plan)
 	}
-	return &saved, nil
+	return u.again(ctx, c, p, cmd.Plan, saved)
+}
+
+// again makes a saved plan once more, of blast.hcl and the host as they are, with
+// the packages that were settled then. Only if it comes out the same is it carried
+// out: the file may lie where code in the sandbox could write to it.
+func (u *ui) again(ctx context.Context, c *client.Client, p *project, name string, saved plan.Plan) (*plan.Plan, error) {
+	var desired []plan.Object
+	of := p
+	if saved.Config == "" { // of blast destroy
+		of = nil
+	} else {
+		var err error
+		if desired, err = u.settle(ctx, p, kinds.ResolveInput{Settled: append([]plan.Object{}, saved.Desired...)}); err != nil {
+			return nil, err
+		}
+	}
+	now, err := u.compare(ctx, c, p.env, desired, of)
+	if err != nil {
+		return nil, err
+	}
+	if !now.Same(saved) {
+		return nil, fmt.Errorf("%s is not what would be done now: the environment, this host or the file changed since: plan again", name)
+	}
+	return &now.Plan, nil
 }
 
 // outcome is what apply --json and destroy --json print.

@@ -119,7 +119,7 @@ func (u *ui) plan(ctx context.Context, c *client.Client, p *project, upgrade boo
 	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: p.env, Records: true}, &look, u.event); err != nil {
 		return nil, err
 	}
-	desired, err := u.settle(ctx, p, look.Recorded, upgrade)
+	desired, err := u.settle(ctx, p, kinds.ResolveInput{Recorded: look.Recorded, Upgrade: upgrade})
 	if err != nil {
 		return nil, err
 	}
@@ -127,9 +127,9 @@ func (u *ui) plan(ctx context.Context, c *client.Client, p *project, upgrade boo
 }
 
 // settle resolves and links the objects of the configuration.
-func (u *ui) settle(ctx context.Context, p *project, recorded []plan.Object, upgrade bool) ([]plan.Object, error) {
+func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput) ([]plan.Object, error) {
 	objs := p.conf.Objects
-	in := kinds.ResolveInput{Project: p.env.Project, Recorded: recorded, Upgrade: upgrade, Progress: u.tick}
+	in.Project, in.Progress = p.env.Project, u.tick
 	for _, w := range words.All {
 		if r, ok := w.(kinds.Resolver); ok {
 			in.Objects = objs

@@ -39,6 +39,7 @@ type ResolveInput struct {
 	Objects  []plan.Object // all objects of one environment
 	Recorded []plan.Object // what the last apply left: preferred where it still fits
 	Upgrade  bool          // ignore the lock and take the newest
+	Settled  []plan.Object // of a saved plan: taken if they answer what is asked, and nothing else is
 	Progress func(string)  // told what is being done; may be nil
 }
 

@@ -55,6 +55,30 @@ func (r *run) lockBytes() ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, pylock.MaxSize+1)) // Decode refuses more
 }
 
+// asSettled takes what a saved plan has settled. Whoever could write to the plan
+// could have changed it: it has to be what could have been chosen today.
+func (r *run) asSettled() hcl.Diagnostics {
+	var was packages.Set
+	for _, o := range r.in.Settled {
+		if o.Addr == packages.SetAddr && o.Decode(&was) != nil {
+			was = packages.Set{}
+		}
+	}
+	lock, err := pylock.Decode([]byte(was.Lock.Content))
+	why := "they were chosen for others"
+	switch {
+	case err != nil:
+		why = err.Error()
+	case lock.Fit == r.fit():
+		r.set.Packages, why = r.fromLock(&lock)
+	}
+	if why != "" {
+		return problem(r.firstPlace(), "Saved plan does not fit", fmt.Sprintf("Its packages are not an answer to what blast.hcl asks for: %s. Plan again.", why))
+	}
+	r.set.Lock.Content = was.Lock.Content
+	return r.allowedFiles()
+}
+
 // fromLock takes the pinned wheels of a lock, or says why it is no use: in it is
 // less, or something else, than what is asked for.
 func (r *run) fromLock(f *pylock.File) ([]packages.Pinned, string) {

@@ -102,6 +102,9 @@ func (r *run) settle() hcl.Diagnostics {
 	if diags := r.readAsks(); diags.HasErrors() {
 		return diags
 	}
+	if r.in.Settled != nil {
+		return r.asSettled()
+	}
 	lock, text, diags := r.readLock()
 	if diags.HasErrors() {
 		return diags
