@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -126,6 +127,18 @@ func (l *loader) scope(p parts) {
 	l.eval.Variables["var"] = l.vars.Object()
 	l.report(variable.Validate(decls, l.vars, l.eval)...)
 	l.eval.Variables["local"] = l.locals(p.blocks["locals"])
+}
+
+// Unasked are the files of values that were read without being named: whoever can
+// make one decides what blast.hcl means.
+func (f *File) Unasked() []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(f.Sources)) {
+		if filepath.Base(name) == name && strings.HasSuffix(name, variable.AutoSuffix) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // showSources reads other files of the project that diagnostics point into,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,9 +15,11 @@ import (
 
 	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/config"
+	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/words"
 	"blast.example/blast/runtime/process/session"
@@ -145,7 +148,30 @@ func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput) ([]p
 			objs = l.Link(objs)
 		}
 	}
+	if diags := unguarded(p.file, objs); diags.HasErrors() {
+		return nil, &configError{diags, p.file.Sources}
+	}
 	return words.Order(objs), nil
+}
+
+// unguarded finds files of values that code in the sandbox could make or change,
+// and with them what blast.hcl means.
+func unguarded(f *config.File, objs []plan.Object) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, o := range objs {
+		var t filesystem.Tree
+		if o.Addr != filesystem.TreeAddr || o.Decode(&t) != nil {
+			continue
+		}
+		for _, name := range f.Unasked() {
+			if t.Writable(filepath.Join(f.Project, name)) {
+				at := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+				diags = append(diags, block.Errorf(at, "Values that the sandbox can write",
+					"%s is read without being asked for, and lies in the workspace: code in the sandbox could have made it, or change it, and so what blast.hcl allows. If you wrote it, add read_only = [%q] to the workspace block, or give it another name and use --var-file; else remove it.", name, name))
+			}
+		}
+	}
+	return diags
 }
 
 // compare looks at the host again, with what is wanted, and makes the plan. The

@@ -33,10 +33,10 @@ type Sources struct {
 	Parse func(name, path string) *hclsyntax.Body
 }
 
-const (
-	environPrefix = "BLAST_VAR_"
-	autoSuffix    = ".auto.blastvars"
-)
+const environPrefix = "BLAST_VAR_"
+
+// AutoSuffix ends the names of files of the project that are read unasked.
+const AutoSuffix = ".auto.blastvars"
 
 // Values are the values of variables by name. One that could not be found out is
 // unknown, and the reason was reported.
@@ -99,7 +99,7 @@ func autoFiles(project string) []string {
 	}
 	var out []string
 	for _, e := range es {
-		if strings.HasSuffix(e.Name(), autoSuffix) {
+		if strings.HasSuffix(e.Name(), AutoSuffix) {
 			out = append(out, e.Name())
 		}
 	}
@@ -212,7 +212,7 @@ func (a *assignment) rest(decls []Declaration) {
 		v := d.fallback
 		if v == cty.NilVal {
 			v = cty.DynamicVal
-			a.report(block.Errorf(d.Range, "Variable without a value", "var.%s has no default, and nothing gives it a value. Use --var %s=VALUE, a file *%s, or %s%s.", d.Name, d.Name, autoSuffix, environPrefix, d.Name))
+			a.report(block.Errorf(d.Range, "Variable without a value", "var.%s has no default, and nothing gives it a value. Use --var %s=VALUE, a file *%s, or %s%s.", d.Name, d.Name, AutoSuffix, environPrefix, d.Name))
 		}
 		a.values[d.Name] = given{v, d.Range}
 	}
