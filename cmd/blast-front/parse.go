@@ -57,7 +57,7 @@ func take(s *session.Session, env *string, verb bool, name, value string) bool {
 		return false
 	case name == "--set-env":
 		s.SetEnv = append(s.SetEnv, value)
-	case name == "--dir":
+	case name == "--dir" && strings.HasPrefix(value, "/"):
 		s.Dir = value
 	case name == "--fail-on" && value == "denied":
 		s.FailOnDenied = true

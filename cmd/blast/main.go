@@ -34,6 +34,7 @@ type cli struct {
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Completion completionCmd `cmd:"" help:"Print a script that completes commands in a shell."`
+	Help       helpCmd       `cmd:"" help:"Say what a command does, or what exit codes mean."`
 }
 
 // Globals are the flags of every verb.
@@ -46,7 +47,7 @@ type Globals struct {
 	Progress string   `enum:"auto,tty,plain,json,quiet" default:"auto" help:"How to tell about progress: auto, tty, plain, json, quiet."`
 }
 
-// Exit codes; see `blast --help` and docs. 0, 1, 2 and 3 are Terraform's, 64
+// Exit codes; see `blast help exit-codes`. 0, 1, 2 and 3 are Terraform's, 64
 // and above those of sysexits.h.
 const (
 	exitOK         = 0
@@ -62,20 +63,12 @@ const (
 	exitConfig     = 78
 )
 
-const description = `Terraform's plan and apply for sandboxes.
-
-Exit codes: 0 ok; 1 error; 2 changes (plan --detailed-exitcode); 3 not formatted (fmt --check);
-10 apply failed and rolled back; 11 rollback incomplete, the next command goes on with it;
-20 something was denied (run --fail-on denied); 64 usage; 75 another command holds the lock;
-77 privilege missing; 78 bad configuration. run and shell exit as the command does;
-125, 126 and 127 are Blast's own failure, not executable, not found; 128+n is signal n.`
-
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is main without the exit, so that deferred work is done.
 func run(args []string, stdin, stdout, stderr *os.File) int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("blast"), kong.Description(description), kong.UsageOnError(),
+	parser, err := kong.New(&c, kong.Name("blast"), kong.Description("Terraform's plan and apply for sandboxes.\n\n"+exitsInShort()), kong.UsageOnError(),
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exitCode(code)) }))
 	if err != nil {
 		fmt.Fprintln(stderr, "blast:", err)
@@ -102,7 +95,7 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 	}
 	ctx, err := parser.Parse(longFlags(args))
 	if err != nil {
-		fmt.Fprintf(stderr, "blast: %v\n", err)
+		fmt.Fprintf(stderr, "blast: %s\n", misuse(err))
 		fmt.Fprintln(stderr, "Try `blast --help`, or `blast VERB --help`.")
 		return exitUsage
 	}
@@ -122,6 +115,15 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 		return u.fail(err)
 	}
 	return exitOK
+}
+
+// misuse is the parser's error in a user's words: to it a verb is one more argument.
+func misuse(err error) string {
+	var pe *kong.ParseError
+	if errors.As(err, &pe) && pe.Context.Command() == "" {
+		return strings.Replace(err.Error(), "unexpected argument ", "unknown command ", 1)
+	}
+	return err.Error()
 }
 
 // interruptible returns a context that ends with the first Ctrl-C or SIGTERM. The second

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -98,7 +99,11 @@ func (a *applying) event(ev wire.Event) {
 		}
 	case apply.Failed:
 		a.u.untick()
-		a.u.say("%s %-11s %s", a.u.mark("✗", "x"), kind, strings.ReplaceAll(ev.Message, "\n", "\n              "))
+		message := ev.Message
+		if strings.Contains(message, context.Canceled.Error()) {
+			message = errInterrupted.Error()
+		}
+		a.u.say("%s %-11s %s", a.u.mark("✗", "x"), kind, strings.ReplaceAll(message, "\n", "\n              "))
 	case apply.Undoing:
 		a.undoing = true
 		a.u.tick("taking back " + ev.Addr)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"os"
+	"path"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -23,11 +25,21 @@ func (cmd *runCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
-	if len(args) == 0 {
-		u.say("blast: run what? As in: blast run -- python app.py")
-		return statusError{exitUsage}
+	switch {
+	case len(args) == 0:
+		return u.misused("run what? As in: blast run -- python app.py")
+	case len(args) == len(cmd.Args) && strings.HasPrefix(args[0], "-"):
+		return u.misused("run has no flag %s; a command that is called so comes after --", args[0])
+	case cmd.Dir != "" && !path.IsAbs(cmd.Dir):
+		return u.misused("--dir %s is not a path from /: the workspace is at /workspace", cmd.Dir)
 	}
 	return u.inSandbox(ctx, g, session.Session{Args: args, SetEnv: cmd.SetEnv, Dir: cmd.Dir, FailOnDenied: cmd.FailOn == "denied"})
+}
+
+// misused says what is wrong with the command line.
+func (u *ui) misused(format string, args ...any) error {
+	u.say("blast: "+format, args...)
+	return statusError{exitUsage}
 }
 
 // inSandbox runs a command in the environment.

@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/kinds/words"
 )
 
@@ -28,6 +31,9 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 		return err
 	}
 	st, err := env.Load()
+	if errors.Is(err, fs.ErrPermission) {
+		return client.ErrPrivilege
+	}
 	if err != nil {
 		return err
 	}

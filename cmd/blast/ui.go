@@ -151,7 +151,7 @@ func annotate(w io.Writer, diags hcl.Diagnostics) {
 // confirm asks for Terraform's "yes". Ctrl-C at the question is a no.
 func (u *ui) confirm(ctx context.Context, question string) (bool, error) {
 	if !u.interactive {
-		return false, errors.New("can't ask for approval without a terminal: use --auto-approve, or save a plan with `blast plan --out FILE` and apply that")
+		return false, errors.New("can't ask for approval without a terminal: use --auto-approve, or save a plan with `blast plan --out FILE` (and --destroy) and apply that")
 	}
 	fmt.Fprintf(u.stderr, "\n%s\n  Only 'yes' will be accepted.\n\n  Enter a value: ", question)
 	answer := make(chan string, 1)

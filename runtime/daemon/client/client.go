@@ -22,7 +22,7 @@ import (
 )
 
 // ErrPrivilege means that this user may not talk to the daemon.
-var ErrPrivilege = errors.New("blast needs root: it makes namespaces, mounts and cgroups; run it with sudo (a rootless tier is not there yet)")
+var ErrPrivilege = errors.New("root is needed: Blast makes namespaces, mounts and cgroups; run it with sudo (a rootless tier is not there yet)")
 
 // A Client talks to the daemon of this user.
 type Client struct {

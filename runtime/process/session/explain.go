@@ -46,8 +46,11 @@ func (s Session) explain(st state.State, log string, from int64) int {
 		}
 		s.explainOne(st, d)
 	}
-	if n > maxExplained || missed > 0 {
-		s.say("\n  %d more were denied, and %d times too many at once to note what", max(n-maxExplained, 0), missed)
+	if n > maxExplained {
+		s.say("\n  %d more were denied", n-maxExplained)
+	}
+	if missed > 0 {
+		s.say("\n  %d denials came too fast to note what was tried", missed)
 	}
 	return n
 }

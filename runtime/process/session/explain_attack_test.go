@@ -87,8 +87,11 @@ func TestManyDenialsAreFewLines(t *testing.T) {
 	for i := range 700 { // more than are recorded at once
 		ds = append(ds, denial.Denial{Host: fmt.Sprintf("n%d.example", i)})
 	}
+	if text, _ := onPipe(t, ds[:12]...); !strings.Contains(text, "\n  2 more were denied\n") || strings.Contains(text, "too fast") {
+		t.Errorf("12 targets: %s", text)
+	}
 	text, n := onPipe(t, ds...)
-	if lines := strings.Count(text, "\n"); n < 500 || lines > 100 || !strings.Contains(text, "what   n0.example\n") || !strings.Contains(text, "more were denied") {
+	if lines := strings.Count(text, "\n"); n < 500 || lines > 100 || !strings.Contains(text, "what   n0.example\n") || !strings.Contains(text, "more were denied\n") {
 		t.Errorf("%d targets in %d lines: %s", n, lines, text)
 	}
 }

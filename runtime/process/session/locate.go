@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/state"
 )
 
@@ -68,6 +69,9 @@ func projectRoot(dir string) (string, error) {
 // onlyEnvironment is the one with a state, or "default" when there is none.
 func onlyEnvironment(root string) (string, error) {
 	es, err := os.ReadDir(filepath.Join(root, ".blast"))
+	if errors.Is(err, fs.ErrPermission) {
+		return "", client.ErrPrivilege
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
