@@ -78,14 +78,14 @@ func (cmd *fmtCmd) format(u *ui, name string) (bool, error) {
 	if cmd.Check {
 		return true, nil
 	}
-	return true, rewrite(name, out)
+	return true, rewrite(name, src, out)
 }
 
 func readSource(u *ui, name string) ([]byte, error) {
 	f := u.stdin
 	if name != "-" {
 		var err error
-		if f, err = os.Open(name); err != nil {
+		if f, err = os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0); err != nil { // a pipe that nobody writes to is empty
 			return nil, err
 		}
 		defer func() { _ = f.Close() }()
@@ -100,33 +100,37 @@ func readSource(u *ui, name string) ([]byte, error) {
 	return src, config.Guard(src, name)
 }
 
-// rewrite replaces a file in one step, so that a full disk or a crash loses
-// nothing, and keeps its mode and owner. A link stays one.
-func rewrite(name string, b []byte) error {
+// rewrite replaces a file that holds old, and keeps its mode and owner. A link
+// stays one, but not one that was put there since the file was read.
+func rewrite(name string, old, b []byte) error {
 	name, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return err
 	}
-	fi, err := os.Stat(name)
+	root, err := os.OpenRoot(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".blast-fmt-*")
+	defer func() { _ = root.Close() }()
+	base := filepath.Base(name)
+	f, err := root.OpenFile(base, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	if st, ok := fi.Sys().(*syscall.Stat_t); ok && err == nil && int(st.Uid) != os.Geteuid() {
-		err = f.Chown(int(st.Uid), int(st.Gid))
-	}
-	err = errors.Join(err, f.Chmod(fi.Mode().Perm()), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
+	defer func() { _ = f.Close() }()
+	fi, err := f.Stat()
 	if err != nil {
-		_ = os.Remove(f.Name())
+		return err
 	}
-	return err
+	now, err := io.ReadAll(io.LimitReader(f, fmtMax+1))
+	if err != nil || !fi.Mode().IsRegular() || !bytes.Equal(now, old) {
+		return fmt.Errorf("%s was changed meanwhile; nothing was written", name)
+	}
+	uid, gid := os.Geteuid(), os.Getegid()
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		uid, gid = int(st.Uid), int(st.Gid)
+	}
+	return replaceIn(root, base, b, fi.Mode().Perm(), uid, gid)
 }
 
 // lineDiff shows the lines that differ. Formatting moves no line, so lines are

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -86,21 +87,25 @@ func create(name, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// ignore adds .blast/ to .gitignore and reports whether it had to.
+// ignore adds .blast/ to .gitignore and reports whether it had to. Of what is no
+// plain file of the project it keeps its hands off.
 func ignore() (bool, error) {
-	b, err := os.ReadFile(".gitignore")
+	b, err := readPlain(".gitignore")
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, create(".gitignore", ".blast/\n")
 	}
 	if err != nil {
-		return false, err
+		return false, nil //nolint:nilerr // a link, a pipe: whoever made it knows
 	}
 	for line := range strings.Lines(string(b)) {
 		if l := strings.Trim(strings.TrimSpace(line), "/"); l == ".blast" {
 			return false, nil
 		}
 	}
-	f, err := os.OpenFile(".gitignore", os.O_WRONLY|os.O_APPEND, 0)
+	f, err := os.OpenFile(".gitignore", os.O_WRONLY|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) { // exchanged since
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -110,6 +115,28 @@ func ignore() (bool, error) {
 	}
 	_, err = f.WriteString(text)
 	return true, errors.Join(err, f.Close())
+}
+
+// maxPlain bounds what init reads of a file.
+const maxPlain = 4 << 20
+
+// readPlain reads a regular file of this folder, also through links that stay in
+// it: whose project this is has yet to be seen.
+func readPlain(name string) ([]byte, error) {
+	root, err := os.OpenRoot(".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no file", name)
+	}
+	return io.ReadAll(io.LimitReader(f, maxPlain))
 }
 
 func indexHosts(index string) (hosts []string, port string, err error) {
@@ -130,7 +157,7 @@ func indexHosts(index string) (hosts []string, port string, err error) {
 func look() found {
 	var f found
 	for _, name := range []string{"requirements.txt", "pyproject.toml"} {
-		b, err := os.ReadFile(name)
+		b, err := readPlain(name)
 		if err != nil {
 			continue
 		}
@@ -139,6 +166,7 @@ func look() found {
 		break
 	}
 	names, _ := filepath.Glob("*.py")
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.ContainsFunc(n, unprintable) }) // it is written into blast.hcl
 	slices.Sort(names)
 	for _, name := range names {
 		f.hosts = append(f.hosts, mentions(name)...)
@@ -155,13 +183,12 @@ func look() found {
 var urlInCode = regexp.MustCompile(`(https?)://([A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z]{2,})(?::([0-9]{1,5}))?`)
 
 func mentions(name string) []mention {
-	f, err := os.Open(name)
+	b, err := readPlain(name)
 	if err != nil {
 		return nil
 	}
-	defer func() { _ = f.Close() }()
 	var out []mention
-	sc := bufio.NewScanner(io.LimitReader(f, 1<<20))
+	sc := bufio.NewScanner(bytes.NewReader(b))
 	for n := 1; sc.Scan(); n++ {
 		for _, m := range urlInCode.FindAllStringSubmatch(sc.Text(), -1) {
 			port := m[3]
@@ -173,6 +200,8 @@ func mentions(name string) []mention {
 	}
 	return out
 }
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 func template(f found, index string, hosts []string, port string) string {
 	var b strings.Builder

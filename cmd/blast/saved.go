@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -33,17 +36,52 @@ func savePlan(path string, p plan.Plan) error {
 	if err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
+	if err := replaceFile(path, append(b, '\n')); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
-	_, err = f.Write(append(b, '\n'))
-	return errors.Join(err, f.Chmod(0o600), f.Close())
+	return nil
+}
+
+// replaceFile puts a file that only its owner may read in place of the one at
+// path, whoever has that open.
+func replaceFile(path string, b []byte) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	base := filepath.Base(path)
+	if fi, err := root.Lstat(base); err == nil && !fi.Mode().IsRegular() {
+		return fmt.Errorf("%s is there, and is no file", path)
+	}
+	return replaceIn(root, base, b, 0o600, os.Geteuid(), os.Getegid())
+}
+
+// replaceIn replaces a file in one step, so that a full disk or a crash loses
+// nothing. Nothing is followed out of the folder.
+func replaceIn(root *os.Root, name string, b []byte, mode fs.FileMode, uid, gid int) error {
+	draft := ".blast-" + rand.Text()
+	f, err := root.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil && uid != os.Geteuid() {
+		err = f.Chown(uid, gid)
+	}
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = root.Rename(draft, name)
+	}
+	if err != nil {
+		_ = root.Remove(draft)
+	}
+	return err
 }
 
 // readPlan reads what savePlan wrote.
 func readPlan(path string) (plan.Plan, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe that nobody writes to is empty
 	if err != nil {
 		return plan.Plan{}, fmt.Errorf("read plan: %w", err)
 	}
