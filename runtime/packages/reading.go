@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
@@ -115,13 +116,29 @@ func (r *reading) manifest(v *block.Values) (string, []Requirement) {
 		return name, nil
 	}
 	if strings.HasSuffix(name, ".toml") {
-		return name, r.pyproject(root.FS(), v, name)
+		return name, r.pyproject(plain{root}, v, name)
 	}
-	lines, problems := pep508.ReadRequirements(root.FS(), name)
+	lines, problems := pep508.ReadRequirements(plain{root}, name)
 	for _, p := range problems {
 		r.problem(p, name)
 	}
 	return name, r.lines(lines, name)
+}
+
+// plain are the regular files of a folder. What else lies there is not opened as
+// if it were one: a pipe would wait for somebody to write.
+type plain struct{ *os.Root }
+
+// Open implements fs.FS.
+func (p plain) Open(name string) (fs.File, error) {
+	f, err := p.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return nil, errors.Join(&fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}, err, f.Close())
+	}
+	return f, nil
 }
 
 func (r *reading) pyproject(fsys fs.FS, v *block.Values, name string) []Requirement {
