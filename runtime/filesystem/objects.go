@@ -43,4 +43,7 @@ type Mount struct {
 	// Dir says what to make of an absent path below a bind mount that is to be
 	// hidden or read-only: a folder (true) or a file.
 	Dir bool `json:"dir,omitempty"`
+	// Content is what such a file is made with, where an empty one would not do.
+	// One that is there is never written.
+	Content string `json:"content,omitempty"`
 }

@@ -86,7 +86,7 @@ func (b *box) layerFolder(w want) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner := owner{b.env.UID, b.env.GID, nil}
+	owner := owner{uid: b.env.UID, gid: b.env.GID}
 	if err := makeBelow(raw, w.Name, true, owner); err != nil {
 		return nil, err
 	}

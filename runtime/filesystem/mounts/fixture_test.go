@@ -133,6 +133,7 @@ func (w *world) usual(id string, more ...filesystem.Mount) filesystem.Tree {
 		{Name: "workspace", Target: "/workspace", Type: filesystem.Bind, Source: w.env.Project, Access: "rw", Exec: true},
 		{Name: "workspace.hide", Target: "/workspace/.blast", Type: filesystem.Hide, Dir: true},
 		{Name: "workspace.hide", Target: "/workspace/.env", Type: filesystem.Hide},
+		{Name: "workspace.read_only", Target: "/workspace/.git/commondir", Type: filesystem.ReadOnly, Content: "./\n"},
 		{Name: "workspace.read_only", Target: "/workspace/.git/config", Type: filesystem.ReadOnly},
 		{Name: "workspace.read_only", Target: "/workspace/.git/hooks", Type: filesystem.ReadOnly, Dir: true},
 		{Name: "workspace.read_only", Target: "/workspace/blast.hcl", Type: filesystem.ReadOnly},

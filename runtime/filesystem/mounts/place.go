@@ -16,10 +16,11 @@ import (
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 )
 
-// An owner says to whom a new file belongs, and who keeps record of it.
+// An owner says to whom a new file belongs, what it holds, and who keeps record of it.
 type owner struct {
 	uid, gid int
 	made     *ledger // of the host's files that are made; nil is none
+	content  string
 }
 
 // makePlace makes the mount point of want i, with the folders above it: in the
@@ -39,7 +40,7 @@ func (b *box) makePlace(i int, where placement) error {
 		return err
 	}
 	base := b.tree[w.base]
-	o := owner{uid: b.env.UID, gid: b.env.GID}
+	o := owner{uid: b.env.UID, gid: b.env.GID, content: w.Content}
 	switch base.Type {
 	case filesystem.Tmpfs:
 		o.uid, o.gid = int(b.user), int(b.group)
@@ -184,10 +185,17 @@ func openPart(dir *os.File, name string, last bool) (*os.File, error) {
 
 // makePart makes one file or folder in dir.
 func makePart(dir *os.File, name, rel string, folder bool, o owner) error {
-	if err := o.made.intend(rel, folder); err != nil {
+	p := placeholder{Path: rel, Folder: folder}
+	if !folder && o.content != "" {
+		p.Content = o.content
+		if err := makeFilled(dir, name, p, o); !errors.Is(err, unix.EOPNOTSUPP) {
+			return err
+		}
+	}
+	if err := o.made.intend(p); err != nil {
 		return err
 	}
-	flags := unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	flags := unix.O_NOFOLLOW | unix.O_CLOEXEC
 	mode := uint32(0o644)
 	if folder {
 		mode = 0o755
@@ -196,7 +204,7 @@ func makePart(dir *os.File, name, rel string, folder bool, o owner) error {
 			return ignoreExist(err)
 		}
 	} else {
-		flags |= unix.O_CREAT | unix.O_EXCL
+		flags |= unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY
 	}
 	fd, err := unix.Openat(int(dir.Fd()), name, flags, 0o600)
 	if err != nil {
@@ -211,13 +219,42 @@ func makePart(dir *os.File, name, rel string, folder bool, o owner) error {
 	if st.Uid != uint32(os.Geteuid()) { // exchanged before it was opened: it is somebody's
 		return nil
 	}
-	if err := unix.Fchmod(fd, mode); err != nil {
+	if p.Content != "" {
+		if _, err := f.WriteString(p.Content); err != nil {
+			return err
+		}
+	}
+	return o.own(f, mode, p)
+}
+
+// own gives f to whom it is for, and records that it was made.
+func (o owner) own(f *os.File, mode uint32, p placeholder) error {
+	if err := unix.Fchmod(int(f.Fd()), mode); err != nil {
 		return err
 	}
-	if err := unix.Fchown(fd, o.uid, o.gid); err != nil {
+	if err := unix.Fchown(int(f.Fd()), o.uid, o.gid); err != nil {
 		return err
 	}
-	return o.made.note(rel, f)
+	return o.made.note(p, f)
+}
+
+// makeFilled makes a file that is there with all of its content, or not at all:
+// who reads it may take half of it for something else, and what is there already when
+// we come back is not ours to finish. Not every file system can (open(2), O_TMPFILE).
+func makeFilled(dir *os.File, name string, p placeholder, o owner) error {
+	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer func() { _ = f.Close() }()
+	if _, err := f.WriteString(p.Content); err != nil {
+		return err
+	}
+	if err := o.own(f, 0o644, p); err != nil {
+		return err
+	}
+	return ignoreExist(unix.Linkat(fd, "", int(dir.Fd()), name, unix.AT_EMPTY_PATH))
 }
 
 // ignoreExist takes it as done that somebody else was faster.

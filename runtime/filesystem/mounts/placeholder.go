@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -18,7 +19,7 @@ import (
 	"blast.example/blast/state"
 )
 
-// ledgerFile lists the placeholders: empty files and folders that were made in
+// ledgerFile lists the placeholders: files and folders that were made in
 // the person's folders so that something protects the path while it is absent.
 const ledgerFile = "placeholders.json"
 
@@ -27,8 +28,10 @@ const ledgerFile = "placeholders.json"
 type placeholder struct {
 	Path   string `json:"path"` // on the host
 	Folder bool   `json:"folder,omitempty"`
-	Inode  uint64 `json:"inode,omitempty"`
-	Born   int64  `json:"born,omitempty"` // ns after 1970; a number is used again, a birth is not
+	// Content is what a file was made with: nothing, but for one that may not be empty.
+	Content string `json:"content,omitempty"`
+	Inode   uint64 `json:"inode,omitempty"`
+	Born    int64  `json:"born,omitempty"` // ns after 1970; a number is used again, a birth is not
 }
 
 // A ledger is the list of an environment, opened to add what is made below root.
@@ -62,7 +65,7 @@ func readLedger(env state.Env) ([]placeholder, error) {
 
 // writeLedger replaces the list; an empty one is no file. It is not synced: what it
 // tells apart is a process that died, and after a power failure a placeholder may
-// stay, which is an empty file.
+// stay, which says nothing.
 func writeLedger(env state.Env, all []placeholder) error {
 	name := filepath.Join(env.Dir, ledgerFile)
 	if len(all) == 0 {
@@ -93,25 +96,26 @@ func writeLedger(env state.Env, all []placeholder) error {
 	return nil
 }
 
-// intend records that rel is about to be made.
-func (l *ledger) intend(rel string, folder bool) error {
+// intend records that p is about to be made, at its path below the root.
+func (l *ledger) intend(p placeholder) error {
 	if l == nil {
 		return nil
 	}
-	return l.put(placeholder{Path: path.Join(l.root, rel), Folder: folder})
+	p.Path = path.Join(l.root, p.Path)
+	return l.put(p)
 }
 
-// note records what was made at rel.
-func (l *ledger) note(rel string, f *os.File) error {
+// note records that f is what was made as p.
+func (l *ledger) note(p placeholder, f *os.File) error {
 	if l == nil {
 		return nil
 	}
-	p, err := identify(f)
+	now, err := identify(f)
 	if err != nil {
 		return err
 	}
-	p.Path = path.Join(l.root, rel)
-	return l.put(p)
+	now.Path, now.Content = path.Join(l.root, p.Path), p.Content
+	return l.put(now)
 }
 
 func (l *ledger) put(p placeholder) error {
@@ -136,7 +140,7 @@ func identify(f *os.File) (placeholder, error) {
 }
 
 // dropPlaceholders removes those that keep doesn't want, if they are still what
-// was made, and empty, inner ones first. What became of one meanwhile is the
+// was made, inner ones first. What became of one meanwhile is the
 // person's.
 func dropPlaceholders(env state.Env, keep func(path string) bool) error {
 	all, err := readLedger(env)
@@ -190,7 +194,7 @@ func (p placeholder) remove() error {
 	return nil
 }
 
-// is reports whether f is what was made, and empty. One without identity is of a
+// is reports whether f is what was made, and holds what it was made with. One without identity is of a
 // process that died as it made it.
 func (p placeholder) is(f *os.File) (bool, error) {
 	now, err := identify(f)
@@ -204,7 +208,25 @@ func (p placeholder) is(f *os.File) (bool, error) {
 	if now.Folder != p.Folder || p.Inode != 0 && (p.Inode != now.Inode || p.Born != now.Born) {
 		return false, nil
 	}
-	return p.Folder || st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size == 0 && st.Nlink == 1, nil
+	if p.Folder {
+		return true, nil
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Size != int64(len(p.Content)) {
+		return false, nil
+	}
+	return p.Content == "" || holds(f, p.Content), nil
+}
+
+// holds reports whether a regular file, opened by O_PATH, has this content. One that can't be
+// read has not.
+func holds(f *os.File, content string) bool {
+	r, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = r.Close() }()
+	b, err := io.ReadAll(io.LimitReader(r, int64(len(content))+1))
+	return err == nil && string(b) == content
 }
 
 // gone reports whether a path doesn't lead anywhere any more.

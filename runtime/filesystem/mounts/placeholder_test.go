@@ -41,7 +41,12 @@ func TestPlaceholders(t *testing.T) {
 		"made anew":      {"rm .env; : >.env", []string{"/.env"}},
 		"replaced":       {": >n; mv n .env", []string{"/.env"}},
 		"removed":        {"rm -r .env .git", nil},
-		"moved":          {"mv .git git", []string{"/git", "/git/config", "/git/hooks"}},
+		"moved":          {"mv .git git", []string{"/git", "/git/commondir", "/git/config", "/git/hooks"}},
+		"written":        {"echo ../elsewhere >.git/commondir", []string{"/.git", "/.git/commondir"}},
+		"written alike":  {"echo .. >.git/commondir", []string{"/.git", "/.git/commondir"}}, // of the same length
+		"emptied":        {": >.git/commondir", []string{"/.git", "/.git/commondir"}},
+		"same in a new":  {"rm .git/commondir; echo ./ >.git/commondir", []string{"/.git", "/.git/commondir"}},
+		"grown":          {"echo >>.git/commondir", []string{"/.git", "/.git/commondir"}},
 		"linked":         {"ln .env e", []string{"/.env", "/e"}},
 		"other in there": {": >.git/HEAD", []string{"/.git", "/.git/HEAD"}},
 	} {
@@ -51,11 +56,14 @@ func TestPlaceholders(t *testing.T) {
 			w.start(t, box1)
 			a := w.usual(box1)
 			w.create(t, a)
-			for p, mode := range map[string]string{".env": "-rw-r--r--", ".git/config": "-rw-r--r--", ".git/hooks": "drwxr-xr-x", ".git": "drwxr-xr-x"} {
+			for p, mode := range map[string]string{".env": "-rw-r--r--", ".git/config": "-rw-r--r--", ".git/commondir": "-rw-r--r--", ".git/hooks": "drwxr-xr-x", ".git": "drwxr-xr-x"} {
 				fi, err := os.Lstat(w.path(p))
 				if err != nil || owner(fi) != [2]uint32{person, person} || fi.Mode().String() != mode {
 					t.Errorf("%s: %v %v", p, fi, err)
 				}
+			}
+			if b, err := os.ReadFile(w.path(".git/commondir")); err != nil || string(b) != "./\n" {
+				t.Errorf("%q %v", b, err)
 			}
 			if fi, err := os.Stat(filepath.Join(w.env.Dir, "placeholders.json")); err != nil || fi.Mode().Perm() != 0o600 {
 				t.Errorf("%v %v", fi, err)

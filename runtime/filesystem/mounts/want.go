@@ -67,6 +67,9 @@ func valid(m filesystem.Mount) error {
 	if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || isBase(m.Target) || strings.ContainsAny(m.Target, "\x00\n") {
 		return fmt.Errorf("%q: nothing can be mounted there", m.Target)
 	}
+	if m.Content != "" && (m.Type != filesystem.ReadOnly || m.Dir) {
+		return fmt.Errorf("%s: only a read-only file can be made with content", m.Target)
+	}
 	switch m.Type {
 	case filesystem.Bind, filesystem.Hide, filesystem.ReadOnly:
 		return nil

@@ -27,6 +27,8 @@ func TestExpand(t *testing.T) {
 		"\"w\": nothing":                                                                 {m("bind", "w")},
 		"invalid mount of type \"nfs\"":                                                  {m("nfs", "/w")},
 		"invalid mount of type \"pin\"":                                                  {m("pin", "/w")},
+		"only a read-only file":                                                          {{Target: "/w", Type: "hide", Content: "x"}},
+		"file can be made with":                                                          {{Target: "/w", Type: "read-only", Dir: true, Content: "x"}},
 		"type \"layer\"":                                                                 {{Name: "../x", Target: "/w", Type: "layer"}},
 	} {
 		ws, err := expand(mounts)
