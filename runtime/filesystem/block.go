@@ -30,7 +30,7 @@ var Spec = block.Block{
 			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Default: "[]", Doc: "Paths in it that can't be written, renamed or removed, also while they are absent."},
 			{Name: "hide", Kind: block.Strings, Example: `["secrets"]`, Default: "[]", Doc: "Paths in it that can't be seen. A final / makes a folder of an absent one."},
 			{Name: "show", Kind: block.Strings, Example: `[".env"]`, Default: "[]", Doc: "Paths that are hidden by default and shall be seen. A plan shows them as widening."},
-			{Name: "writable", Kind: block.Strings, Example: `[".git/hooks"]`, Default: "[]", Doc: "Paths that are read-only by default and shall be writable. A plan shows them as widening."},
+			{Name: "writable", Kind: block.Strings, Example: `[".git/hooks"]`, Default: "[]", Doc: "Paths that are read-only by default and shall be writable. A plan shows them as widening. Those in .git count where that is a folder, and not the file of a worktree or submodule."},
 		}},
 		{Name: "mount", Label: "path in the sandbox", Doc: "A file or folder of the host.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
 			{Name: "source", Kind: block.String, Required: true, Example: `"/srv/models"`, Doc: "Path on the host; a relative one is below the project. No part of it may be a symbolic link."},

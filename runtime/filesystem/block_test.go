@@ -67,6 +67,8 @@ func TestWorkspaceIsProtected(t *testing.T) {
 		Mount{Name: "workspace", Target: "/workspace", Type: Bind, Source: dir, Access: "rw", Exec: true},
 		Mount{Name: "workspace.hide", Target: "/workspace/.blast", Type: Hide, Dir: true},
 		Mount{Name: "workspace.hide", Target: "/workspace/.env", Type: Hide},
+		Mount{Name: "workspace.read_only", Target: "/workspace/.git/commondir", Type: ReadOnly, Content: "./\n"},
+		Mount{Name: "workspace.read_only", Target: "/workspace/.git/config.worktree", Type: ReadOnly},
 		Mount{Name: "workspace.read_only", Target: "/workspace/.git/config", Type: ReadOnly},
 		Mount{Name: "workspace.read_only", Target: "/workspace/.git/hooks", Type: ReadOnly, Dir: true},
 		Mount{Name: "workspace.read_only", Target: "/workspace/blast.hcl", Type: ReadOnly},
@@ -123,7 +125,7 @@ func TestMountsOfTheProjectAreProtected(t *testing.T) {
     access = "rw"
   }`)
 	got := tree(t, dir)
-	for target, typ := range map[string]string{"/src/secret": Hide, "/src/make/file": ReadOnly, "/git/hooks": ReadOnly, "/git/config": ""} {
+	for target, typ := range map[string]string{"/src/secret": Hide, "/src/make/file": ReadOnly, "/git/hooks": ReadOnly, "/git/commondir": ReadOnly, "/git/config": ""} {
 		if m, _ := got.at(target); m.Type != typ || m.Source != "" {
 			t.Errorf("%s is %+v, want %q", target, m, typ)
 		}
@@ -265,6 +267,8 @@ func TestPathsAreValidated(t *testing.T) {
 		`show = [".blast"]`:                        "Path can't be opened",
 		`writable = ["blast.hcl"]`:                 "Path can't be opened",
 		`writable = ["pylock.blast.toml"]`:         "Path can't be opened",
+		`writable = [".git/commondir"]`:            "Path can't be opened",
+		`writable = [".git"]`:                      "Path is not protected",
 		`show = ["app.py"]`:                        "Path is not protected",
 		`writable = [".env"]`:                      "Path is not protected",
 		"show = [\".env\"]\n    hide = [\".env\"]": "Path opened and closed",

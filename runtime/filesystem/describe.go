@@ -44,7 +44,9 @@ func (t Tree) usual() []Mount {
 			target := path.Join(WorkspaceDir, p.path)
 			lies := func(m Mount) bool { return (m.Type == Hide || m.Type == ReadOnly) && within(target, m.Target) }
 			if p.never == "" && !slices.ContainsFunc(ms, lies) {
-				ms = append(ms, Mount{Name: listOf(p.kind), Target: target, Type: p.kind})
+				m := p.mount()
+				m.Target = target
+				ms = append(ms, m)
 			}
 		}
 	}
@@ -87,10 +89,21 @@ func mountItems(from, to Tree) []plan.Item {
 	}
 	for _, m := range from.Mounts {
 		if _, gone := was[m.Target]; gone {
-			items = append(items, plan.Item{Name: openedName(m), Action: plan.Delete, Before: m.text(), Access: opposite(added(m))})
+			it := plan.Item{Name: openedName(m), Action: plan.Delete, Before: m.text(), Access: opposite(added(m))}
+			if to.covers(m) {
+				it.Name, it.Access = m.Name, plan.Same
+			}
+			items = append(items, it)
 		}
 	}
 	return items
+}
+
+// covers reports whether a protection that goes lies in one that says as much.
+func (t Tree) covers(m Mount) bool {
+	return (m.Type == Hide || m.Type == ReadOnly) && slices.ContainsFunc(t.Mounts, func(o Mount) bool {
+		return (o.Type == Hide || o.Type == m.Type) && within(m.Target, o.Target)
+	})
 }
 
 // openedName is the word that opened a default protection, or else the mount's.

@@ -25,11 +25,18 @@ const lockMount = "workspace.lock"
 // while it is absent: what protects only files that exist protects nothing from
 // whoever can make them.
 type protection struct {
-	path   string
-	kind   string // Hide or ReadOnly
-	dir    bool
-	never  string // why it can't be opened; "" if it can
-	reason string
+	path string
+	kind string // Hide or ReadOnly
+	dir  bool
+	// content is what an absent file is made with: see Mount.
+	content string
+	never   string // why it can't be opened; "" if it can
+	reason  string
+}
+
+// mount is the protection as a mount, without a place.
+func (p protection) mount() Mount {
+	return Mount{Name: listOf(p.kind), Type: p.kind, Dir: p.dir, Content: p.content}
 }
 
 var always = []protection{
@@ -39,7 +46,14 @@ var always = []protection{
 	{path: defaultLock, kind: ReadOnly, never: "it says what is installed; blast changes it"},
 	{path: ".git/hooks", kind: ReadOnly, dir: true, reason: "git runs them on the host"},
 	{path: ".git/config", kind: ReadOnly, reason: "it names programs that git runs on the host"},
+	{path: ".git/config.worktree", kind: ReadOnly, reason: "git reads it as .git/config, in repositories that say so, such as sparse ones"},
+	{path: ".git/commondir", kind: ReadOnly, content: noCommonDir, never: "it names the folder that git takes hooks and settings from"},
 }
+
+// noCommonDir says in .git/commondir what its absence says: the folder is this
+// one (gitrepository-layout(5)). Git refuses an empty file, and libgit2 1.5 the
+// shorter ".".
+const noCommonDir = "./\n"
 
 // opened reports whether a line opens a path that is protected by default.
 func (r *reading) opened(p string) bool {
@@ -86,7 +100,8 @@ func (r *reading) inMount(m Mount) []Mount {
 	var out []Mount
 	for _, p := range r.inProject() {
 		if m.Type == Bind && p.Source != m.Source && within(p.Source, m.Source) {
-			out = append(out, Mount{Name: p.Name, Target: path.Join(m.Target, strings.TrimPrefix(p.Source, m.Source)), Type: p.Type, Dir: p.Dir})
+			p.Target, p.Source = path.Join(m.Target, strings.TrimPrefix(p.Source, m.Source)), ""
+			out = append(out, p)
 		}
 	}
 	return out
@@ -102,10 +117,11 @@ func (r *reading) inProject() []Mount {
 			out = append(out, m)
 		}
 	}
-	for _, p := range always {
-		full := path.Join(r.project, p.path)
-		if !slices.ContainsFunc(out, func(m Mount) bool { return m.Source == full }) && (p.never != "" || !r.opened(p.path)) {
-			out = append(out, Mount{Name: listOf(p.kind), Source: full, Type: p.kind, Dir: p.dir})
+	for _, p := range r.always {
+		m := p.mount()
+		m.Source = path.Join(r.project, p.path)
+		if !slices.ContainsFunc(out, func(o Mount) bool { return o.Source == m.Source }) && (p.never != "" || !r.opened(p.path)) {
+			out = append(out, m)
 		}
 	}
 	return out
@@ -113,19 +129,17 @@ func (r *reading) inProject() []Mount {
 
 func (r *reading) inWorkspace() []Mount {
 	var out []Mount
-	for _, p := range always {
+	for _, p := range r.always {
 		full := path.Join(r.project, p.path)
 		if !within(full, r.root) || r.opened(p.path) && p.never == "" {
 			continue
 		}
-		name := "workspace.hide"
-		if p.kind == ReadOnly {
-			name = "workspace.read_only"
-		}
+		m := p.mount()
+		m.Target = path.Join(WorkspaceDir, strings.TrimPrefix(full, r.root))
 		if p.path == defaultLock {
-			name = lockMount
+			m.Name = lockMount
 		}
-		out = append(out, Mount{Name: name, Target: path.Join(WorkspaceDir, strings.TrimPrefix(full, r.root)), Type: p.kind, Dir: p.dir})
+		out = append(out, m)
 	}
 	for _, t := range r.space.Strings("hide") {
 		out = r.add(out, t, Hide, "workspace.hide")
@@ -150,6 +164,7 @@ func (r *reading) add(to []Mount, t block.Text, kind, name string) []Mount {
 	}
 	fi, err := os.Lstat(path.Join(r.root, t.Text))
 	dir := strings.HasSuffix(t.Text, "/") || err == nil && fi.IsDir()
+	dir = dir || err != nil && path.Base(t.Text) == gitName // an empty file there stops git
 	return append(to, Mount{Name: name, Target: target, Type: kind, Dir: dir})
 }
 
@@ -185,6 +200,7 @@ func (r *reading) lists(v *block.Values) {
 // opening checks that what is opened is protected by default and can be opened.
 func (r *reading) opening(ts []block.Text, kind, list string) {
 	var can []string
+	known := slices.Concat(r.always, always) // a path in .git may be opened, and have no meaning here
 	for _, p := range always {
 		if p.kind == kind && p.never == "" {
 			can = append(can, p.path)
@@ -192,12 +208,12 @@ func (r *reading) opening(ts []block.Text, kind, list string) {
 	}
 	for _, t := range ts {
 		clean := path.Clean(t.Text)
-		i := slices.IndexFunc(always, func(p protection) bool { return p.path == clean })
+		i := slices.IndexFunc(known, func(p protection) bool { return p.path == clean })
 		switch {
 		case pathProblem(t) != "":
-		case i >= 0 && always[i].never != "":
-			r.report(block.Errorf(t.Range, "Path can't be opened", "%s stays protected: %s. Remove it from %s.", clean, always[i].never, list))
-		case i < 0 || always[i].kind != kind:
+		case i >= 0 && known[i].never != "":
+			r.report(block.Errorf(t.Range, "Path can't be opened", "%s stays protected: %s. Remove it from %s.", clean, known[i].never, list))
+		case i < 0 || known[i].kind != kind:
 			r.report(block.Errorf(t.Range, "Path is not protected", "%s has %q, and opens only what is protected by default: %s. Remove it.", list, t.Text, strings.Join(can, ", ")))
 		case slices.ContainsFunc(slices.Concat(r.space.Strings("hide"), r.space.Strings("read_only")), func(o block.Text) bool { return path.Clean(o.Text) == clean }):
 			r.report(block.Errorf(t.Range, "Path opened and closed", "%q is in %s, and another list closes it. Remove it from one of them.", t.Text, list))

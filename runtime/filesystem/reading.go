@@ -16,6 +16,7 @@ type reading struct {
 	*block.Values
 	project string
 	people  []string // folders of the person that hold keys
+	always  []protection
 	src     map[string]string
 	diags   hcl.Diagnostics
 	space   *block.Values // the workspace block
@@ -24,7 +25,7 @@ type reading struct {
 }
 
 func newReading(s config.Scope, v *block.Values, diags hcl.Diagnostics) *reading {
-	r := &reading{Values: v, project: s.Project, people: secretFolders(s.UID), src: map[string]string{"": s.Place()}, diags: diags}
+	r := &reading{Values: v, project: s.Project, people: secretFolders(s.UID), always: defaults(s.Project), src: map[string]string{"": s.Place()}, diags: diags}
 	v.Sources(r.src, "")
 	return r
 }
@@ -57,6 +58,10 @@ func (r *reading) workspace(v *block.Values) []Mount {
 	}
 	if problem != nil {
 		r.report(problem)
+		return nil
+	}
+	if d := r.linkedGit(abs, v.At("source")); d != nil {
+		r.report(d)
 		return nil
 	}
 	r.root = abs

@@ -106,13 +106,13 @@ func (r *reading) leaks(source, target string, at hcl.Range) *hcl.Diagnostic {
 
 // protectedAt finds the protected path of the project that source is, or lies in.
 func (r *reading) protectedAt(source string) (string, bool) {
-	for _, p := range always {
+	for _, p := range r.always {
 		if within(source, path.Join(r.project, p.path)) && !r.opened(p.path) {
 			return p.path, true
 		}
 	}
 	for _, h := range slices.Concat(r.space.Strings("hide"), r.space.Strings("read_only")) {
-		if clean := path.Clean(h.Text); r.root != "" && within(source, path.Join(r.root, clean)) {
+		if clean := path.Clean(h.Text); pathProblem(h) == "" && r.root != "" && within(source, path.Join(r.root, clean)) {
 			return clean, true
 		}
 	}
