@@ -61,13 +61,17 @@ network {
   }
 
   ingress "other" {
-    port    = 80
+    port    = 8080
     publish = "0.0.0.0:8000"
   }
 
   ingress "port" {
-    port    = 80
+    port    = 8001
     publish = "8080"
+  }
+
+  ingress "privileged" {
+    port = 80
   }
 
   dns {

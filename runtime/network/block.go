@@ -41,7 +41,7 @@ var Spec = block.Block{
 		{
 			Name: "ingress", Label: "name", Doc: "A port of the sandbox that is published on the host.", NotYet: []string{"for_each"},
 			Attrs: []block.Attr{
-				{Name: "port", Kind: block.Int, Required: true, Example: "8000", Min: 1, Max: 65535, Source: "RFC 6335", Doc: "Port in the sandbox, on its loopback."},
+				{Name: "port", Kind: block.Int, Required: true, Example: "8000", Min: 1, Max: 65535, Source: "RFC 6335", Doc: "Port in the sandbox, on its loopback; from 1024, as no command may listen below."},
 				{Name: "publish", Kind: block.String, Example: `"127.0.0.1:8000"`, Default: "the same port on 127.0.0.1", Doc: "Address and port on the host. Other machines can reach it only if the address is not a loopback one; a plan says so."},
 			},
 		},

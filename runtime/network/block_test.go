@@ -43,7 +43,7 @@ func TestPolicy(t *testing.T) {
     port = 8000
   }
   ingress "v6" {
-    port    = 80
+    port    = 8080
     publish = "[::1]:8000"
   }
   dns {
@@ -57,7 +57,7 @@ func TestPolicy(t *testing.T) {
 			{Name: "names", Domains: []string{"example.com", "xn--bcher-kva.example", "*.sub.example.com", "localhost"}, Ports: []uint16{80, 443}, Protocol: "tcp", During: []string{"run"}, Reason: "why", Expires: "2099-01-31"},
 			{Name: "blocks", CIDRs: []string{"10.20.0.0/16", "192.0.2.1/32", "2001:db8::/32"}, Ports: []uint16{53}, Protocol: "udp", During: []string{"apply", "run"}},
 		},
-		Ingress: []Ingress{{"web", 8000, "127.0.0.1:8000"}, {"v6", 80, "[::1]:8000"}},
+		Ingress: []Ingress{{"web", 8000, "127.0.0.1:8000"}, {"v6", 8080, "[::1]:8000"}},
 		DNS:     []string{"system", "192.0.2.53:53", "[2001:db8::1]:5353"},
 	}
 	if d := cmp.Diff(want, policy(t, src)); d != "" {
@@ -128,9 +128,9 @@ func TestDescribe(t *testing.T) {
 		"covered":           {src(rule("w", "domains = [\"*.example.com\"]\nports = [443]")), src(rule("w", "domains = [\"*.example.com\"]\nports = [443]") + a), `+ egress.a  "" "a.example.com:443"`},
 		"audit":             {src(""), src("default = \"audit\""), `~ default widen "deny" "audit"`},
 		"back to deny":      {src("default = \"audit\"\n" + a), src(a), `~ default narrow "audit" "deny"`},
-		"published":         {src(""), src("ingress \"w\" {\nport = 80\n}"), `+ ingress.w widen "" "127.0.0.1:80 to port 80"`},
-		"to the network":    {src("ingress \"w\" {\nport = 80\n}"), src("ingress \"w\" {\nport = 80\npublish = \"0.0.0.0:80\"\n}"), `~ ingress.w widen "127.0.0.1:80 to port 80" "0.0.0.0:80 to port 80"`},
-		"back to the host":  {src("ingress \"w\" {\nport = 80\npublish = \"0.0.0.0:80\"\n}"), src("ingress \"w\" {\nport = 80\n}"), `~ ingress.w narrow "0.0.0.0:80 to port 80" "127.0.0.1:80 to port 80"`},
+		"published":         {src(""), src("ingress \"w\" {\nport = 8080\n}"), `+ ingress.w widen "" "127.0.0.1:8080 to port 8080"`},
+		"to the network":    {src("ingress \"w\" {\nport = 8080\n}"), src("ingress \"w\" {\nport = 8080\npublish = \"0.0.0.0:8080\"\n}"), `~ ingress.w widen "127.0.0.1:8080 to port 8080" "0.0.0.0:8080 to port 8080"`},
+		"back to the host":  {src("ingress \"w\" {\nport = 8080\npublish = \"0.0.0.0:8080\"\n}"), src("ingress \"w\" {\nport = 8080\n}"), `~ ingress.w narrow "0.0.0.0:8080 to port 8080" "127.0.0.1:8080 to port 8080"`},
 		"another server":    {src(""), src("dns {\nservers = [\"192.0.2.53\"]\n}"), `+ dns  "" "192.0.2.53:53"`},
 	} {
 		if got := strings.TrimSpace(configtest.Items(t, Words{}, c.before, c.after)); got != c.want {
@@ -143,7 +143,7 @@ func TestSummary(t *testing.T) {
 	for src, want := range map[string]string{
 		"": "rejects all",
 		"network {\n  egress \"r\" {\n    domains = [\"pypi.org\", \"files.pythonhosted.org\"]\n    ports = [443]\n    during = [\"apply\"]\n  }\n}\n": "rejects all; pypi.org, files.pythonhosted.org:443 while installing",
-		"network {\n  default = \"audit\"\n  ingress \"w\" {\n    port = 80\n  }\n}\n":                                                                 "allows and logs all; publishes 127.0.0.1:80",
+		"network {\n  default = \"audit\"\n  ingress \"w\" {\n    port = 8080\n  }\n}\n":                                                               "allows and logs all; publishes 127.0.0.1:8080",
 		"network {\n  egress \"d\" {\n    cidrs = [\"10.0.0.0/8\"]\n    ports = [53]\n    protocol = \"udp\"\n  }\n}\n":                                "rejects all but 10.0.0.0/8:53/udp",
 	} {
 		o := configtest.Objects(t, Words{}, src)[1]
@@ -157,9 +157,9 @@ func TestNotes(t *testing.T) {
 	for src, want := range map[string]int{
 		"":                                      0,
 		"network {\n  default = \"audit\"\n}\n": 1,
-		"network {\n  ingress \"w\" {\n    port = 80\n    publish = \"0.0.0.0:80\"\n  }\n}\n":  1,
-		"network {\n  ingress \"w\" {\n    port = 80\n  }\n}\n":                                0,
-		"network {\n  egress \"w\" {\n    ports = [80]\n    cidrs = [\"0.0.0.0/0\"]\n  }\n}\n": 1,
+		"network {\n  ingress \"w\" {\n    port = 8080\n    publish = \"0.0.0.0:8080\"\n  }\n}\n": 1,
+		"network {\n  ingress \"w\" {\n    port = 8080\n  }\n}\n":                                 0,
+		"network {\n  egress \"w\" {\n    ports = [80]\n    cidrs = [\"0.0.0.0/0\"]\n  }\n}\n":    1,
 	} {
 		o := configtest.Objects(t, Words{}, src)[1]
 		if got := (Words{}).Describe(plan.Change{Addr: o.Addr, To: o.Attrs}).Notes; len(got) != want {

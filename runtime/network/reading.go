@@ -127,6 +127,10 @@ func (r *reading) dns(v *block.Values) []string {
 	return r.each(v.Strings("servers"), server)
 }
 
+// firstUnprivileged is the kernel's net.ipv4.ip_unprivileged_port_start, which a
+// sandbox keeps: the gate has ports below it that nobody else may take.
+const firstUnprivileged = 1024
+
 // ingresses are checked against each other: a port of the host can be published once.
 func (r *reading) ingresses(vs []*block.Values) []Ingress {
 	var out []Ingress
@@ -136,6 +140,10 @@ func (r *reading) ingresses(vs []*block.Values) []Ingress {
 		port, ok := v.Int("port")
 		if !ok {
 			continue // reported
+		}
+		if port < firstUnprivileged {
+			r.errorf(v.At("port"), "Privileged port", "port is %d, and no command of a sandbox may listen below %d. Let it listen on %d, and write publish = \"127.0.0.1:%d\" for the host's side.", port, firstUnprivileged, 8000+port, port)
+			continue
 		}
 		publish, ok := r.publish(v, uint16(port))
 		if !ok {
