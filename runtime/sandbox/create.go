@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -123,8 +124,10 @@ func awaitReady(ctx context.Context, ready *os.File) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, io.EOF):
+		return errors.New("init ended before it was ready: pids.max or memory.max of the resource block may leave no room for it, beside what runs already")
 	case err != nil:
-		return fmt.Errorf("wait for init: it ended or hangs: %w", err)
+		return fmt.Errorf("wait for init: it is not ready after %s: %w", startTime, err)
 	case b[0] != 0:
 		return fmt.Errorf("init: %q", b[:n])
 	}

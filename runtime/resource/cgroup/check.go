@@ -256,7 +256,7 @@ const (
 	maxWeight   = 10_000
 	minRate     = 2       // io.max refuses 0 and 1
 	minMemory   = 4 << 20 // below it not even PID 1 starts
-	minPIDs     = 8       // threads that a small Go program, PID 1, may have
+	minPIDs     = 32      // threads of PID 1 and of what makes it, with room for a command: of 12, none is left
 )
 
 // senseless finds numbers that no host accepts or could work with.

@@ -81,6 +81,17 @@ func TestCheckRefusesNonsense(t *testing.T) {
 	}
 }
 
+// 16 processes are enough on a machine with two CPUs, and Go has more threads on
+// larger ones: what is allowed has to work on all.
+func TestCheckLeavesRoomForInit(t *testing.T) {
+	for n, fine := range map[int64]bool{1: false, 8: false, 31: false, 32: true} {
+		got := problems(t, object(resource.Limits{PIDs: ptr(n)}))
+		if reason, refused := got["pids.max"]; refused == fine {
+			t.Errorf("%d: %v", n, reason)
+		}
+	}
+}
+
 // What a person wrote may not exceed the machine; a default may.
 func TestCheckComparesWithTheMachine(t *testing.T) {
 	l := resource.Limits{
