@@ -58,7 +58,10 @@ func (e Env) Load() (State, error) {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
-		return State{}, &CorruptError{Path: path, Err: err}
+		return State{}, &CorruptError{Path: path, Err: fmt.Errorf("it is no JSON object: %w", err)}
+	}
+	if v.Version > Version {
+		return State{}, &CorruptError{Path: path, Err: errNewer}
 	}
 	if v.Version != Version {
 		return State{}, &CorruptError{Path: path, Err: fmt.Errorf("format version %d, this Blast reads %d", v.Version, Version)}
@@ -83,8 +86,14 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
+	if errors.Is(e.Err, errNewer) {
+		return fmt.Sprintf("%s %v: use that one", e.Path, e.Err)
+	}
 	return fmt.Sprintf("%s is damaged: %v; restore it from a backup, or remove the file and run `blast destroy` to start anew", e.Path, e.Err)
 }
+
+// errNewer is not damage, and the file worth keeping.
+var errNewer = errors.New("was written by a newer Blast")
 
 // Unwrap returns the cause.
 func (e *CorruptError) Unwrap() error { return e.Err }

@@ -76,6 +76,9 @@ func TestDamagedStateIsAnError(t *testing.T) {
 			if st, err := env.Load(); !errors.As(err, &corrupt) {
 				t.Errorf("read as %+v, %v", st, err)
 			}
+			if remove := strings.Contains(corrupt.Error(), "remove the file"); remove != (name != "newer") {
+				t.Errorf("told to remove it: %v: %v", remove, corrupt)
+			}
 		})
 	}
 }

@@ -26,7 +26,7 @@ func File(name, path string) (*hcl.File, *hclsyntax.Body, hcl.Diagnostics) {
 	case errors.Is(err, errNotRegular):
 		return nil, nil, hcl.Diagnostics{block.Errorf(at, "File can't be read", "%v. Put the file itself there: what protects it in the sandbox would protect only the link.", err)}
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, hcl.Diagnostics{block.Errorf(at, "File can't be read", "There is no file %s. Check the path; blast init writes a new blast.hcl.", path)}
+		return nil, nil, hcl.Diagnostics{block.Errorf(at, "File can't be read", "There is no file %s. Check the path.", path)}
 	case err != nil:
 		return nil, nil, hcl.Diagnostics{block.Errorf(at, "File can't be read", "%v.", err)}
 	}
