@@ -57,7 +57,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	}
 	w := Wishes{Version: r.version(python), Index: r.indexes(python), LockPath: r.lock(python)}
 	if python.Has("manifest") {
-		w.Manifest, w.Requirements = r.manifest(python)
+		w.Manifest = r.manifest(python, &w)
 	}
 	w.Requirements = append(w.Requirements, r.packages(root.Blocks("package"))...)
 	return []plan.Object{plan.NewObject(SetAddr, Set{Wishes: w, Packages: []Pinned{}}, r.src)}, r.diags

@@ -74,7 +74,10 @@ package "Requests" {
 
 func TestPyproject(t *testing.T) {
 	dir := configtest.Project(t, "python {\n  manifest = \"pyproject.toml\"\n}\n")
-	write(t, dir, map[string]string{"pyproject.toml": "[project]\nname = \"shop\"\nversion = \"1\"\ndependencies = [\n  \"flask>=3\",\n]\n"})
+	write(t, dir, map[string]string{"pyproject.toml": "[project]\nname = \"shop\"\nversion = \"1\"\nrequires-python = \">= 3.9\"\ndependencies = [\n  \"flask>=3\",\n]\n"})
+	if w := wishes(t, dir); w.RequiresPython != ">=3.9" {
+		t.Errorf("requires-python is %q", w.RequiresPython)
+	}
 	got := wishes(t, dir).Requirements
 	if len(got) != 1 || got[0].Text != "flask>=3" || !strings.HasPrefix(got[0].Place, "pyproject.toml:") {
 		t.Errorf("%+v", got)

@@ -81,6 +81,7 @@ func wishItems(from, to Wishes) []plan.Item {
 	items := wording.Changed("python.version", from.Version, to.Version, plan.Same)
 	items = append(items, wording.Changed("python.index", strings.Join(from.Index, ", "), strings.Join(to.Index, ", "), plan.Same)...)
 	items = append(items, wording.Changed("python.manifest", from.Manifest, to.Manifest, plan.Same)...)
+	items = append(items, wording.Changed("python.requires_python", from.RequiresPython, to.RequiresPython, plan.Same)...)
 	items = append(items, wording.Changed("python.lock", from.LockPath, to.LockPath, plan.Same)...)
 	before, after := asked(from.Requirements), asked(to.Requirements)
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(keys(from.Requirements), keys(to.Requirements)...)))) {

@@ -30,6 +30,8 @@ type Wishes struct {
 	Manifest     string        `json:"manifest,omitempty"` // relative to the project
 	LockPath     string        `json:"lock_path"`          // relative to the project
 	Requirements []Requirement `json:"requirements,omitempty"`
+
+	RequiresPython string `json:"requires_python,omitempty"` // of pyproject.toml, PEP 440 specifiers
 }
 
 // Requirement is one line of a manifest or one package block.

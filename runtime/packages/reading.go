@@ -92,37 +92,39 @@ func (r *reading) local(v *block.Values, name, text string) bool {
 	return false
 }
 
-// manifest reads requirements.txt, with the files that it names, or the
-// dependencies of pyproject.toml.
-func (r *reading) manifest(v *block.Values) (string, []Requirement) {
+// manifest reads what requirements.txt asks for, with the files that it names, or
+// pyproject.toml. It returns its name.
+func (r *reading) manifest(v *block.Values, w *Wishes) string {
 	name := v.String("manifest", "")
 	if !r.local(v, "manifest", name) {
-		return "", nil
+		return ""
 	}
 	name = path.Clean(name)
 	root, err := os.OpenRoot(r.project)
 	if err != nil {
 		r.errorf(v.At("manifest"), "File can't be read", "%v.", err)
-		return name, nil
+		return name
 	}
 	defer func() { _ = root.Close() }()
 	fi, err := root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.errorf(v.At("manifest"), "File can't be read", "manifest is %q, and the project has no such file. Make it, or remove the line.", name)
-		return name, nil
+		return name
 	case err != nil || !fi.Mode().IsRegular():
 		r.errorf(v.At("manifest"), "File can't be read", "manifest is %q, which is no file of the project that can be read. Links that lead out of the project are not followed.", name)
-		return name, nil
+		return name
 	}
 	if strings.HasSuffix(name, ".toml") {
-		return name, r.pyproject(plain{root}, v, name)
+		r.pyproject(plain{root}, v, w, name)
+		return name
 	}
 	lines, problems := pep508.ReadRequirements(plain{root}, name)
 	for _, p := range problems {
 		r.problem(p, name)
 	}
-	return name, r.lines(lines, name)
+	w.Requirements = r.lines(lines, name)
+	return name
 }
 
 // plain are the regular files of a folder. What else lies there is not opened as
@@ -141,11 +143,11 @@ func (p plain) Open(name string) (fs.File, error) {
 	return f, nil
 }
 
-func (r *reading) pyproject(fsys fs.FS, v *block.Values, name string) []Requirement {
+func (r *reading) pyproject(fsys fs.FS, v *block.Values, w *Wishes, name string) {
 	data, err := readBounded(fsys, name)
 	if err != nil {
 		r.errorf(v.At("manifest"), "File can't be read", "%v.", err)
-		return nil
+		return
 	}
 	p, err := pep508.ParsePyproject(data)
 	for _, e := range each(err) {
@@ -156,7 +158,7 @@ func (r *reading) pyproject(fsys fs.FS, v *block.Values, name string) []Requirem
 			r.errorf(v.At("manifest"), "File can't be read", "%s: %v.", name, e)
 		}
 	}
-	return r.lines(p.Dependencies, name)
+	w.Requirements, w.RequiresPython = r.lines(p.Dependencies, name), p.RequiresPython.String()
 }
 
 // maxManifest bounds a manifest, in bytes.

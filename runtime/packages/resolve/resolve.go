@@ -93,11 +93,9 @@ type run struct {
 }
 
 func (r *run) settle() hcl.Diagnostics {
-	var err error
-	if r.py, err = r.Find(r.ctx, r.set.Wishes.Version); err != nil {
-		return problem(r.place("python.version"), "No Python for this environment", err.Error()+".")
+	if diags := r.findPython(); diags.HasErrors() {
+		return diags
 	}
-	r.set.Python = r.py.Interpreter
 	r.set.Lock.Path = filepath.Join(r.in.Project, r.set.Wishes.LockPath)
 	if diags := r.readAsks(); diags.HasErrors() {
 		return diags
@@ -119,6 +117,27 @@ func (r *run) settle() hcl.Diagnostics {
 			fmt.Sprintf("%s was made for these requirements, and %s: it was changed by hand or by a merge. Versions are chosen anew, those of the lock first.", r.set.Wishes.LockPath, why))
 	}
 	return append(diags, r.anew(lock)...)
+}
+
+// findPython takes an interpreter by the python block. Without a version there,
+// what the manifest requires chooses it.
+func (r *run) findPython() hcl.Diagnostics {
+	const summary = "No Python for this environment"
+	w := r.set.Wishes
+	var err error
+	if r.py, err = r.Find(r.ctx, cmp.Or(w.Version, w.RequiresPython)); err != nil {
+		asked := ""
+		if w.Version == "" && w.RequiresPython != "" {
+			asked = w.Manifest + " has requires-python: "
+		}
+		return problem(r.place("python.version"), summary, asked+err.Error()+".")
+	}
+	if w.RequiresPython != "" && !fitsPython(w.RequiresPython, r.py) {
+		return problem(r.place("python.version"), summary, fmt.Sprintf("%s has requires-python = %q, and version = %q means Python %s here. Change one of the two.",
+			w.Manifest, w.RequiresPython, w.Version, r.py.Interpreter.Version))
+	}
+	r.set.Python = r.py.Interpreter
+	return nil
 }
 
 // anew chooses versions.

@@ -83,6 +83,19 @@ func TestResolve(t *testing.T) {
 }
 
 // TestPinned is what is installed: complete, and told apart from what others need.
+// What pyproject.toml requires is held against the interpreter that version names.
+func TestRequiresPython(t *testing.T) {
+	s := newSetup(t, "")
+	s.wishes.Manifest, s.wishes.Version, s.wishes.RequiresPython = "pyproject.toml", "3.12", ">=3.11"
+	s.must(t)
+	s.wishes.RequiresPython = ">=3.13"
+	for _, want := range []string{"blast.hcl:2: No Python for this environment", `requires-python = ">=3.13"`, `version = "3.12" means Python 3.12.0`} {
+		if got := s.fails(t); !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
+	}
+}
+
 func TestPinned(t *testing.T) {
 	x, root := serve(t, `a 1: b; extra == "x"`, "b 1")
 	set, diags := newSetup(t, root, "a[x]").resolve(t)
