@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -338,4 +339,60 @@ except OSError as e:
 `, strconv.Itoa(int(uid)), path)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// A daemon of another installation, or from before an update, says so to those
+// that would start another one; those that don't care get their answer.
+func TestAnotherInstallation(t *testing.T) {
+	r := newRig(t)
+	r.Program = "1:2:3"
+	for program, want := range map[string]string{"": "", "1:2:3": "", "1:2:4": wire.CodeProtocol} {
+		conn, _ := r.dial(t)
+		if err := wire.Write(conn, wire.Request{Protocol: wire.Protocol, Method: wire.Hello, Program: program}); err != nil {
+			t.Fatal(err)
+		}
+		code := ""
+		if resp, _ := answer(t, conn); resp.Error != nil {
+			code = resp.Error.Code
+		}
+		if code != want {
+			t.Errorf("%q: %q, want %q", program, code, want)
+		}
+	}
+	if id := wire.Program(os.Args[0]); id == "" || id != wire.Program("/proc/self/exe") {
+		t.Errorf("%q is not this program", id)
+	}
+}
+
+// Asked to go, a daemon ends what it is applying, and begins nothing else.
+func TestShutdownWaitsForApply(t *testing.T) {
+	r := newRig(t)
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	r.host.begun, r.host.hold = make(chan string, 1), make(chan struct{})
+	apply, _ := r.dial(t)
+	send(t, apply, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.plan(t)})
+	<-r.host.begun
+	shutdown, _ := r.dial(t)
+	send(t, shutdown, wire.Shutdown, nil)
+	for !r.isLeaving() {
+		runtime.Gosched()
+	}
+	late, done := r.dial(t)
+	send(t, late, wire.Status, nil)
+	if ctx.Err() != nil {
+		t.Error("it went in the middle of an apply")
+	}
+	close(r.host.hold)
+	if resp, _ := answer(t, apply); resp.Error != nil {
+		t.Errorf("the apply: %v", resp.Error)
+	}
+	if resp, _ := answer(t, shutdown); resp.Error != nil || ctx.Err() == nil {
+		t.Errorf("shutdown: %v, %v", resp.Error, ctx.Err())
+	}
+	_ = late.CloseWrite() // in life its context ends with the daemon
+	<-done
+	if n := r.host.objects(); n != 1 {
+		t.Errorf("%d objects", n)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -307,6 +308,17 @@ func (e *Engine) Adopt(ctx context.Context) {
 			}
 		}
 		l.Unlock()
+	}
+}
+
+// Wait returns when nothing is being applied.
+func (e *Engine) Wait() {
+	e.mu.Lock()
+	locks := slices.Collect(maps.Values(e.locks))
+	e.mu.Unlock()
+	for _, l := range locks {
+		l.Lock()
+		l.Unlock() //nolint:staticcheck // having had it is the point
 	}
 }
 

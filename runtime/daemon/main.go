@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"blast.example/blast/runtime/daemon/wire"
 )
 
 // readyFD is the pipe on which blast waits for "ready" or the reason why not.
@@ -32,6 +34,7 @@ func (s *Server) main(ready func()) error {
 	if os.Geteuid() != 0 {
 		return errors.New("blastd needs root")
 	}
+	s.Program = wire.Program("/proc/self/exe")
 	syscall.Umask(0o022) // what is secret says so itself
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

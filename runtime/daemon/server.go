@@ -31,6 +31,7 @@ var ErrRunning = errors.New("another blastd is running")
 type Server struct {
 	Engine  *Engine
 	Version string
+	Program string // see wire.Request; "" answers everybody
 	Doctor  func(ctx context.Context, dir string) (any, error)
 	Log     *slog.Logger
 
@@ -38,6 +39,8 @@ type Server struct {
 	conns int
 	timer *time.Timer
 	stop  context.CancelFunc
+
+	leaving bool // no request is begun any more
 }
 
 // Serve takes the daemon's lock, adopts what is up, listens, says so through
@@ -151,6 +154,10 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 		_, _ = r.ReadByte()
 		cancel()
 	}()
+	if s.isLeaving() && req.Method != wire.Shutdown {
+		<-ctx.Done() // no answer: the command asks the next daemon
+		return
+	}
 	var mu sync.Mutex
 	send := func(resp wire.Response) {
 		mu.Lock()
@@ -172,8 +179,11 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 }
 
 func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Event)) (any, error) {
-	if req.Protocol != wire.Protocol && req.Method != wire.Shutdown {
+	if req.Protocol != wire.Protocol && req.Method != wire.Shutdown && req.Method != wire.Attend {
 		return nil, &wire.Error{Code: wire.CodeProtocol, Message: fmt.Sprintf("blastd speaks protocol %d, not %d", wire.Protocol, req.Protocol)}
+	}
+	if req.Program != "" && s.Program != "" && req.Program != s.Program {
+		return nil, &wire.Error{Code: wire.CodeProtocol, Message: "another installation's blastd is running, or one from before an update"}
 	}
 	params := func(v any) error {
 		if err := json.Unmarshal(req.Params, v); err != nil {
@@ -215,10 +225,25 @@ func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Ev
 		<-ctx.Done()
 		return struct{}{}, nil
 	case wire.Shutdown:
-		s.stop()
+		s.leave()
 		return struct{}{}, nil
 	}
 	return nil, fmt.Errorf("unknown method %q", req.Method)
+}
+
+// leave ends the daemon when nothing is being applied any more.
+func (s *Server) leave() {
+	s.mu.Lock()
+	s.leaving = true
+	s.mu.Unlock()
+	s.Engine.Wait()
+	s.stop()
+}
+
+func (s *Server) isLeaving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaving
 }
 
 // checkPeer lets in only the daemon's own user. The socket's mode says the same;

@@ -58,7 +58,7 @@ func (c *Client) Call(ctx context.Context, method string, params, result any, te
 		if err != nil {
 			return err
 		}
-		err = converse(ctx, conn, wire.Request{Protocol: wire.Protocol, Method: method, Params: raw}, result, tell)
+		err = converse(ctx, conn, wire.Request{Protocol: wire.Protocol, Method: method, Params: raw, Program: wire.Program(c.Daemon)}, result, tell)
 		_ = conn.Close()
 		switch {
 		case errors.Is(err, errNoAnswer) && attempt < 3:

@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"syscall"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/state"
@@ -49,9 +51,26 @@ const (
 
 // Request is the first line of a connection.
 type Request struct {
-	Protocol int             `json:"protocol"`
-	Method   string          `json:"method"`
-	Params   json.RawMessage `json:"params,omitempty"`
+	Protocol int    `json:"protocol"`
+	Method   string `json:"method"`
+
+	// Program is the identity of the blastd that the sender would start; "" is any.
+	// One of another installation, or from before an update, is asked to go: what
+	// it finds beside itself, such as PID 1's program, may be gone.
+	Program string `json:"program,omitempty"`
+
+	Params json.RawMessage `json:"params,omitempty"`
+}
+
+// Program is the identity of a program file: as long as it is the same, so is the
+// file. It is "" for one that isn't there.
+func Program(path string) string {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	st := fi.Sys().(*syscall.Stat_t) //nolint:forcetypeassert // what Stat returns on Linux
+	return fmt.Sprintf("%d:%d:%d", st.Dev, st.Ino, st.Mtim.Nano())
 }
 
 // Response is every line of the answer. The last one has a Result or an Error.
