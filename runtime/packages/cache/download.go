@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"blast.example/blast/runtime/packages/outward"
 )
 
 // A Wheel is a file to have, as a lock file pins it.
@@ -26,7 +28,7 @@ type Wheel struct {
 
 // Limits of a download.
 const (
-	maxDownload  = 8 << 30 // bytes of a file whose size the lock doesn't tell
+	maxDownload  = 8 << 30 // bytes of a file
 	maxRedirects = 5
 	attempts     = 4
 	firstPause   = 250 * time.Millisecond // between attempts; then twice as long each time
@@ -54,11 +56,14 @@ func newDownloader(wheels []Wheel) (*downloader, error) {
 		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, fmt.Errorf("download %s: its URL is not http or https", w.File)
 		}
+		if w.Size > maxDownload {
+			return nil, fmt.Errorf("download %s: the lock file says that it has %d bytes; at most %d are fetched", w.File, w.Size, int64(maxDownload))
+		}
 		if h := hostPort(u); !slices.Contains(d.hosts, h) {
 			d.hosts = append(d.hosts, h)
 		}
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout}
+	dialer := outward.Dialer{Timeout: dialTimeout}
 	d.client = &http.Client{
 		CheckRedirect: d.checkRedirect,
 		Transport: &http.Transport{ // no proxy: nobody pinned that
@@ -66,7 +71,12 @@ func newDownloader(wheels []Wheel) (*downloader, error) {
 				if !slices.Contains(d.hosts, strings.ToLower(addr)) {
 					return nil, &refusedError{fmt.Sprintf("%s is not a host of the lock file", addr)}
 				}
-				return dialer.DialContext(ctx, network, addr)
+				c, err := dialer.DialContext(ctx, network, addr)
+				var refused *outward.RefusedError
+				if errors.As(err, &refused) {
+					return nil, &refusedError{refused.Error()}
+				}
+				return c, err
 			},
 			DisableCompression:    true, // what is hashed is the file as it is
 			ForceAttemptHTTP2:     true,
@@ -188,9 +198,9 @@ func checkStatus(resp *http.Response) error {
 	case c == http.StatusOK:
 		return nil
 	case c == http.StatusRequestTimeout || c == http.StatusTooManyRequests || c >= 500:
-		return fmt.Errorf("the server answers %s", resp.Status)
+		return fmt.Errorf("the server answers %d %s", c, http.StatusText(c))
 	}
-	return &refusedError{"the server answers " + resp.Status}
+	return &refusedError{fmt.Sprintf("the server answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
 }
 
 func checkContent(w Wheel, n, most int64, sum string) error {

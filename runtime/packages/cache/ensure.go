@@ -7,6 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"blast.example/blast/runtime/packages/pep440"
+	"blast.example/blast/runtime/packages/pep508"
+	"blast.example/blast/runtime/packages/tags"
 )
 
 // parallel is how many wheels are fetched at once.
@@ -41,6 +45,8 @@ func (c *Cache) Ensure(ctx context.Context, wheels []Wheel, s Settings) ([]Entry
 		}
 		if entries[i] = e; !ok {
 			missing = append(missing, i)
+		} else if err := e.is(w); err != nil {
+			return nil, err
 		}
 	}
 	if len(missing) == 0 {
@@ -53,6 +59,20 @@ func (c *Cache) Ensure(ctx context.Context, wheels []Wheel, s Settings) ([]Entry
 	defer d.close()
 	f := &fetcher{cache: c, download: d, settings: s, wheels: wheels, entries: entries}
 	return entries, f.all(ctx, missing)
+}
+
+// is refuses a wheel that came here under another name: who gives two names the
+// same hash has one project installed in the place of another, where it is cached.
+func (e Entry) is(w Wheel) error {
+	name, err := tags.ParseWheelName(w.File)
+	if err != nil {
+		return err
+	}
+	v, err := pep440.Parse(e.Version)
+	if err != nil || pep508.NormalizeName(e.Name) != name.Name || !v.Equal(name.Version) {
+		return fmt.Errorf("%s: the wheel with its SHA-256 is of %s %s", w.File, e.Name, e.Version)
+	}
+	return nil
 }
 
 // fetcher is one run of Ensure.

@@ -87,7 +87,7 @@ func unreachable(ctx context.Context, at string, err error) error {
 
 // badStatus says what a status other than 200 means.
 func badStatus(at string, resp *http.Response) error {
-	e := &Error{URL: redacted(at), Reason: "the server answers " + strings.TrimSpace(resp.Status), Fix: tryLater, Status: resp.StatusCode}
+	e := &Error{URL: redacted(at), Reason: strings.TrimSpace(fmt.Sprintf("the server answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))), Fix: tryLater, Status: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.Fix = "It lets only those in whom it knows, and logging in to an index is not supported yet. Name an index in the python block that needs no password."

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"blast.example/blast/runtime/packages/outward"
 )
 
 const (
@@ -42,11 +43,10 @@ type answer struct {
 
 func (c *Client) client() *http.Client {
 	c.once.Do(func() {
-		dialer := &net.Dialer{Timeout: dialTimeout}
 		c.http = &http.Client{
 			CheckRedirect: c.checkRedirect,
 			Transport: &http.Transport{ // no proxy: no rule allows it
-				DialContext:            dialer.DialContext,
+				DialContext:            outward.Dialer{Timeout: dialTimeout}.DialContext,
 				ForceAttemptHTTP2:      true,
 				TLSHandshakeTimeout:    dialTimeout,
 				MaxIdleConnsPerHost:    maxIdle,
