@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/wire"
 )
 
 // What lies in a project may have been put there by code in a sandbox, or came
@@ -153,5 +155,22 @@ func TestSavedPlanIsTheSaversAlone(t *testing.T) {
 	}
 	if _, err := readPlan("pipe.plan"); err == nil {
 		t.Error("a pipe is a plan")
+	}
+}
+
+// TestTalkIsSafe: what a daemon's error repeats of an index or a wheel does not work on the
+// terminal.
+func TestTalkIsSafe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	u := newUI(Globals{Progress: "plain"}, w, w, w)
+	u.fail(&wire.Error{Code: wire.CodeFailed, Message: "grün\ntwo \x1b]0;x\a\r\u202e\u009b2J"})
+	_ = w.Close()
+	got, err := io.ReadAll(r)
+	if want := "blast: grün\ntwo ?]0;x???" + "?2J\n"; err != nil || string(got) != want {
+		t.Errorf("%q, want %q, %v", got, want, err)
 	}
 }

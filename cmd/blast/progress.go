@@ -38,7 +38,7 @@ func (u *ui) eventJSON(ev wire.Event) {
 func (u *ui) tick(message string) {
 	switch u.progress {
 	case "tty":
-		fmt.Fprintf(u.stderr, "\r\x1b[K%s %s\r", u.mark("…", "..."), shorten(message, 100))
+		fmt.Fprintf(u.stderr, "\r\x1b[K%s %s\r", u.mark("…", "..."), shorten(visible(message), 100))
 	case "json":
 		u.eventJSON(wire.Event{Phase: "progress", Message: message})
 	}

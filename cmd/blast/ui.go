@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/term"
@@ -48,8 +49,20 @@ func newUI(g Globals, stdin, stdout, stderr *os.File) *ui {
 
 func (u *ui) style() plan.Style { return plan.Style{Color: u.color, ASCII: u.ascii} }
 
-// say writes a line of talk.
-func (u *ui) say(format string, args ...any) { fmt.Fprintf(u.stderr, format+"\n", args...) }
+// say writes a line of talk. Much of it others chose, as a wheel does the names in
+// it: nothing in it works on the terminal.
+func (u *ui) say(format string, args ...any) {
+	fmt.Fprintln(u.stderr, visible(fmt.Sprintf(format, args...)))
+}
+
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
 
 // answer writes v as indented JSON to stdout.
 func (u *ui) answer(v any) error {
