@@ -83,7 +83,7 @@ func compareStanding(recorded, observed []plan.Object) []standing {
 			s.State = "gone"
 		case !bytes.Equal(is.Attrs, o.Attrs):
 			s.State = "changed"
-			s.Detail = words.Describe(plan.Change{Addr: o.Addr, From: o.Attrs, To: is.Attrs}).Items
+			s.Detail = differences(o, is)
 		}
 		delete(now, o.Addr)
 		out = append(out, s)
@@ -96,6 +96,16 @@ func compareStanding(recorded, observed []plan.Object) []standing {
 	return out
 }
 
+// differences are what the kind found on the host, or else those of the attributes.
+func differences(recorded, is plan.Object) []plan.Item {
+	mend := words.Describe(plan.Change{Addr: recorded.Addr, From: is.Attrs, To: recorded.Attrs}).Items
+	found := slices.DeleteFunc(mend, func(it plan.Item) bool { return it.Because == "" })
+	if len(found) > 0 {
+		return found
+	}
+	return words.Describe(plan.Change{Addr: recorded.Addr, From: recorded.Attrs, To: is.Attrs}).Items
+}
+
 func (r statusReport) text() string {
 	var b strings.Builder
 	state := "down"
@@ -104,9 +114,9 @@ func (r statusReport) text() string {
 	}
 	fmt.Fprintf(&b, "environment.%s  %s  generation %d   blastd: pid %d, %.1f MiB\n", r.Environment, state, r.Serial, r.Daemon.PID, float64(r.Daemon.RSS)/(1<<20))
 	for _, o := range r.Objects {
-		fmt.Fprintf(&b, "  %-10s %-22s %s\n", o.State, o.Addr, o.Text)
+		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-10s %-22s %s", o.State, o.Addr, o.Text), " ") + "\n")
 		for _, it := range o.Detail {
-			fmt.Fprintf(&b, "               %-20s recorded %s, is %s %s\n", it.Name, dash(it.Before), dash(it.After), it.Because)
+			fmt.Fprintf(&b, "               %s\n", difference(it))
 		}
 	}
 	if slices.ContainsFunc(r.Objects, func(o standing) bool { return o.State != "ok" }) {
@@ -115,9 +125,16 @@ func (r statusReport) text() string {
 	return b.String()
 }
 
-func dash(s string) string {
-	if s == "" {
-		return "-"
+// difference is an item as it was recorded and as it is, or what the kind itself
+// says about the host.
+func difference(it plan.Item) string {
+	switch {
+	case it.Before == "" && it.After == "":
+		return it.Because
+	case it.After == "":
+		return fmt.Sprintf("%-20s recorded %s, is gone", it.Name, it.Before)
+	case it.Before == "":
+		return fmt.Sprintf("%-20s not recorded, is %s", it.Name, it.After)
 	}
-	return s
+	return fmt.Sprintf("%-20s recorded %s, is %s", it.Name, it.Before, it.After)
 }
