@@ -64,3 +64,32 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// What is borrowed has a reason, written down.
+func TestDependenciesAreExplained(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../docs/DEPENDENCIES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, m := range required.FindAllStringSubmatch(string(mod), -1) {
+		n++
+		name := m[1]
+		if rest, ok := strings.CutPrefix(name, "golang.org/x/"); ok {
+			name = rest
+		}
+		if !strings.Contains(string(text), strings.TrimPrefix(name, "github.com/")) {
+			t.Errorf("docs/DEPENDENCIES.md has no word about %s", m[1])
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d modules seen", n)
+	}
+}
+
+// required are lines of go.mod about what is imported by name.
+var required = regexp.MustCompile(`(?m)^\t(\S+) v\S+$`)
