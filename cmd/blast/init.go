@@ -95,7 +95,7 @@ func ignore() (bool, error) {
 		return true, create(".gitignore", ".blast/\n")
 	}
 	if err != nil {
-		return false, nil //nolint:nilerr // a link, a pipe: whoever made it knows
+		return false, nil // a link, a pipe: whoever made it knows
 	}
 	for line := range strings.Lines(string(b)) {
 		if l := strings.Trim(strings.TrimSpace(line), "/"); l == ".blast" {

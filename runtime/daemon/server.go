@@ -185,42 +185,20 @@ func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Ev
 	if req.Program != "" && s.Program != "" && req.Program != s.Program {
 		return nil, &wire.Error{Code: wire.CodeProtocol, Message: "another installation's blastd is running, or one from before an update"}
 	}
-	params := func(v any) error {
-		if err := json.Unmarshal(req.Params, v); err != nil {
-			return fmt.Errorf("parameters of %s: %w", req.Method, err)
-		}
-		return nil
-	}
 	switch req.Method {
 	case wire.Hello:
 		return wire.HelloResult{Protocol: wire.Protocol, Version: s.Version, PID: os.Getpid()}, nil
 	case wire.Look:
-		var p wire.LookParams
-		if err := params(&p); err != nil {
-			return nil, err
-		}
-		return s.Engine.Look(ctx, p, tell)
+		return with(req, func(p wire.LookParams) (any, error) { return s.Engine.Look(ctx, p, tell) })
 	case wire.Apply:
-		var p wire.ApplyParams
-		if err := params(&p); err != nil {
-			return nil, err
-		}
-		return s.Engine.Apply(ctx, p, tell)
+		return with(req, func(p wire.ApplyParams) (any, error) { return s.Engine.Apply(ctx, p, tell) })
 	case wire.Status:
 		envs, err := s.Engine.Up()
 		return wire.StatusResult{PID: os.Getpid(), RSS: residentMemory(), Environments: envs}, err
 	case wire.Doctor:
-		var p wire.DoctorParams
-		if err := params(&p); err != nil {
-			return nil, err
-		}
-		return s.Doctor(ctx, p.Dir)
+		return with(req, func(p wire.DoctorParams) (any, error) { return s.Doctor(ctx, p.Dir) })
 	case wire.Flush:
-		var p wire.FlushParams
-		if err := params(&p); err != nil {
-			return nil, err
-		}
-		return struct{}{}, s.Engine.Flush(ctx, p.Env)
+		return with(req, func(p wire.FlushParams) (any, error) { return struct{}{}, s.Engine.Flush(ctx, p.Env) })
 	case wire.Attend:
 		<-ctx.Done()
 		return struct{}{}, nil
@@ -229,6 +207,15 @@ func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Ev
 		return struct{}{}, nil
 	}
 	return nil, fmt.Errorf("unknown method %q", req.Method)
+}
+
+// with answers a request by its parameters.
+func with[P any](req wire.Request, answer func(P) (any, error)) (any, error) {
+	var p P
+	if err := json.Unmarshal(req.Params, &p); err != nil {
+		return nil, fmt.Errorf("parameters of %s: %w", req.Method, err)
+	}
+	return answer(p)
 }
 
 // leave ends the daemon when nothing is being applied any more.

@@ -83,7 +83,7 @@ func (r *reading) linkedGit(root string, at hcl.Range) *hcl.Diagnostic {
 	git := path.Join(r.project, gitName)
 	fi, err := os.Lstat(git)
 	if err != nil || fi.Mode()&fs.ModeSymlink == 0 || !within(git, root) {
-		return nil
+		return nil //nolint:nilerr // absent, or not to be looked at: no link
 	}
 	to, err := filepath.EvalSymlinks(git)
 	if err != nil {
