@@ -39,8 +39,9 @@ type Client struct {
 	Stall time.Duration // the longest time without a byte; 0: 30 s
 	Pause time.Duration // before another attempt, then twice as long; 0: 500 ms
 
-	once sync.Once
-	http *http.Client
+	once  sync.Once
+	http  *http.Client
+	whole chan struct{} // holds one
 }
 
 // HostPort is where a URL leads: a host in lower case, or an address.

@@ -43,6 +43,7 @@ type answer struct {
 
 func (c *Client) client() *http.Client {
 	c.once.Do(func() {
+		c.whole = make(chan struct{}, 1)
 		c.http = &http.Client{
 			CheckRedirect: c.checkRedirect,
 			Transport: &http.Transport{ // no proxy: no rule allows it
@@ -128,6 +129,9 @@ func (c *Client) attempt(parent context.Context, r request) (a answer, again boo
 	if a, err = r.accepts(resp); err != nil {
 		return a, passes(resp.StatusCode), err
 	}
+	if r.ranges != "" && a.whole && (resp.ContentLength < 0 || resp.ContentLength > maxPage) {
+		return a, false, errWhole
+	}
 	a.body, err = io.ReadAll(io.LimitReader(&watched{resp.Body, reset}, r.limit+1))
 	switch {
 	case parent.Err() != nil:
@@ -142,6 +146,9 @@ func (c *Client) attempt(parent context.Context, r request) (a answer, again boo
 	}
 	return a, false, nil
 }
+
+// errWhole says that a server sends all of a large file where a part was asked for.
+var errWhole = errors.New("the server knows no ranges")
 
 // final reports whether an error is one of Blast's own: to ask again changes nothing.
 func final(err error) bool {

@@ -24,7 +24,15 @@ func (c *Client) fromWheel(ctx context.Context, f File) ([]byte, error) {
 	tail, err := c.get(ctx, r)
 	var status *Error
 	if errors.As(err, &status) && (status.Status == http.StatusRequestedRangeNotSatisfiable || status.Status == http.StatusNotImplemented) {
-		r.ranges = "" // it knows ranges, but none from the end
+		err = errWhole // it knows ranges, but none from the end
+	}
+	if errors.Is(err, errWhole) {
+		done, werr := c.alone(ctx)
+		if werr != nil {
+			return nil, werr
+		}
+		defer done()
+		r.ranges = ""
 		tail, err = c.get(ctx, r)
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -48,6 +56,17 @@ func (c *Client) fromWheel(ctx context.Context, f File) ([]byte, error) {
 		return nil, far.err
 	}
 	return b, err
+}
+
+// alone waits until nobody else holds a whole wheel in memory.
+func (c *Client) alone(ctx context.Context) (done func(), err error) {
+	c.client()
+	select {
+	case c.whole <- struct{}{}:
+		return func() { <-c.whole }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // maxWhole is what is taken of a wheel whose server knows no ranges.
