@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // RunRoot holds one folder per live environment. It is on a tmpfs, so it goes
@@ -31,6 +32,27 @@ type Env struct {
 	Cgroup  string `json:"cgroup"`  // cgroup below the mount point of each hierarchy: /blast/<id>
 	UID     int    `json:"uid"`     // the person on whose behalf Blast acts
 	GID     int    `json:"gid"`
+}
+
+const maxName = 63
+
+// CheckName refuses what can't name an environment: its records lie in a folder of that
+// name.
+func CheckName(name string) error {
+	plain := strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+	if !plain || name == "" || len(name) > maxName || name[0] == '-' || name[0] == '_' {
+		return fmt.Errorf("no environment is called %q: names have up to %d letters, digits, - and _, and begin with a letter or digit", name, maxName)
+	}
+	return nil
+}
+
+// CheckProject refuses a folder whose path can't be told to the daemon: what is no
+// text would come there as another path, where somebody else's project may lie.
+func CheckProject(path string) error {
+	if !utf8.ValidString(path) {
+		return fmt.Errorf("the project's folder %q has a name that is not UTF-8: rename it", path)
+	}
+	return nil
 }
 
 // NewEnv returns the environment of that name in a project folder, which must

@@ -78,6 +78,9 @@ func (u *ui) open(g *Globals) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := state.CheckProject(f.Project); err != nil {
+		return nil, err
+	}
 	conf, err := pick(f, g.Env)
 	if err != nil {
 		return nil, err

@@ -44,6 +44,9 @@ func Locate(name string) (state.Env, error) {
 			return state.Env{}, err
 		}
 	}
+	if err := errors.Join(state.CheckProject(root), state.CheckName(name)); err != nil {
+		return state.Env{}, err
+	}
 	uid, gid := Person()
 	return state.NewEnv(root, name, uid, gid), nil
 }
