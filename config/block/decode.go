@@ -182,6 +182,7 @@ func (d *decoder) children(v *Values, path string, spec Block, blocks hcl.Blocks
 		}
 		if was, twice := first[at]; twice && (child.Label != "" || !child.Many) {
 			d.report(Duplicate(headerRange(b), was, title(b, child), fixTwice(child)))
+			d.body(newValues(b.Type, headerRange(b)), at, child, b.Body) // for what else is wrong with it
 			continue
 		}
 		first[at] = headerRange(b)

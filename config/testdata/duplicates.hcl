@@ -40,3 +40,9 @@ variable "v" {
 variable "v" {
   default = 2
 }
+
+resource {
+  pids {
+    max = "many"
+  }
+}
