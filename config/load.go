@@ -37,6 +37,7 @@ type File struct {
 	Path         string // of blast.hcl
 	Project      string // its folder, absolute and free of symbolic links
 	Environments []Environment
+	Outputs      []Output
 	Digest       string // of everything that the objects were made from
 	Sources      map[string]*hcl.File
 }
@@ -76,10 +77,11 @@ func (l *loader) load() {
 	}
 	parts := l.sort(body)
 	l.scope(parts)
-	for _, e := range l.environments(parts) {
+	envs := l.environments(parts)
+	for _, e := range envs {
 		l.environment(e)
 	}
-	l.outputs(parts.blocks["output"])
+	l.outputs(parts.blocks["output"], envs)
 	l.file.Digest = l.digest()
 }
 

@@ -7,10 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 
 	"blast.example/blast/config/block"
-	"blast.example/blast/config/expression"
 )
 
 // settings checks the blast block.
@@ -38,21 +36,6 @@ func (l *loader) top(blocks []*hclsyntax.Block) (*block.Values, hcl.Diagnostics)
 		content.Blocks = append(content.Blocks, b.AsHCLBlock())
 	}
 	return block.Reader{Eval: l.eval, Files: l.file.Sources}.Content(content, nil, FileBlocks)
-}
-
-// outputs evaluates what can be before an apply. A reference to an environment
-// has its value only afterwards.
-func (l *loader) outputs(blocks []*hclsyntax.Block) {
-	v, diags := l.top(blocks)
-	l.report(diags...)
-	ctx := l.eval.NewChild()
-	ctx.Variables = map[string]cty.Value{"environment": cty.DynamicVal}
-	for _, o := range v.Blocks("output") {
-		if expr := o.Expression("value"); expr != nil {
-			_, diags := expression.Value(expr, ctx)
-			l.report(diags...)
-		}
-	}
 }
 
 // versionFits reports whether a version meets comma-separated constraints, in

@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
+	"blast.example/blast/config"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
@@ -33,11 +38,15 @@ func (cmd *applyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if err != nil {
 		return err
 	}
-	if todo.Empty() {
+	lost := todo.Serial == 0 && len(todo.Desired) > 0 // all is there, and no record of it
+	if todo.Empty() && !lost {
 		if cmd.JSON {
-			return u.answer(outcome{Environment: p.env.Name, Serial: todo.Serial})
+			return u.answer(outcome{Environment: p.env.Name, Serial: todo.Serial, Outputs: values(p.file.Outputs)})
 		}
-		return u.showPlan(*todo, false)
+		if err := u.showPlan(*todo, false); err != nil {
+			return err
+		}
+		return u.showOutputs(p.file.Outputs)
 	}
 	if cmd.Plan == "" && !cmd.JSON {
 		if err := u.showPlan(*todo, false); err != nil {
@@ -53,7 +62,59 @@ func (cmd *applyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 			return errors.New("apply cancelled: nothing was changed")
 		}
 	}
-	return u.carryOut(ctx, c, p.env, *todo, cmd.JSON, "Apply")
+	res := outcome{Environment: p.env.Name, Outputs: values(p.file.Outputs)}
+	if err := u.carryOut(ctx, c, p.env, *todo, &res, "Apply"); err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return u.answer(res)
+	}
+	line := fmt.Sprintf("%s   Generation %d.   Try: %s\n", complete("Apply", res.Counts), res.Serial, p.next(g.Env))
+	if err := printAll(u.stdout, []byte(line)); err != nil {
+		return err
+	}
+	return u.showOutputs(p.file.Outputs)
+}
+
+// next is what a person may want to do in the environment that was chosen with --env.
+func (p *project) next(chosen string) string {
+	choice := ""
+	if chosen != "" {
+		choice = " -e " + chosen
+	}
+	if _, err := os.Lstat(filepath.Join(p.env.Project, "app.py")); err != nil {
+		return "blast shell" + choice
+	}
+	return "blast run" + choice + " -- python app.py"
+}
+
+// showOutputs prints what the output blocks say, as Terraform does.
+func (u *ui) showOutputs(outs []config.Output) error {
+	if len(outs) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("\nOutputs:\n\n")
+	for _, o := range outs {
+		fmt.Fprintf(&b, "%s = %s\n", o.Name, o.Text)
+	}
+	return printAll(u.stdout, []byte(b.String()))
+}
+
+// values are the outputs that may be told, for JSON.
+func values(outs []config.Output) map[string]json.RawMessage {
+	all := map[string]json.RawMessage{}
+	for _, o := range outs {
+		if o.Value != nil {
+			all[o.Name] = o.Value
+		}
+	}
+	return all
+}
+
+// complete is Terraform's last line, which tools parse.
+func complete(verb string, n plan.Counts) string {
+	return fmt.Sprintf("%s complete! Resources: %d added, %d changed, %d destroyed.", verb, n.Add, n.Change, n.Destroy)
 }
 
 // todo is the saved plan, if it still fits, or a new one.
@@ -107,10 +168,12 @@ type outcome struct {
 	Environment string      `json:"environment"`
 	Serial      uint64      `json:"serial"`
 	Counts      plan.Counts `json:"counts"`
+
+	Outputs map[string]json.RawMessage `json:"outputs,omitempty"` // those that aren't sensitive
 }
 
-// carryOut sends a plan to the daemon and shows what happens.
-func (u *ui) carryOut(ctx context.Context, c *client.Client, env state.Env, p plan.Plan, asJSON bool, verb string) error {
+// carryOut sends a plan to the daemon, shows what happens and notes what came of it.
+func (u *ui) carryOut(ctx context.Context, c *client.Client, env state.Env, p plan.Plan, out *outcome, verb string) error {
 	u.talkOnInterrupt = true
 	var res wire.ApplyResult
 	err := c.Call(ctx, wire.Apply, wire.ApplyParams{Env: env, Plan: p}, &res, u.watch(p).event)
@@ -123,13 +186,6 @@ func (u *ui) carryOut(ctx context.Context, c *client.Client, env state.Env, p pl
 	if err != nil {
 		return err
 	}
-	n := p.Counts()
-	if asJSON {
-		return u.answer(outcome{env.Name, res.Serial, n})
-	}
-	line := fmt.Sprintf("%s complete! Resources: %d added, %d changed, %d destroyed.", verb, n.Add, n.Change, n.Destroy)
-	if verb == "Apply" {
-		line += fmt.Sprintf("   Generation %d.   Try: blast run -- python app.py", res.Serial)
-	}
-	return printAll(u.stdout, []byte(line+"\n"))
+	out.Serial, out.Counts = res.Serial, p.Counts()
+	return nil
 }

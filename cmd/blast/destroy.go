@@ -47,5 +47,12 @@ func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 			return errors.New("destroy cancelled: nothing was changed")
 		}
 	}
-	return u.carryOut(ctx, c, env, p.Plan, cmd.JSON, "Destroy")
+	res := outcome{Environment: env.Name}
+	if err := u.carryOut(ctx, c, env, p.Plan, &res, "Destroy"); err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return u.answer(res)
+	}
+	return printAll(u.stdout, []byte(complete("Destroy", res.Counts)+"\n"))
 }

@@ -13,3 +13,20 @@ output "b" {
 
 output "c" {
 }
+
+environment "dev" {
+  network {
+    ingress "web" {
+      port    = 8000
+      publish = "127.0.0.1:8000"
+    }
+  }
+}
+
+output "d" {
+  value = environment.dev.network.ingress.wep.publish
+}
+
+output "e" {
+  value = environment.prod
+}
