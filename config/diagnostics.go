@@ -174,10 +174,15 @@ func printable(s string) string {
 	}, s)
 }
 
-// wrap breaks text at spaces.
+// wrap breaks text at spaces. What begins with a blank is something to copy, and
+// stays as it is.
 func wrap(s string, width int) []string {
 	var out []string
 	for para := range strings.SplitSeq(s, "\n") {
+		if strings.HasPrefix(para, " ") {
+			out = append(out, para)
+			continue
+		}
 		line := ""
 		for _, word := range strings.Fields(para) {
 			if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {

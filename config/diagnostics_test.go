@@ -117,3 +117,13 @@ func TestGolden(t *testing.T) {
 		})
 	}
 }
+
+// What a detail gives to copy keeps its lines and their depth.
+func TestDetailIsThereToCopy(t *testing.T) {
+	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Rule", Detail: strings.Repeat("word ", 12) + "\n  egress \"a\" {\n    ports   = [443]\n  }"}
+	var b strings.Builder
+	config.WriteDiagnostics(&b, nil, hcl.Diagnostics{d}, false, 40)
+	if want := "\n    egress \"a\" {\n      ports   = [443]\n    }\n"; !strings.Contains(b.String(), want) || !strings.Contains(b.String(), "word\n  word") {
+		t.Errorf("no %q in:\n%s", want, b.String())
+	}
+}
