@@ -43,7 +43,8 @@ func (p *project) lockName(set packages.Set) (string, error) {
 	}
 	name, err := filepath.Rel(p.env.Project, set.Lock.Path)
 	if err != nil || !filepath.IsLocal(name) || name == "." {
-		return "", fmt.Errorf("lock file %s is not in the project %s", set.Lock.Path, p.env.Project)
+		return "", fmt.Errorf("lock file %s is not in the project %s: what is recorded here was applied in another folder. "+
+			"If this one was moved, move it back and run `blast destroy`, or remove its .blast if that sandbox is gone; if it is a copy, remove its .blast", set.Lock.Path, p.env.Project)
 	}
 	return name, nil
 }
