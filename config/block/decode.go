@@ -33,14 +33,6 @@ func (r Reader) Content(content *hcl.BodyContent, attrs []Attr, blocks []Block) 
 	return v, d.diags
 }
 
-// Body decodes all that stands in a body.
-func (r Reader) Body(spec Block, body hcl.Body, header hcl.Range) (*Values, hcl.Diagnostics) {
-	d := decoder{Reader: r}
-	v := newValues(spec.Name, header)
-	d.body(v, spec.Name, spec, body)
-	return v, d.diags
-}
-
 func newValues(name string, at hcl.Range) *Values {
 	return &Values{Name: name, Range: at, attrs: map[string]value{}, wrote: map[string]hcl.Range{}}
 }

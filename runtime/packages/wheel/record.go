@@ -145,11 +145,3 @@ func fromSite(path, site string) string {
 	}
 	return strings.Repeat("../", strings.Count(site, "/")+1) + path
 }
-
-// Requested returns the RECORD of a project that somebody asked for by name: it
-// lists the empty file REQUESTED, too (PEP 376).
-func Requested(record []byte, infoName string) []byte {
-	empty := sha256.Sum256(nil)
-	line := infoName + "/REQUESTED,sha256=" + base64.RawURLEncoding.EncodeToString(empty[:]) + ",0\n"
-	return slices.Concat(record, []byte(line))
-}

@@ -108,13 +108,6 @@ func checkInstalled(t *testing.T, dir string, in wheel.Installed) {
 	}
 }
 
-func TestRequested(t *testing.T) {
-	got := string(wheel.Requested([]byte("a,,\n"), "demo-1.0.dist-info"))
-	if want := "a,,\ndemo-1.0.dist-info/REQUESTED," + hashOf("") + ",0\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 // Each of these stands beside TestUnpack, in which its like is accepted.
 func TestRefuses(t *testing.T) {
 	ep := func(text string) parts { return plain(entry{name: info + "entry_points.txt", content: text}) }
