@@ -14,6 +14,7 @@ type metadata struct {
 	name, version string
 	python        string
 	requires      []pep508.Requirement
+	extras        []string // that it says it has
 }
 
 // maxRequires is how many requirements one version may have. The largest known
@@ -32,6 +33,10 @@ func parseMetadata(b []byte) (metadata, error) {
 			m.version = h[1]
 		case "requires-python":
 			m.python = h[1]
+		case "provides-extra":
+			if m.extras = append(m.extras, normal(h[1])); len(m.extras) > maxRequires {
+				return m, fmt.Errorf("its metadata has more than %d extras", maxRequires)
+			}
 		case "requires-dist":
 			r, err := pep508.Parse(h[1])
 			if err != nil {

@@ -150,10 +150,11 @@ func (r *run) anew(lock *pylock.File) hcl.Diagnostics {
 	if diags := r.allowedURLs(r.set.Wishes.Index); diags.HasErrors() {
 		return diags
 	}
-	if diags := r.solve(lock); diags.HasErrors() {
+	diags := r.solve(lock)
+	if diags.HasErrors() {
 		return diags
 	}
-	return r.allowedFiles()
+	return append(diags, r.allowedFiles()...)
 }
 
 // solve asks the index and the solver.
@@ -179,7 +180,7 @@ func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
 		return problem(r.firstPlace(), "Can't resolve packages", fmt.Sprintf("What was chosen can't be locked: %s.", why))
 	}
 	r.set.Packages, r.set.Lock.Content = pinned, string(pylock.Encode(file))
-	return nil
+	return u.unknownExtras(chosen)
 }
 
 // explain turns what went wrong into a diagnostic, at the line that caused it.

@@ -96,6 +96,20 @@ func TestRequiresPython(t *testing.T) {
 	}
 }
 
+// An extra that is not there is told, as it is mostly a slip.
+func TestUnknownExtra(t *testing.T) {
+	x := pypi.New()
+	if err := x.Add(pypi.Wheel{Name: "a", Version: "1", Extras: []string{"async", "empty"}, Files: map[string]string{"a.py": ""}}); err != nil {
+		t.Fatal(err)
+	}
+	s := newSetup(t, pypi.Serve(t, x), "a[empty]", "a[Asyn]")
+	_, diags := s.resolve(t)
+	got := text(diags)
+	if want := "requirements.txt:2: Unknown extra"; len(diags) != 1 || diags.HasErrors() || !strings.Contains(got, want) || !strings.Contains(got, `Did you mean "async"?`) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestPinned(t *testing.T) {
 	x, root := serve(t, `a 1: b; extra == "x"`, "b 1")
 	set, diags := newSetup(t, root, "a[x]").resolve(t)

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
+	"blast.example/blast/config/nearest"
 	"blast.example/blast/runtime/packages/index"
 	"blast.example/blast/runtime/packages/pep440"
 	"blast.example/blast/runtime/packages/pylock"
@@ -128,6 +131,32 @@ func (u *universe) lockFile(chosen map[string]pep440.Version) (pylock.File, erro
 	}
 	slices.SortFunc(f.Packages, func(a, b pylock.Package) int { return strings.Compare(a.Name, b.Name) })
 	return f, nil
+}
+
+// unknownExtras warns of extras that a line asks for and the chosen version does
+// not have. As for pip, that is no error: a later version may have lost one.
+func (u *universe) unknownExtras(chosen map[string]pep440.Version) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, a := range u.r.asks {
+		name := a.req.Key()
+		v, ok := chosen[name]
+		if !ok || a.Constraint {
+			continue
+		}
+		m, err := u.metadata(name, v)
+		if err != nil {
+			continue // it was good enough to be chosen
+		}
+		for _, e := range a.req.Extras {
+			needs, err := u.Dependencies(u.r.ctx, name+"["+normal(e)+"]", v)
+			if err != nil || len(needs) > 0 || slices.Contains(m.extras, normal(e)) {
+				continue
+			}
+			diags = append(diags, warning(rangeOf(a.Place), "Unknown extra",
+				fmt.Sprintf("%s %s has no extra %q, so nothing is added for it.%s", name, v, e, nearest.Hint(normal(e), m.extras)))...)
+		}
+	}
+	return diags
 }
 
 func (u *universe) locked(name string, v pep440.Version, chosen map[string]pep440.Version) (pylock.Package, error) {
