@@ -27,7 +27,7 @@ import (
 
 // format is part of the name of each entry: when what an entry looks like
 // changes, old ones are no longer found.
-const format = "1"
+const format = "2"
 
 // maxManifest bounds installed.json.
 const maxManifest = 256 << 20

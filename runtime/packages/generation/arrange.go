@@ -57,6 +57,7 @@ func arrange(site string, own []string, parts []part) (*layout, error) {
 			l.put(i, f)
 		}
 	}
+	l.strangers()
 	if more := len(l.errs) - maxClashes; more > 0 {
 		l.errs = append(l.errs[:maxClashes], fmt.Errorf("and %d more files", more))
 	}
@@ -115,14 +116,28 @@ func stray(site, name string) bool {
 // sameModule reports whether two files are bytecode of modules with equal source.
 // The compiler doesn't write the same bytes each time.
 func (l *layout) sameModule(old spot, i int, f wheel.File) bool {
-	dir, base := path.Split(f.Path)
-	module, _, ok := strings.Cut(base, ".")
-	if !ok || path.Base(dir) != "__pycache__" || !strings.HasSuffix(base, ".pyc") {
+	source := wheel.Source(f.Path)
+	if source == "" {
 		return false
 	}
-	source := path.Join(path.Dir(path.Clean(dir)), module+".py")
 	a, b := l.parts[old.part].hash(source), l.parts[i].hash(source)
 	return a != "" && a == b
+}
+
+// strangers refuses bytecode for a module of another project: Python would run it in
+// the place of what the module says.
+func (l *layout) strangers() {
+	var names []string
+	for name, s := range l.files {
+		source := wheel.Source(name)
+		if module, there := l.files[source]; source != "" && there && module.part != s.part && l.parts[s.part].hash(source) == "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		l.clash(l.files[wheel.Source(name)].part, l.files[name].part, name, "one as a module and one as bytecode of it")
+	}
 }
 
 func (p part) hash(name string) string {

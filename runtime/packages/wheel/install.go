@@ -26,6 +26,7 @@ type install struct {
 	target  Target
 	dst     *os.Root
 	taken   claims // names in dst
+	going   map[string]bool
 	files   []File
 }
 
@@ -36,6 +37,9 @@ var replaced = []string{"RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQU
 func (i *install) run() (Installed, error) {
 	launchers, err := i.launchers()
 	if err != nil {
+		return Installed{}, err
+	}
+	if err := i.places(); err != nil {
 		return Installed{}, err
 	}
 	for _, f := range i.archive.files {
@@ -102,6 +106,36 @@ func (i *install) place(name string) (place, error) {
 	return place{}, fmt.Errorf("%q: a wheel's data has no folder %q", clip(name), clip(scheme))
 }
 
+// places notes where all files go.
+func (i *install) places() error {
+	i.going = make(map[string]bool, len(i.archive.files))
+	for _, f := range i.archive.files {
+		to, err := i.place(f.Name)
+		if err != nil {
+			return err
+		}
+		i.going[to.path] = true
+	}
+	return nil
+}
+
+// madeHere reports whether a file is bytecode of a module that comes with its source.
+// Python would run the bytecode and show the source, whatever the two say.
+func (i *install) madeHere(name string) bool {
+	source := Source(name)
+	return source != "" && i.going[source]
+}
+
+// Source is the module that a file is bytecode of; "" if it is none (PEP 3147).
+func Source(name string) string {
+	dir, base := path.Split(name)
+	module, _, ok := strings.Cut(base, ".")
+	if !ok || path.Base(dir) != "__pycache__" || !strings.HasSuffix(base, ".pyc") {
+		return ""
+	}
+	return path.Join(path.Dir(path.Clean(dir)), module+".py")
+}
+
 // unpack verifies one file and puts it in its place. Even what has no place is
 // read to its end, as its hash must be right, too.
 func (i *install) unpack(f *zip.File, launchers []entryPoint) error {
@@ -111,6 +145,9 @@ func (i *install) unpack(f *zip.File, launchers []entryPoint) error {
 	}
 	if to.script && slices.ContainsFunc(launchers, func(l entryPoint) bool { return "bin/"+l.name == to.path }) {
 		to.path = "" // a ready-made launcher of an entry point: ours takes its place
+	}
+	if i.madeHere(to.path) {
+		to.path = ""
 	}
 	r, err := open(f)
 	if err != nil {
