@@ -28,7 +28,14 @@ import (
 // person is on whose behalf blast acts, as under sudo.
 const person = 1000
 
-func TestStories(t *testing.T) {
+func TestStories(t *testing.T) { play(t, "testdata") }
+
+// Scripts run side by side, so those that end the daemon are apart.
+func TestDaemonStories(t *testing.T) { play(t, "testdata/daemon") }
+
+// play runs the scripts of a folder.
+func play(t *testing.T, dir string) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it makes real sandboxes")
 	}
@@ -54,7 +61,7 @@ func TestStories(t *testing.T) {
 		nothingLeft(t, scripts...)
 	})
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Dir:                 dir,
 		WorkdirRoot:         root,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

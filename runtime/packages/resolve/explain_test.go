@@ -119,9 +119,9 @@ func TestHosts(t *testing.T) {
 		"an address": {"http://192.0.2.7:8080/simple", []network.Egress{rule(func(e *network.Egress) { e.Name = "registry"; e.Domains = []string{"192.0.2.7"} })}, head + `192.0.2.7:8080, and no egress rule lets Blast connect there while it installs. Add to the network block:
 
   egress "registry-2" {
-    cidrs   = ["192.0.2.7/32"]
-    ports   = [8080]
-    during  = ["apply"]
+    cidrs  = ["192.0.2.7/32"]
+    ports  = [8080]
+    during = ["apply"]
   }
 `},
 		"only while running": {"https://pypi.org/simple", []network.Egress{rule(func(e *network.Egress) { e.During = []string{"run"} })},

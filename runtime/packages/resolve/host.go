@@ -171,7 +171,8 @@ func blocks(missing []target, rules []network.Egress) string {
 		}
 		name := free("registry", rules)
 		rules = append(rules, network.Egress{Name: name})
-		fmt.Fprintf(&b, "\n  egress %q {\n    %-7s = [%s]\n    ports   = [%d]\n    during  = [\"apply\"]\n  }\n", name, attr, strings.Join(quoted, ", "), t.port)
+		wide := max(len(attr), len("during")) // as blast fmt aligns them
+		fmt.Fprintf(&b, "\n  egress %q {\n    %-*s = [%s]\n    %-*s = [%d]\n    %-*s = [\"apply\"]\n  }\n", name, wide, attr, strings.Join(quoted, ", "), wide, "ports", t.port, wide, "during")
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
