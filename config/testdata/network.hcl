@@ -56,6 +56,17 @@ network {
     expires = "31.12.2027"
   }
 
+  egress "own" {
+    cidrs = ["10.0.0.0/8", "127.0.0.1"]
+    ports = [5432]
+  }
+
+  egress "index" {
+    cidrs  = ["127.0.0.1"]
+    ports  = [3141]
+    during = ["apply"]
+  }
+
   ingress "web" {
     port = 8000
   }

@@ -39,10 +39,19 @@ func (r *reading) egress(v *block.Values) Egress {
 	r.notEmpty(v, "cidrs", len(v.Strings("cidrs")))
 	e.Domains = r.each(v.Strings("domains"), domain)
 	e.CIDRs = r.each(v.Strings("cidrs"), cidr)
+	if i := slices.IndexFunc(e.CIDRs, loopback); i >= 0 && slices.Contains(e.During, "run") {
+		r.diags = append(r.diags, block.Warningf(v.At("cidrs"), "Rule for the sandbox's own loopback",
+			"egress %q names %s. To a command that is the sandbox itself, where it may connect without a rule; the loopback of the host is not reached by it. Write during = [\"apply\"], if it is for an index on this machine, or remove it.", v.Label, e.CIDRs[i]))
+	}
 	if e.Protocol == "udp" && v.Wrote("domains") {
 		r.errorf(v.At("protocol"), "UDP by name", "egress %q has protocol \"udp\" and domains. Which name a datagram is for can't be seen: use cidrs.", v.Label)
 	}
 	return e
+}
+
+func loopback(cidr string) bool {
+	p, err := netip.ParsePrefix(cidr)
+	return err == nil && p.Addr().IsLoopback()
 }
 
 // notEmpty refuses an empty list: it must never come to mean "no restriction".
