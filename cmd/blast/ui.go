@@ -147,7 +147,8 @@ func (u *ui) diagnostics(files map[string]*hcl.File, diags hcl.Diagnostics) {
 
 // annotate writes GitHub's workflow commands, which mark the lines in a review.
 func annotate(w io.Writer, diags hcl.Diagnostics) {
-	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	text := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for _, d := range diags {
 		level := "error"
 		if d.Severity == hcl.DiagWarning {
@@ -155,9 +156,9 @@ func annotate(w io.Writer, diags hcl.Diagnostics) {
 		}
 		place := ""
 		if d.Subject != nil {
-			place = fmt.Sprintf(" file=%s,line=%d,col=%d", escape.Replace(d.Subject.Filename), d.Subject.Start.Line, d.Subject.Start.Column)
+			place = fmt.Sprintf(" file=%s,line=%d,col=%d", property.Replace(d.Subject.Filename), d.Subject.Start.Line, d.Subject.Start.Column)
 		}
-		fmt.Fprintf(w, "::%s%s::%s\n", level, place, escape.Replace(d.Summary+": "+d.Detail))
+		fmt.Fprintf(w, "::%s%s::%s\n", level, place, text.Replace(d.Summary+": "+d.Detail))
 	}
 }
 
