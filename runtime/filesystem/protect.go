@@ -249,21 +249,31 @@ func (Words) Link(objs []plan.Object) []plan.Object {
 	return out
 }
 
-// relock lets the protection of the lock file be for the file that there is. An
-// unknown path leaves the default one protected.
+// relock lets the protection of the lock file be for the file that there is, wherever
+// a mount shows it. An unknown path leaves the default one protected.
 func relock(mounts []Mount, lock string) []Mount {
-	i := slices.IndexFunc(mounts, func(m Mount) bool { return m.Name == "workspace" })
-	if i < 0 || lock == "" {
+	if lock == "" {
 		return mounts
 	}
-	source := mounts[i].Source
-	mounts = slices.DeleteFunc(slices.Clone(mounts), func(m Mount) bool { return m.Name == lockMount })
-	target := path.Join(WorkspaceDir, strings.TrimPrefix(lock, source))
-	covered := slices.ContainsFunc(mounts, func(m Mount) bool {
-		return (m.Type == Hide || m.Type == ReadOnly) && within(target, m.Target)
-	})
-	if within(lock, source) && !covered {
-		mounts = append(mounts, Mount{Name: lockMount, Target: target, Type: ReadOnly})
+	out := slices.DeleteFunc(slices.Clone(mounts), func(m Mount) bool { return m.Name == lockMount })
+	for i, m := range slices.Clone(out) {
+		if m.Type != Bind || !within(lock, m.Source) {
+			continue
+		}
+		target := path.Join(m.Target, strings.TrimPrefix(lock, m.Source))
+		switch {
+		case target == m.Target: // it is the file itself
+			out[i].Access = "ro"
+		case !shadowed(out, m, target):
+			out = append(out, Mount{Name: lockMount, Target: target, Type: ReadOnly})
+		}
 	}
-	return mounts
+	return out
+}
+
+// shadowed reports whether something else than m is seen at target, or it is protected.
+func shadowed(mounts []Mount, m Mount, target string) bool {
+	return slices.ContainsFunc(mounts, func(o Mount) bool {
+		return within(target, o.Target) && (o.Type == Hide || o.Type == ReadOnly || o.Target != m.Target && within(o.Target, m.Target))
+	})
 }
