@@ -98,7 +98,7 @@ func TestShapes(t *testing.T) {
 
 // Places of what nobody wrote are where the environment begins.
 func TestPlaces(t *testing.T) {
-	f := mustLoad(t, project(t, "\nenvironment \"dev\" {\n  resource {\n    pids {\n      max = 7\n    }\n  }\n}\n"), options())
+	f := mustLoad(t, project(t, "\nenvironment \"dev\" {\n  resource {\n    pids {\n      max = 70\n    }\n  }\n}\n"), options())
 	for _, o := range f.Environments[0].Objects {
 		want := map[string]string{"": "blast.hcl:2"}
 		switch o.Addr {

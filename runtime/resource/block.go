@@ -39,7 +39,7 @@ var Spec = block.Block{
 			{Name: "write_iops", Kind: block.Int, Example: "1000", Min: 1, Default: "none", Source: "cgroup v2, io.max wiops", Doc: "Writes per second, on each device."},
 		}},
 		{Name: "pids", Doc: "Processes and threads.", Attrs: []block.Attr{
-			{Name: "max", Kind: block.Int, Example: "128", Min: 1, Max: 1 << 22, Default: "512", Source: "cgroup v2, pids.max", Doc: "Processes and threads at once."},
+			{Name: "max", Kind: block.Int, Example: "128", Min: minPIDs, Max: 1 << 22, Default: "512", Source: "cgroup v2, pids.max", Doc: "Processes and threads at once, those of the sandbox's own init among them."},
 		}},
 		{Name: "rlimit", Label: "name", Doc: "A limit of getrlimit(2) for each command, by its name in lower case without RLIMIT_: " + strings.Join(limitNames, ", ") + ". Without a block the host's own limits hold.", Attrs: []block.Attr{
 			{Name: "soft", Kind: block.Limit, Required: true, Example: "1024", Source: "getrlimit(2)", Doc: "What holds."},

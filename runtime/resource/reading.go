@@ -28,6 +28,7 @@ const (
 	maxPeriod = time.Second
 	minQuota  = time.Millisecond
 	minMemory = 4 << 20
+	minPIDs   = 32 // threads of the sandbox's init and of what makes it, and a command
 	maxCPUs   = 8192
 )
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
@@ -107,11 +108,16 @@ func (s Spec) start(ctx context.Context, sk skeleton) error {
 	err = c.Run(p)
 	_ = status.Close() // so that the end of init is the end of the pipe
 	if err != nil {
+		if strings.Contains(strings.ToLower(err.Error()), unix.EAGAIN.Error()) { // runc's C writes it with a capital
+			return fmt.Errorf("start container: %w; %s", err, noRoom)
+		}
 		return fmt.Errorf("start container: %w", err)
 	}
 	go func() { _, _ = p.Wait() }() // reaps it, should it end before this process does
 	return awaitReady(ctx, ready)
 }
+
+const noRoom = "pids.max or memory.max of the resource block may leave no room for it, beside what runs already"
 
 // awaitReady waits until init says that it is ready, says why not, or ends.
 func awaitReady(ctx context.Context, ready *os.File) error {
@@ -125,7 +131,7 @@ func awaitReady(ctx context.Context, ready *os.File) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, io.EOF):
-		return errors.New("init ended before it was ready: pids.max or memory.max of the resource block may leave no room for it, beside what runs already")
+		return errors.New("init ended before it was ready; " + noRoom)
 	case err != nil:
 		return fmt.Errorf("wait for init: it is not ready after %s: %w", startTime, err)
 	case b[0] != 0:
