@@ -121,7 +121,7 @@ func UnknownArgument(at hcl.Range, path, name string, spec Block) *hcl.Diagnosti
 func UnknownBlock(at hcl.Range, path, name string, spec Block) *hcl.Diagnostic {
 	attrs, blocks := spec.words()
 	switch {
-	case slices.Contains(spec.NotYet, name):
+	case slices.Contains(spec.NotYet, name) || name == "dynamic": // which may stand in any
 		return NotYet(at, join(path, name), "")
 	case slices.Contains(attrs, name):
 		return Errorf(at, "Argument written as block", "%s is an argument. Write it with an equals sign: %s = ...", join(path, name), name)

@@ -27,6 +27,10 @@ network {
     domains  = ["example.com"]
     ports    = [443]
   }
+
+  dynamic "egress" {
+    for_each = []
+  }
 }
 
 filesystem {
