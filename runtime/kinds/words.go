@@ -1,5 +1,5 @@
-// Package kinds holds the interfaces that a kind of block implements and the
-// one ordered list of kinds.
+// Package kinds holds the interfaces that a kind of block implements. The one
+// ordered list of kinds is in the packages below, words and hosts.
 //
 // A kind has two halves. Its words (runtime/<kind>) say what may be written and
 // what that means as objects: pure, part of the command line. Its host half
