@@ -86,6 +86,9 @@ func (u *ui) open(g *Globals) (*project, error) {
 		return nil, err
 	}
 	uid, gid := session.Person()
+	if err := ownRules(f, uid, gid); err != nil {
+		return nil, err
+	}
 	return &project{file: f, conf: conf, env: state.NewEnv(f.Project, conf.Name, uid, gid)}, nil
 }
 
