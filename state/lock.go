@@ -10,7 +10,7 @@ import (
 )
 
 // ErrLocked means that another process changes the environment right now.
-var ErrLocked = errors.New("the environment is locked by another blast command")
+var ErrLocked = errors.New("the environment is locked by another blast command; try again when it has ended")
 
 // Lock takes the environment's lock and returns what gives it back. It never
 // waits. The kernel drops the lock when the process dies, so none is ever stale.

@@ -33,7 +33,7 @@ func (cmd *fmtCmd) Run(u *ui) error {
 		}
 		path, err := config.Find(dir)
 		if err != nil {
-			return errors.New("no blast.hcl here or in a folder above")
+			return errors.New("no blast.hcl here or in a folder above; name the files, or let `blast init` write one")
 		}
 		files = []string{path}
 	}
