@@ -129,9 +129,6 @@ func (c *Client) attempt(parent context.Context, r request) (a answer, again boo
 	if a, err = r.accepts(resp); err != nil {
 		return a, passes(resp.StatusCode), err
 	}
-	if r.ranges != "" && a.whole && (resp.ContentLength < 0 || resp.ContentLength > maxPage) {
-		return a, false, errWhole
-	}
 	a.body, err = io.ReadAll(io.LimitReader(&watched{resp.Body, reset}, r.limit+1))
 	switch {
 	case parent.Err() != nil:
@@ -161,6 +158,8 @@ func final(err error) bool {
 func (r request) accepts(resp *http.Response) (answer, error) {
 	a := answer{kind: resp.Header.Get("Content-Type"), final: resp.Request.URL.String(), whole: true}
 	switch status := resp.StatusCode; {
+	case status == http.StatusOK && r.ranges != "" && (resp.ContentLength < 0 || resp.ContentLength > maxPage):
+		return a, errWhole
 	case status == http.StatusOK:
 		return a, nil
 	case status == http.StatusPartialContent && r.ranges != "":
