@@ -38,39 +38,47 @@ func (cmd *applyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if err != nil {
 		return err
 	}
+	res := outcome{Environment: p.env.Name, Serial: todo.Serial, Outputs: values(p.file.Outputs)}
 	lost := todo.Serial == 0 && len(todo.Desired) > 0 // all is there, and no record of it
 	if todo.Empty() && !lost {
-		if cmd.JSON {
-			return u.answer(outcome{Environment: p.env.Name, Serial: todo.Serial, Outputs: values(p.file.Outputs)})
-		}
-		if err := u.showPlan(*todo, false); err != nil {
-			return err
-		}
-		return u.showOutputs(p.file.Outputs)
+		return cmd.tell(u, p, res, func() error { return u.showPlan(*todo, false) })
 	}
-	if cmd.Plan == "" && !cmd.JSON {
-		if err := u.showPlan(*todo, false); err != nil {
+	if cmd.Plan == "" {
+		if err := cmd.ask(ctx, u, *todo); err != nil {
 			return err
 		}
 	}
-	if cmd.Plan == "" && !cmd.AutoApprove {
-		yes, err := u.confirm(ctx, fmt.Sprintf("Do you want to change environment %q like this?", p.env.Name))
-		if err != nil {
-			return err
-		}
-		if !yes {
-			return errors.New("apply cancelled: nothing was changed")
-		}
-	}
-	res := outcome{Environment: p.env.Name, Outputs: values(p.file.Outputs)}
 	if err := u.carryOut(ctx, c, p.env, *todo, &res, "Apply"); err != nil {
 		return err
 	}
+	return cmd.tell(u, p, res, func() error {
+		return printAll(u.stdout, fmt.Appendf(nil, "%s   Generation %d.   Try: %s\n", complete("Apply", res.Counts), res.Serial, p.next(g.Env)))
+	})
+}
+
+// ask shows a plan that nobody has reviewed, and returns an error unless it is approved.
+func (cmd *applyCmd) ask(ctx context.Context, u *ui, p plan.Plan) error {
+	if !cmd.JSON {
+		if err := u.showPlan(p, false); err != nil {
+			return err
+		}
+	}
+	if cmd.AutoApprove {
+		return nil
+	}
+	yes, err := u.confirm(ctx, fmt.Sprintf("Do you want to change environment %q like this?", p.Env))
+	if err == nil && !yes {
+		err = errors.New("apply cancelled: nothing was changed")
+	}
+	return err
+}
+
+// tell is the answer: JSON, or a sentence and the outputs.
+func (cmd *applyCmd) tell(u *ui, p *project, res outcome, sentence func() error) error {
 	if cmd.JSON {
 		return u.answer(res)
 	}
-	line := fmt.Sprintf("%s   Generation %d.   Try: %s\n", complete("Apply", res.Counts), res.Serial, p.next(g.Env))
-	if err := printAll(u.stdout, []byte(line)); err != nil {
+	if err := sentence(); err != nil {
 		return err
 	}
 	return u.showOutputs(p.file.Outputs)
