@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -38,7 +37,8 @@ type File struct {
 	Project      string // its folder, absolute and free of symbolic links
 	Environments []Environment
 	Outputs      []Output
-	Digest       string // of everything that the objects were made from
+	Read         []string // other files by which it was decided what the objects are: whoever can write them decides
+	Digest       string   // of everything that the objects were made from
 	Sources      map[string]*hcl.File
 }
 
@@ -113,7 +113,7 @@ func (l *loader) parse(name, path string) *hclsyntax.Body {
 // scope evaluates what expressions can refer to: variables, then locals.
 func (l *loader) scope(p parts) {
 	l.eval = &hcl.EvalContext{
-		Functions: functions.Table(l.file.Project, l.opts.Environ),
+		Functions: functions.Table(l.file.Project, l.opts.Environ, l.note),
 		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{
 			"module": cty.StringVal(l.file.Project), "root": cty.StringVal(l.file.Project),
 		})},
@@ -123,7 +123,7 @@ func (l *loader) scope(p parts) {
 	l.report(diags...)
 	l.vars, diags = variable.Assign(decls, variable.Sources{
 		Project: l.file.Project, Vars: l.opts.Vars, Files: l.opts.VarFiles, Environ: l.opts.Environ,
-		Parse: l.parse,
+		Parse: l.values,
 	})
 	l.report(diags...)
 	l.eval.Variables["var"] = l.vars.Object()
@@ -131,16 +131,31 @@ func (l *loader) scope(p parts) {
 	l.eval.Variables["local"] = l.locals(p.blocks["locals"])
 }
 
-// Unasked are the files of values that were read without being named: whoever can
-// make one decides what blast.hcl means.
-func (f *File) Unasked() []string {
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(f.Sources)) {
-		if filepath.Base(name) == name && strings.HasSuffix(name, variable.AutoSuffix) {
-			out = append(out, name)
+// values reads a file of values.
+func (l *loader) values(name, path string) *hclsyntax.Body {
+	l.note(path)
+	return l.parse(name, path)
+}
+
+// note keeps which other files say what blast.hcl means, where they are and where links
+// lead to.
+func (l *loader) note(path string) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return
+	}
+	paths := []string{abs}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		paths[0] = filepath.Join(dir, filepath.Base(abs))
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		paths = append(paths, real)
+	}
+	for _, p := range paths {
+		if !slices.Contains(l.file.Read, p) {
+			l.file.Read = append(l.file.Read, p)
 		}
 	}
-	return out
 }
 
 // showSources reads other files of the project that diagnostics point into,

@@ -160,8 +160,8 @@ func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput) ([]p
 	return words.Order(objs), nil
 }
 
-// unguarded finds files of values that code in the sandbox could make or change,
-// and with them what blast.hcl means.
+// unguarded finds files that decide what blast.hcl means, and that code in the sandbox
+// could make or change.
 func unguarded(f *config.File, objs []plan.Object) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, o := range objs {
@@ -169,12 +169,17 @@ func unguarded(f *config.File, objs []plan.Object) hcl.Diagnostics {
 		if o.Addr != filesystem.TreeAddr || o.Decode(&t) != nil {
 			continue
 		}
-		for _, name := range f.Unasked() {
-			if t.Writable(filepath.Join(f.Project, name)) {
-				at := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
-				diags = append(diags, block.Errorf(at, "Values that the sandbox can write",
-					"%s is read without being asked for, and lies in the workspace: code in the sandbox could have made it, or change it, and so what blast.hcl allows. If you wrote it, add read_only = [%q] to the workspace block, or give it another name and use --var-file; else remove it.", name, name))
+		for _, file := range f.Read {
+			if !t.Writable(file) {
+				continue
 			}
+			name, err := filepath.Rel(f.Project, file)
+			if err != nil {
+				name = file
+			}
+			at := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+			diags = append(diags, block.Errorf(at, "Settings that the sandbox can write",
+				"What %s says, or that it is there, decides what blast.hcl means, and code in the sandbox can write there: it could widen its own rules. If you wrote it, add it to read_only of the workspace block; else remove it.", name))
 		}
 	}
 	return diags

@@ -13,11 +13,11 @@ import (
 )
 
 // Table returns the functions for the project in that folder. environ is what
-// env looks in, as of os.Environ.
-func Table(project string, environ []string) map[string]function.Function {
+// env looks in, as of os.Environ; note hears the path of each file that is looked at.
+func Table(project string, environ []string, note func(path string)) map[string]function.Function {
 	t := maps.Clone(pure)
-	t["file"] = fileFunc(project)
-	t["fileexists"] = fileExistsFunc(project)
+	t["file"] = fileFunc(project, note)
+	t["fileexists"] = fileExistsFunc(project, note)
 	t["env"] = envFunc(environ)
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -23,12 +24,13 @@ func pathParam() []function.Parameter {
 	return []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: false}}
 }
 
-func fileFunc(project string) function.Function {
+func fileFunc(project string, note func(string)) function.Function {
 	return function.New(&function.Spec{
 		Description: "The text of a file of the project, UTF-8, at most 256 KiB.",
 		Params:      pathParam(),
 		Type:        function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			note(filepath.Join(project, within(project, args[0].AsString())))
 			s, err := read(project, args[0].AsString())
 			if err != nil {
 				return cty.UnknownVal(cty.String), function.NewArgError(0, err)
@@ -81,12 +83,13 @@ func explain(name string, err error) error {
 	return fmt.Errorf("%w; only files of the project can be read", err)
 }
 
-func fileExistsFunc(project string) function.Function {
+func fileExistsFunc(project string, note func(string)) function.Function {
 	return function.New(&function.Spec{
 		Description: "Whether a file of the project exists.",
 		Params:      pathParam(),
 		Type:        function.StaticReturnType(cty.Bool),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			note(filepath.Join(project, within(project, args[0].AsString())))
 			root, err := os.OpenRoot(project)
 			if err != nil {
 				return cty.UnknownVal(cty.Bool), err
