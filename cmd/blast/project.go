@@ -125,7 +125,7 @@ type planned struct {
 // dead apply left is finished or taken back first.
 func (u *ui) plan(ctx context.Context, c *client.Client, p *project, upgrade bool) (*planned, error) {
 	var look wire.LookResult
-	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: p.env, Records: true}, &look, u.event); err != nil {
+	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: p.env, Records: true, NoWait: true}, &look, u.event); err != nil {
 		return nil, err
 	}
 	desired, err := u.settle(ctx, p, kinds.ResolveInput{Recorded: look.Recorded, Upgrade: upgrade})
@@ -189,7 +189,7 @@ func unguarded(f *config.File, objs []plan.Object) hcl.Diagnostics {
 // project is nil when nothing is wanted.
 func (u *ui) compare(ctx context.Context, c *client.Client, env state.Env, desired []plan.Object, p *project) (*planned, error) {
 	var look wire.LookResult
-	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: env, Desired: desired, Check: p != nil}, &look, u.event); err != nil {
+	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: env, Desired: desired, Check: p != nil, NoWait: true}, &look, u.event); err != nil {
 		return nil, err
 	}
 	if len(look.Problems) > 0 {

@@ -192,6 +192,9 @@ func TestOneApplyAtATime(t *testing.T) {
 	if resp, _ := r.ask(t, wire.Apply, p); resp.Error == nil || resp.Error.Code != wire.CodeLocked {
 		t.Fatalf("second apply: %v %s", resp.Error, resp.Result)
 	}
+	if resp, _ := r.ask(t, wire.Look, wire.LookParams{Env: r.env, NoWait: true}); resp.Error == nil || resp.Error.Code != wire.CodeLocked {
+		t.Fatalf("a second plan: %v %s", resp.Error, resp.Result)
+	}
 	look, _ := r.dial(t)
 	send(t, look, wire.Look, wire.LookParams{Env: r.env})
 	close(r.host.hold)

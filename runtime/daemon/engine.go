@@ -63,9 +63,16 @@ func (e *Engine) lock(env state.Env) *sync.RWMutex {
 }
 
 // Look recovers what a dead apply left and reads the records and the host. A
-// running apply is waited for, not disturbed.
+// running apply is waited for, not disturbed, unless the caller wants to change
+// something itself.
 func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Event)) (wire.LookResult, error) {
 	l := e.lock(p.Env)
+	if p.NoWait {
+		if !l.TryRLock() {
+			return wire.LookResult{}, state.ErrLocked
+		}
+		l.RUnlock() // what begins now is seen as stale when the plan is applied
+	}
 	recovered, err := e.recover(ctx, p.Env, l, tell)
 	if err != nil {
 		return wire.LookResult{}, err

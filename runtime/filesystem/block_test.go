@@ -179,6 +179,8 @@ func TestSourcesAreValidated(t *testing.T) {
 		"devices":                  {"/dev/null", "/models", "Folder can't be mounted"},
 		"other sandboxes":          {"/run/blast", "/models", "Folder can't be mounted"},
 		"above other sandboxes":    {"/run", "/models", "Folder can't be mounted"},
+		"the cache":                {"/var/cache/blast", "/models", "Folder can't be mounted"},
+		"above the cache":          {"/var/cache", "/models", "Folder can't be mounted"},
 		"home by its sign":         {"~/models", "/models", "Path with ~"},
 		"empty":                    {"", "/models", "Empty path"},
 		"the state":                {".blast", "/models", "Blast's own state"},

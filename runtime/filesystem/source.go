@@ -16,11 +16,21 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config/block"
+	"blast.example/blast/runtime/packages/cachedir"
 )
 
 // closed are folders of the host that no mount may show: the kernel's own, and
 // those of sandboxes that run.
 var closed = []string{"/proc", "/sys", "/dev", "/run/blast"}
+
+// Closed lists them, with the cache: what lies there is installed in every
+// environment.
+func Closed() []string {
+	if root := cachedir.Root(); root != "" {
+		return append([]string{root}, closed...)
+	}
+	return closed
+}
 
 // source checks what a mount shows, and returns it absolute and clean. It must
 // be there, and no part of its path may be a symbolic link: what is reviewed in
@@ -40,7 +50,7 @@ func (r *reading) source(text string, at hcl.Range) (string, *hcl.Diagnostic) {
 	if abs == "/" {
 		return "", block.Errorf(at, "Root of the host", "source is the root of the host, which shows everything. Write the folder that is needed.")
 	}
-	for _, dir := range closed {
+	for _, dir := range Closed() {
 		if within(abs, dir) || within(dir, abs) {
 			return "", block.Errorf(at, "Folder can't be mounted", "source is %s, and %s is the kernel's or Blast's own: it would let the sandbox out. Write the folder that is needed.", abs, dir)
 		}

@@ -121,6 +121,7 @@ type LookParams struct {
 	Desired []plan.Object `json:"desired,omitempty"` // checked against what this host can do
 	Check   bool          `json:"check,omitempty"`
 	Records bool          `json:"records,omitempty"` // only recover and read the records
+	NoWait  bool          `json:"no_wait,omitempty"` // CodeLocked at once while another command changes the environment
 }
 
 // LookResult is the answer to Look.

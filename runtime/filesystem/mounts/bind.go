@@ -16,10 +16,6 @@ import (
 	"blast.example/blast/state"
 )
 
-// closedFolders are the kernel's and Blast's own: shown in a sandbox, they would
-// let it out.
-var closedFolders = []string{"/proc", "/sys", "/dev", "/run/blast"}
-
 // closedTypes are file systems of the kernel's, wherever they are mounted.
 var closedTypes = []int64{
 	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC,
@@ -36,7 +32,7 @@ func openSource(env state.Env, m filesystem.Mount) (*os.File, error) {
 	switch {
 	case !path.IsAbs(src) || path.Clean(src) != src || src == "/":
 		return nil, fmt.Errorf("source of %s: %q is no path below the root in its shortest form", m.Target, src)
-	case slices.ContainsFunc(closedFolders, func(dir string) bool { return within(src, dir) || within(dir, src) }) || within(src, env.Run) || within(env.Run, src):
+	case slices.ContainsFunc(filesystem.Closed(), func(dir string) bool { return within(src, dir) || within(dir, src) }) || within(src, env.Run) || within(env.Run, src):
 		return nil, refuse("shows what is the kernel's or Blast's own")
 	case within(src, state):
 		return nil, refuse("holds Blast's own state")
