@@ -17,6 +17,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/kinds"
 )
 
 // ui is how a verb talks to a person or a program: stdout is the answer, stderr
@@ -106,6 +107,9 @@ func (u *ui) fail(err error) int {
 		return status.code
 	case errors.As(err, &conf):
 		u.diagnostics(conf.files, conf.diags)
+		if outside(conf.diags) {
+			return exitError
+		}
 		return exitConfig
 	case errors.As(err, &we):
 		u.say("blast: %s", we.Message)
@@ -128,6 +132,16 @@ func (u *ui) fail(err error) int {
 	}
 	u.say("blast: %v", err)
 	return exitError
+}
+
+// outside reports whether it isn't the configuration that is wrong.
+func outside(diags hcl.Diagnostics) bool {
+	for _, d := range diags {
+		if _, ok := d.Extra.(kinds.Outside); !ok && d.Severity == hcl.DiagError {
+			return false
+		}
+	}
+	return true
 }
 
 // diagnostics shows what is wrong with the configuration.

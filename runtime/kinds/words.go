@@ -48,3 +48,7 @@ type Linker interface {
 	// Link returns objs with its own objects completed. It is pure.
 	Link(objs []plan.Object) []plan.Object
 }
+
+// Outside is the Extra of a diagnostic that is not about what is written: a server
+// is down, say. Trying again may help, which no other diagnostic says.
+type Outside struct{}

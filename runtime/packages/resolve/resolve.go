@@ -193,9 +193,9 @@ func (r *run) explain(err error) hcl.Diagnostics {
 	case errors.As(err, &no):
 		return r.demand([]target{no.target})
 	case errors.Is(err, context.Canceled):
-		return problem(nil, "Can't resolve packages", "It was cancelled; nothing was changed.")
+		return outside(nil, "It was cancelled; nothing was changed.")
 	}
-	return problem(r.firstPlace(), "Can't resolve packages", err.Error())
+	return outside(r.firstPlace(), err.Error())
 }
 
 func (r *run) placeOfAsked(c *solver.ConflictError) *hcl.Range {
@@ -241,3 +241,10 @@ func (r *run) firstPlace() *hcl.Range {
 }
 
 func orAny(place string) string { return cmp.Or(place, "the project") }
+
+// outside is a failure of the index or of the way there.
+func outside(at *hcl.Range, detail string) hcl.Diagnostics {
+	diags := problem(at, "Can't resolve packages", detail)
+	diags[0].Extra = kinds.Outside{}
+	return diags
+}
