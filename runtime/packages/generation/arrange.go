@@ -5,6 +5,7 @@ package generation
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -58,6 +59,7 @@ func arrange(site string, own []string, parts []part) (*layout, error) {
 		}
 	}
 	l.strangers()
+	l.shadows()
 	if more := len(l.errs) - maxClashes; more > 0 {
 		l.errs = append(l.errs[:maxClashes], fmt.Errorf("and %d more files", more))
 	}
@@ -138,6 +140,49 @@ func (l *layout) strangers() {
 	for _, name := range names {
 		l.clash(l.files[wheel.Source(name)].part, l.files[name].part, name, "one as a module and one as bytecode of it")
 	}
+}
+
+// shadows refuses files that are one module and come from several projects: Python takes
+// a folder before an extension, that before a source, and says nothing of the others.
+func (l *layout) shadows() {
+	files := map[string][]string{} // by module
+	for name := range l.files {
+		if m := module(l.site, name); m != "" && !stray(l.site, name) {
+			files[m] = append(files[m], name)
+		}
+	}
+	maps.DeleteFunc(files, func(_ string, names []string) bool { return len(names) < 2 })
+	for _, m := range slices.Sorted(maps.Keys(files)) {
+		l.shadow(files[m])
+	}
+}
+
+// shadow looks for a project that has some of the files of a module, but not all.
+func (l *layout) shadow(names []string) {
+	slices.Sort(names)
+	for i, p := range l.parts {
+		has := func(name string) bool { return p.hash(name) != "" }
+		missing := slices.IndexFunc(names, func(n string) bool { return !has(n) })
+		own := slices.IndexFunc(names, has)
+		if missing >= 0 && own >= 0 {
+			l.clash(i, l.files[names[missing]].part, names[missing], "the one as "+clip(strings.TrimPrefix(names[own], l.site+"/")))
+			return
+		}
+	}
+}
+
+// module is what a file is imported as, with slashes; "" if it isn't.
+func module(site, name string) string {
+	rest, ok := strings.CutPrefix(name, site+"/")
+	dir, base := path.Split(rest)
+	stem, ending, dotted := strings.Cut(base, ".")
+	if !ok || !dotted || path.Base(dir) == "__pycache__" || ending != "py" && ending != "pyc" && ending != "so" && !strings.HasSuffix(ending, ".so") {
+		return ""
+	}
+	if stem == "__init__" && dir != "" {
+		return path.Clean(dir)
+	}
+	return path.Join(dir, stem)
 }
 
 func (p part) hash(name string) string {
