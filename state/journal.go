@@ -49,7 +49,14 @@ func (e Env) Begin(p plan.Plan) (*Tx, error) {
 	if err := e.makeDir(); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(e.journal(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if len(p.Desired) == 0 { // the last one: what it needs in other places may be scarce, too
+		e.giveReserve()
+	}
+	var f *os.File
+	err := e.withRoom(func() (err error) {
+		f, err = os.OpenFile(e.journal(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+		return err
+	})
 	if errors.Is(err, fs.ErrExist) {
 		return nil, ErrUnfinished
 	}
@@ -105,6 +112,9 @@ func (tx *Tx) Close() error {
 	if tx.f != nil {
 		_ = tx.f.Close()
 	}
+	if tx.Committed && len(tx.Plan.Desired) > 0 {
+		tx.env.keepReserve()
+	}
 	if err := os.Remove(tx.env.journal()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("close journal: %w", err)
 	}
@@ -116,10 +126,20 @@ func (tx *Tx) log(l line) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.f.Write(append(b, '\n')); err != nil {
+	fi, err := tx.f.Stat()
+	if err != nil {
 		return err
 	}
-	return tx.f.Sync()
+	return tx.env.withRoom(func() error {
+		_, err := tx.f.Write(append(b, '\n'))
+		if err == nil {
+			err = tx.f.Sync()
+		}
+		if err != nil { // a part of a line must not stand before the next one
+			return errors.Join(err, tx.f.Truncate(fi.Size()))
+		}
+		return nil
+	})
 }
 
 // Unfinished returns the apply that a crash or a failed undo left behind, or
@@ -138,6 +158,7 @@ func (e Env) Unfinished() (*Tx, error) {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	tx := &Tx{env: e}
+	size := int64(len(b))
 	for i := 0; len(b) > 0; i++ {
 		text, rest, whole := bytes.Cut(b, []byte("\n"))
 		if !whole {
@@ -158,6 +179,9 @@ func (e Env) Unfinished() (*Tx, error) {
 	}
 	tx.Committed = tx.Plan.Version != 0 && s.Serial > tx.Plan.Serial
 	tx.f, err = os.OpenFile(e.journal(), os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		err = tx.f.Truncate(size - int64(len(b))) // what was torn must not stand before the next line
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
@@ -186,7 +210,7 @@ func (tx *Tx) replay(i int, l line) error {
 // Forget removes the records of an environment that has nothing left: state,
 // lock and folder.
 func (e Env) Forget() error {
-	for _, name := range []string{"state.json", "lock"} {
+	for _, name := range []string{"state.json", reserveName, "lock"} {
 		if err := os.Remove(filepath.Join(e.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("forget environment: %w", err)
 		}

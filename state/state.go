@@ -104,7 +104,7 @@ func (e Env) save(s State) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(e.Dir, "state.json"), append(b, '\n'))
+	return e.withRoom(func() error { return replaceFile(filepath.Join(e.Dir, "state.json"), append(b, '\n')) })
 }
 
 // newLineage returns 32 random hex digits.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"blast.example/blast/plan"
 	"blast.example/blast/state"
 )
@@ -267,4 +269,100 @@ func swap(dir string, make func(path string) error) error {
 		return err
 	}
 	return make(path)
+}
+
+// What fills the disk must not keep an environment from being destroyed.
+func TestFullDiskStopsNoDestroy(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it mounts a small disk")
+	}
+	env := newEnv(t)
+	if err := unix.Mount("tmpfs", env.Project, "tmpfs", 0, "size=4m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(env.Project, unix.MNT_DETACH) })
+	full := plan.Plan{Version: 1, Env: "default", Desired: []plan.Object{plan.NewObject("a.b", strings.Repeat("x", 100_000), nil)}}
+	commit(t, env, full)
+	fill(t, filepath.Join(env.Project, "filler"))
+	if err := os.WriteFile(filepath.Join(env.Dir, "control"), make([]byte, 1<<16), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	st, err := env.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := env.Begin(plan.Plan{Version: 1, Env: "default", Lineage: st.Lineage, Serial: st.Serial, Steps: []plan.Step{{Change: plan.Change{Addr: "a.b", From: full.Desired[0].Attrs}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tx.Doing(0), tx.Commit(), tx.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Forget(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An apply that would fit but for the reserve gets it, and a later one makes a new one.
+func TestReserveIsKept(t *testing.T) {
+	env := newEnv(t)
+	p := plan.Plan{Version: 1, Env: "default", Desired: []plan.Object{plan.NewObject("a.b", 1, nil)}}
+	for range 2 {
+		commit(t, env, p)
+		st, err := env.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Lineage, p.Serial = st.Lineage, st.Serial
+		fi, err := os.Stat(filepath.Join(env.Dir, "reserve"))
+		if err != nil || fi.Size() != 1<<20 || fi.Mode().Perm() != 0o600 {
+			t.Fatalf("%v, %v", fi, err)
+		}
+		if err := os.Remove(filepath.Join(env.Dir, "reserve")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	for size := 1 << 20; size > 0; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+}
+
+// A line that a crash tore must not spoil those that the recovery writes after it.
+func TestTornLineIsCutOff(t *testing.T) {
+	env := newEnv(t)
+	tx, err := env.Begin(plan.Plan{Version: 1, Env: "default", Steps: []plan.Step{{Change: plan.Change{Addr: "a.b"}}}, Desired: []plan.Object{plan.NewObject("a.b", 1, nil)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Doing(0); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(env.Dir, "journal.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("{\"doi"); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if tx, err = env.Unfinished(); err != nil || tx.Begun != 1 {
+		t.Fatalf("%+v, %v", tx, err)
+	}
+	if err := tx.Rolled(); err != nil {
+		t.Fatal(err)
+	}
+	if tx, err = env.Unfinished(); err != nil || !tx.Undone { // it died again
+		t.Fatalf("%+v, %v", tx, err)
+	}
 }
