@@ -112,7 +112,7 @@ func (tx *Tx) Close() error {
 	if tx.f != nil {
 		_ = tx.f.Close()
 	}
-	if tx.Committed && len(tx.Plan.Desired) > 0 {
+	if st, err := tx.env.Load(); err == nil && len(st.Objects) > 0 {
 		tx.env.keepReserve()
 	}
 	if err := os.Remove(tx.env.journal()); err != nil && !errors.Is(err, fs.ErrNotExist) {
