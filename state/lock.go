@@ -34,10 +34,18 @@ func (e Env) Lock() (unlock func(), err error) {
 		// A destroy may have removed the file between open and flock: such a
 		// lock excludes nobody.
 		if sameFile(f, path) {
-			return func() { _ = f.Close() }, nil
+			return func() { release(f) }, nil
 		}
 		_ = f.Close()
 	}
+}
+
+// release unlocks before it closes. The lock belongs to the open file and not to
+// the descriptor: a process that is being forked at this moment has a copy of that
+// until its execve, and would hold the lock for us (flock(2)).
+func release(f *os.File) {
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	_ = f.Close()
 }
 
 func sameFile(f *os.File, path string) bool {

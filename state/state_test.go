@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -365,4 +366,42 @@ func TestTornLineIsCutOff(t *testing.T) {
 	if tx, err = env.Unfinished(); err != nil || !tx.Undone { // it died again
 		t.Fatalf("%+v, %v", tx, err)
 	}
+}
+
+// A process that is being started has a copy of every descriptor for a moment. It
+// must not hold the lock that was given back meanwhile.
+func TestLockIsGivenBackInSpiteOfCopies(t *testing.T) {
+	env := newEnv(t)
+	unlock, err := env.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var copies []int
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + d.Name()); err == nil && to == filepath.Join(env.Dir, "lock") {
+			n, _ := strconv.Atoi(d.Name())
+			fd, err := unix.Dup(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copies = append(copies, fd)
+		}
+	}
+	if len(copies) != 1 {
+		t.Fatalf("%d descriptors of the lock", len(copies))
+	}
+	defer func() { _ = unix.Close(copies[0]) }()
+	if _, err := env.Lock(); !errors.Is(err, state.ErrLocked) {
+		t.Fatalf("control: %v", err)
+	}
+	unlock()
+	again, err := env.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
 }

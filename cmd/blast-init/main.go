@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -51,6 +52,9 @@ func main() {
 	l.run()
 }
 
+// The name of a process is that of its first thread, and only there start is run.
+func init() { runtime.LockOSThread() }
+
 // start makes the process fit to meet strangers. The order matters: nothing may
 // be able to look into it before the first line, and no filter may be missing
 // when the first connection is taken.
@@ -61,6 +65,7 @@ func start() (*loop, error) {
 	if err := setName("blast-init"); err != nil { // its file has another name in the sandbox
 		return nil, fmt.Errorf("set name: %w", err)
 	}
+	runtime.UnlockOSThread()
 	for fd := listenFD; fd <= statusFD; fd++ {
 		unix.CloseOnExec(fd)
 	}
