@@ -8,12 +8,15 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
+	"blast.example/blast/state"
 )
 
 // An owner says to whom a new file belongs, what it holds, and who keeps record of it.
@@ -183,21 +186,36 @@ func openPart(dir *os.File, name string, last bool) (*os.File, error) {
 	return mountns.OpenAt(dir, name, flags, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV)
 }
 
-// makePart makes one file or folder in dir.
+// makePart makes one file or folder in dir. In the person's folders it is there
+// as theirs, or not at all: who comes by in between must not find one of root's.
 func makePart(dir *os.File, name, rel string, folder bool, o owner) error {
 	p := placeholder{Path: rel, Folder: folder}
-	if !folder && o.content != "" {
+	if !folder {
 		p.Content = o.content
-		if err := makeFilled(dir, name, p, o); !errors.Is(err, unix.EOPNOTSUPP) {
+	}
+	if o.made != nil {
+		whole := makeFile
+		if folder {
+			whole = makeFolder
+		}
+		if err := whole(dir, name, p, o); !slices.ContainsFunc(unable, func(no error) bool { return errors.Is(err, no) }) {
 			return err
 		}
 	}
 	if err := o.made.intend(p); err != nil {
 		return err
 	}
+	return makeThere(dir, name, p, o)
+}
+
+// unable are answers of file systems that lack what makeFile and makeFolder need.
+var unable = []error{unix.EOPNOTSUPP, unix.EXDEV, unix.EINVAL}
+
+// makeThere makes a file or folder where it shall be. It is root's for a moment.
+func makeThere(dir *os.File, name string, p placeholder, o owner) error {
 	flags := unix.O_NOFOLLOW | unix.O_CLOEXEC
 	mode := uint32(0o644)
-	if folder {
+	if p.Folder {
 		mode = 0o755
 		flags |= unix.O_DIRECTORY
 		if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
@@ -238,10 +256,10 @@ func (o owner) own(f *os.File, mode uint32, p placeholder) error {
 	return o.made.note(p, f)
 }
 
-// makeFilled makes a file that is there with all of its content, or not at all:
+// makeFile makes a file that is there with all of its content, or not at all:
 // who reads it may take half of it for something else, and what is there already when
 // we come back is not ours to finish. Not every file system can (open(2), O_TMPFILE).
-func makeFilled(dir *os.File, name string, p placeholder, o owner) error {
+func makeFile(dir *os.File, name string, p placeholder, o owner) error {
 	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
@@ -255,6 +273,44 @@ func makeFilled(dir *os.File, name string, p placeholder, o owner) error {
 		return err
 	}
 	return ignoreExist(unix.Linkat(fd, "", int(dir.Fd()), name, unix.AT_EMPTY_PATH))
+}
+
+// draftFolder is a folder on its way to its place. It is made where nobody but
+// root comes.
+const draftFolder = "placeholder.new"
+
+// makeFolder makes a folder in the state folder and moves it to its place, which
+// takes one file system.
+func makeFolder(dir *os.File, name string, p placeholder, o owner) error {
+	if err := dropDraft(o.made.env); err != nil {
+		return err
+	}
+	from, err := os.OpenFile(o.made.env.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	if err := unix.Mkdirat(int(from.Fd()), draftFolder, 0o700); err != nil {
+		return err
+	}
+	defer func() { _ = dropDraft(o.made.env) }() // not there any more if all went well
+	f, err := mountns.OpenAt(from, draftFolder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	if err := o.own(f, 0o755, p); err != nil {
+		return err
+	}
+	return ignoreExist(unix.Renameat2(int(from.Fd()), draftFolder, int(dir.Fd()), name, unix.RENAME_NOREPLACE))
+}
+
+// dropDraft removes what a process that died in makeFolder has left.
+func dropDraft(env state.Env) error {
+	if err := os.Remove(filepath.Join(env.Dir, draftFolder)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make placeholder: %w", err)
+	}
+	return nil
 }
 
 // ignoreExist takes it as done that somebody else was faster.

@@ -143,6 +143,9 @@ func identify(f *os.File) (placeholder, error) {
 // was made, inner ones first. What became of one meanwhile is the
 // person's.
 func dropPlaceholders(env state.Env, keep func(path string) bool) error {
+	if err := dropDraft(env); err != nil {
+		return err
+	}
 	all, err := readLedger(env)
 	if err != nil || len(all) == 0 {
 		return err
