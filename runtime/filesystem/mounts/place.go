@@ -285,6 +285,11 @@ func makeFolder(dir *os.File, name string, p placeholder, o owner) error {
 	if err := dropDraft(o.made.env); err != nil {
 		return err
 	}
+	to, err := o.made.host(dir, p)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close() }()
 	from, err := os.OpenFile(o.made.env.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
@@ -302,7 +307,7 @@ func makeFolder(dir *os.File, name string, p placeholder, o owner) error {
 	if err := o.own(f, 0o755, p); err != nil {
 		return err
 	}
-	return ignoreExist(unix.Renameat2(int(from.Fd()), draftFolder, int(dir.Fd()), name, unix.RENAME_NOREPLACE))
+	return ignoreExist(unix.Renameat2(int(from.Fd()), draftFolder, int(to.Fd()), name, unix.RENAME_NOREPLACE))
 }
 
 // dropDraft removes what a process that died in makeFolder has left.

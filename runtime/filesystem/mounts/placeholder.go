@@ -124,6 +124,23 @@ func (l *ledger) put(p placeholder) error {
 	return writeLedger(l.env, l.all)
 }
 
+// host opens dir, in which p is to be made, by the host's own mount: nothing can be
+// moved from one mount to another, not even within a file system. EXDEV is that its
+// path leads elsewhere by now.
+func (l *ledger) host(dir *os.File, p placeholder) (*os.File, error) {
+	f, err := mountns.OpenHost(path.Dir(path.Join(l.root, p.Path)))
+	if err != nil {
+		return nil, unix.EXDEV
+	}
+	a, errA := mountns.Stat(dir)
+	b, errB := mountns.Stat(f)
+	if errA != nil || errB != nil || a.Dev != b.Dev || a.Ino != b.Ino {
+		_ = f.Close()
+		return nil, unix.EXDEV
+	}
+	return f, nil
+}
+
 // identify tells a file from any other, also from a later one with the same
 // number, where the file system keeps times of birth (statx(2)).
 func identify(f *os.File) (placeholder, error) {
