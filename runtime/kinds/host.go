@@ -58,5 +58,26 @@ type Checker interface {
 	Check(ctx context.Context, env state.Env, desired []plan.Object) ([]Problem, error)
 }
 
+// CheckEach asks check about each object of an address, decoded: the usual Check
+// of a kind. The first error ends it.
+func CheckEach[T any](objs []plan.Object, addr string, check func(T) ([]Problem, error)) ([]Problem, error) {
+	var ps []Problem
+	for _, o := range objs {
+		if o.Addr != addr {
+			continue
+		}
+		var want T
+		if err := o.Decode(&want); err != nil {
+			return nil, err
+		}
+		found, err := check(want)
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, found...)
+	}
+	return ps, nil
+}
+
 // A Problem is a line of the configuration that this host can't enforce.
 type Problem = plan.Problem

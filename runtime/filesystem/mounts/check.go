@@ -23,26 +23,13 @@ import (
 // Check implements kinds.Checker. What can be tried is tried, on mounts that
 // nobody ever sees.
 func (h *Host) Check(_ context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
-	var ps []kinds.Problem
-	for _, o := range desired {
-		if o.Addr != filesystem.TreeAddr {
-			continue
-		}
-		var t filesystem.Tree
-		if err := o.Decode(&t); err != nil {
-			return nil, err
-		}
+	return kinds.CheckEach(desired, filesystem.TreeAddr, func(t filesystem.Tree) ([]kinds.Problem, error) {
 		ws, err := expand(t.Mounts)
 		if err != nil {
 			return nil, fmt.Errorf("check mounts: %w", err)
 		}
-		found, err := checkTree(env, t, ws)
-		if err != nil {
-			return nil, err
-		}
-		ps = append(ps, found...)
-	}
-	return ps, nil
+		return checkTree(env, t, ws)
+	})
 }
 
 func checkTree(env state.Env, t filesystem.Tree, ws []want) ([]kinds.Problem, error) {

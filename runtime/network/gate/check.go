@@ -18,27 +18,18 @@ import (
 // Check implements kinds.Checker. What the kernel can do it finds out by doing
 // it, in a namespace of its own that is gone afterwards.
 func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]kinds.Problem, error) {
-	var ps []kinds.Problem
-	for _, o := range desired {
-		if o.Addr != network.PolicyAddr {
-			continue
-		}
-		var want network.Policy
-		if err := o.Decode(&want); err != nil {
-			return nil, err
-		}
+	return kinds.CheckEach(desired, network.PolicyAddr, func(want network.Policy) ([]kinds.Problem, error) {
+		p := kinds.Problem{Addr: network.PolicyAddr}
 		if _, err := prepare(want); err != nil {
-			ps = append(ps, kinds.Problem{Addr: o.Addr, Reason: err.Error(), Fix: "Change the network block."})
-			continue
+			p.Reason, p.Fix = err.Error(), "Change the network block."
+		} else if err := kernelCan(); err != nil {
+			p.Reason = "this kernel can't close a network: " + err.Error()
+			p.Fix = "Use a kernel with network namespaces, nf_tables (inet, nat, reject, fib, log) and conntrack, and run the daemon as root."
+		} else {
+			return nil, nil
 		}
-		if err := kernelCan(); err != nil {
-			ps = append(ps, kinds.Problem{
-				Addr: o.Addr, Reason: "this kernel can't close a network: " + err.Error(),
-				Fix: "Use a kernel with network namespaces, nf_tables (inet, nat, reject, fib, log) and conntrack, and run the daemon as root.",
-			})
-		}
-	}
-	return ps, nil
+		return []kinds.Problem{p}, nil
+	})
 }
 
 // probed remembers that the kernel can; what it could not it may later, when a

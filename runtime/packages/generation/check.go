@@ -21,22 +21,7 @@ import (
 // chosen for, the cache is not safe to install from, or the lock file can't be
 // written.
 func (h *Host) Check(ctx context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
-	var ps []kinds.Problem
-	for _, o := range desired {
-		if o.Addr != packages.SetAddr {
-			continue
-		}
-		var set packages.Set
-		if err := o.Decode(&set); err != nil {
-			return nil, err
-		}
-		found, err := h.check(ctx, env, set)
-		if err != nil {
-			return nil, err
-		}
-		ps = append(ps, found...)
-	}
-	return ps, nil
+	return kinds.CheckEach(desired, packages.SetAddr, func(set packages.Set) ([]kinds.Problem, error) { return h.check(ctx, env, set) })
 }
 
 func (h *Host) check(ctx context.Context, env state.Env, set packages.Set) ([]kinds.Problem, error) {

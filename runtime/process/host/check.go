@@ -16,18 +16,7 @@ import (
 // Check returns a problem for each right that a sandbox can't be given without
 // letting it undo what else was asked for.
 func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]kinds.Problem, error) {
-	var ps []kinds.Problem
-	for _, o := range desired {
-		if o.Addr != process.SandboxAddr {
-			continue
-		}
-		var want process.Sandbox
-		if err := o.Decode(&want); err != nil {
-			return nil, err
-		}
-		ps = append(ps, check(want)...)
-	}
-	return ps, nil
+	return kinds.CheckEach(desired, process.SandboxAddr, func(want process.Sandbox) ([]kinds.Problem, error) { return check(want), nil })
 }
 
 func check(want process.Sandbox) []kinds.Problem {
