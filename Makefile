@@ -10,7 +10,7 @@ GO      ?= go
 LDFLAGS  = -s -w -X blast.example/blast/cmd/internal/release.Version=$(VERSION)
 BIN      = bin
 APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
-           python3 python3-venv xz-utils dpkg-dev ca-certificates git procps
+           python3 python3-venv xz-utils dpkg-dev ca-certificates git procps openssh-client
 BENCH    = crun bubblewrap
 LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 
