@@ -69,6 +69,10 @@ func NewEnv(project, name string, uid, gid int) Env {
 	}
 }
 
+// SnapshotsDir is where a project's snapshots are kept, beside the records of its
+// environments and beyond them. No environment can be called so: see CheckName.
+func SnapshotsDir(project string) string { return filepath.Join(project, ".blast", "snapshots.oci") }
+
 // WriteNote stores v as <Run>/<name>.json in one step. A note says what a kind
 // applied, for Observe and for other processes; it is 0600. The folder above can
 // be passed through but not listed: a sandbox's ids must reach its root in it.

@@ -69,7 +69,8 @@ func projectRoot(dir string) (string, error) {
 	}
 }
 
-// onlyEnvironment is the one with a state, or "default" when there is none.
+// onlyEnvironment is the one with a state, or "default" when there is none. Snapshots
+// outlive theirs.
 func onlyEnvironment(root string) (string, error) {
 	es, err := os.ReadDir(filepath.Join(root, ".blast"))
 	if errors.Is(err, fs.ErrPermission) {
@@ -80,7 +81,7 @@ func onlyEnvironment(root string) (string, error) {
 	}
 	var names []string
 	for _, e := range es {
-		if e.IsDir() {
+		if e.IsDir() && e.Name() != filepath.Base(state.SnapshotsDir(root)) {
 			names = append(names, e.Name())
 		}
 	}
