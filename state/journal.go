@@ -207,10 +207,10 @@ func (tx *Tx) replay(i int, l line) error {
 	return nil
 }
 
-// Forget removes the records of an environment that has nothing left: state,
+// Forget removes the records of an environment that has nothing left: key, state,
 // lock and folder.
 func (e Env) Forget() error {
-	for _, name := range []string{"state.json", reserveName, "lock"} {
+	for _, name := range []string{keyName, "state.json", reserveName, "lock"} { // the state is what tells that there is something to forget
 		if err := os.Remove(filepath.Join(e.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("forget environment: %w", err)
 		}
