@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"blast.example/blast/config/block"
 )
 
 // maxShown is how many diagnostics are shown; the rest is counted.
@@ -93,7 +95,11 @@ func (p printer) diagnostic(files map[string]*hcl.File, d *hcl.Diagnostic) {
 	}
 	fmt.Fprintf(p, "%s %s\n", p.paint(bold+";"+code, title+":"), p.paint(bold, printable(d.Summary)))
 	if d.Subject != nil {
-		p.place(files[d.Subject.Filename], *d.Subject, code)
+		f := files[d.Subject.Filename]
+		if _, hidden := d.Extra.(block.Hidden); hidden {
+			f = nil
+		}
+		p.place(f, *d.Subject, code)
 	}
 	for _, line := range wrap(printable(d.Detail), p.width-2) {
 		fmt.Fprintf(p, "  %s\n", line)

@@ -66,6 +66,9 @@ type loader struct {
 	diags hcl.Diagnostics
 	eval  *hcl.EvalContext
 	vars  variable.Values
+
+	declared map[string]bool // variables; true is sensitive
+	hidden   []string        // files that give values to those: their lines are not shown
 }
 
 func (l *loader) report(diags ...*hcl.Diagnostic) { l.diags = append(l.diags, diags...) }
@@ -121,6 +124,10 @@ func (l *loader) scope(p parts) {
 	l.settings(p.blocks["blast"])
 	decls, diags := variable.Declared(p.blocks["variable"], l.eval)
 	l.report(diags...)
+	l.declared = map[string]bool{}
+	for _, d := range decls {
+		l.declared[d.Name] = d.Sensitive
+	}
 	l.vars, diags = variable.Assign(decls, variable.Sources{
 		Project: l.file.Project, Vars: l.opts.Vars, Files: l.opts.VarFiles, Environ: l.opts.Environ,
 		Parse: l.values,
@@ -131,10 +138,41 @@ func (l *loader) scope(p parts) {
 	l.eval.Variables["local"] = l.locals(p.blocks["locals"])
 }
 
-// values reads a file of values.
+// values reads a file of values. One that has sensitive ones, or may have, is not
+// among the sources: those are shown, and a digest of them gets into plans, by which
+// what is short could be guessed.
 func (l *loader) values(name, path string) *hclsyntax.Body {
 	l.note(path)
-	return l.parse(name, path)
+	f, body, diags := source.File(name, path)
+	switch {
+	case f == nil:
+	case !l.secretive(body):
+		l.file.Sources[name] = f
+	default:
+		l.hidden = append(l.hidden, name)
+		for _, d := range diags {
+			d.Detail = "The file may give values to sensitive variables, so what is wrong with it isn't shown. It holds NAME = VALUE, and texts in quotes."
+		}
+	}
+	l.report(diags...)
+	return body
+}
+
+// secretive reports whether a file of values has a sensitive one, or may have: by a
+// name that is misspelled, or as it can't be read.
+func (l *loader) secretive(body *hclsyntax.Body) bool {
+	if !slices.Contains(slices.Collect(maps.Values(l.declared)), true) {
+		return false
+	}
+	if body == nil {
+		return true
+	}
+	for name := range body.Attributes {
+		if sensitive, known := l.declared[name]; sensitive || !known {
+			return true
+		}
+	}
+	return false
 }
 
 // note keeps which other files say what blast.hcl means, where they are and where links
@@ -165,7 +203,7 @@ func (l *loader) showSources() {
 		if d.Subject == nil || l.file.Project == "" || !filepath.IsLocal(d.Subject.Filename) {
 			continue
 		}
-		if _, known := l.file.Sources[d.Subject.Filename]; known {
+		if _, known := l.file.Sources[d.Subject.Filename]; known || slices.Contains(l.hidden, d.Subject.Filename) {
 			continue
 		}
 		if src, err := source.Read(filepath.Join(l.file.Project, d.Subject.Filename)); err == nil {
@@ -174,8 +212,9 @@ func (l *loader) showSources() {
 	}
 }
 
-// digest covers the sources, the values of variables, and the objects made of
-// them: by the last also all files and environment variables that were read.
+// digest covers the sources, the values of variables that aren't sensitive, and the
+// objects made of them: by the last also all files and environment variables that were
+// read.
 func (l *loader) digest() string {
 	h := sha256.New()
 	add := func(part string, b []byte) {

@@ -14,6 +14,7 @@ import (
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/process"
 	"blast.example/blast/state"
 )
 
@@ -182,9 +183,13 @@ type outcome struct {
 
 // carryOut sends a plan to the daemon, shows what happens and notes what came of it.
 func (u *ui) carryOut(ctx context.Context, c *client.Client, env state.Env, p plan.Plan, out *outcome, verb string) error {
+	key, err := process.Seal(&p, env)
+	if err != nil {
+		return err
+	}
 	u.talkOnInterrupt = true
 	var res wire.ApplyResult
-	err := c.Call(ctx, wire.Apply, wire.ApplyParams{Env: env, Plan: p}, &res, u.watch(p).event)
+	err = c.Call(ctx, wire.Apply, wire.ApplyParams{Env: env, Plan: p, Secrets: wire.Secrets{Key: key}}, &res, u.watch(p).event)
 	u.untick()
 	var we *wire.Error
 	if errors.As(err, &we) && we.Code == wire.CodeRolledBack {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -138,7 +137,7 @@ func (u *ui) plan(ctx context.Context, c *client.Client, p *project, upgrade boo
 // settle resolves and links the objects of the configuration.
 func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput) ([]plan.Object, error) {
 	objs := p.conf.Objects
-	in.Project, in.Progress = p.env.Project, u.tick
+	in.Env, in.Project, in.Progress = p.env, p.env.Project, u.tick
 	for _, w := range words.All {
 		if r, ok := w.(kinds.Resolver); ok {
 			in.Objects = objs
@@ -154,7 +153,7 @@ func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput) ([]p
 			objs = l.Link(objs)
 		}
 	}
-	if diags := unguarded(p.file, objs); diags.HasErrors() {
+	if diags := append(unguarded(p.file, objs), exposed(p.file, objs, p.env.Project)...); diags.HasErrors() {
 		return nil, &configError{diags, p.file.Sources}
 	}
 	return words.Order(objs), nil
@@ -215,21 +214,10 @@ func problems(ps []kinds.Problem, objs []plan.Object) hcl.Diagnostics {
 		}
 		for _, o := range objs {
 			if o.Addr == p.Addr {
-				d.Subject = rangeOf(plan.PlaceOf(o.Src, p.Item))
+				d.Subject = block.RangeOf(plan.PlaceOf(o.Src, p.Item))
 			}
 		}
 		diags = append(diags, d)
 	}
 	return diags
-}
-
-// rangeOf reads "blast.hcl:12".
-func rangeOf(place string) *hcl.Range {
-	name, num, ok := strings.Cut(place, ":")
-	n, err := strconv.Atoi(num)
-	if !ok || err != nil {
-		return nil
-	}
-	pos := hcl.Pos{Line: n, Column: 1}
-	return &hcl.Range{Filename: name, Start: pos, End: pos}
 }

@@ -50,6 +50,10 @@ func Warningf(at hcl.Range, summary, format string, args ...any) *hcl.Diagnostic
 	return d
 }
 
+// Hidden is the Extra of a diagnostic whose line must not be shown: what is secret
+// stands in it.
+type Hidden struct{}
+
 // NotYet says that a word of the language is missing from this version. Such a
 // line is refused, not ignored: what it asks for would not be enforced.
 func NotYet(at hcl.Range, what, instead string) *hcl.Diagnostic {

@@ -2,6 +2,7 @@ package block
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -169,4 +170,18 @@ func Place(r hcl.Range) string {
 		return ""
 	}
 	return r.Filename + ":" + strconv.Itoa(r.Start.Line)
+}
+
+// RangeOf reads what Place wrote; nil is for what it didn't.
+func RangeOf(place string) *hcl.Range {
+	i := strings.LastIndexByte(place, ':')
+	if i < 0 {
+		return nil
+	}
+	n, err := strconv.Atoi(place[i+1:])
+	if err != nil {
+		return nil
+	}
+	pos := hcl.Pos{Line: n, Column: 1}
+	return &hcl.Range{Filename: place[:i], Start: pos, End: pos}
 }

@@ -17,11 +17,6 @@ import (
 	"blast.example/blast/config/nearest"
 )
 
-type mark string
-
-// Sensitive is the mark of a value that must not be shown or stored.
-const Sensitive = mark("sensitive")
-
 // NotYet are functions of the language that this version does not have.
 var NotYet = []string{"templatefile", "yamldecode", "yamlencode"}
 
@@ -33,9 +28,13 @@ func Value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostic
 		return cty.DynamicVal, diags
 	}
 	v, more := expr.Value(ctx)
+	hide := len(more) > 0 && Sensitivity(expr, ctx)
 	for _, d := range more {
 		// The writer of diagnostics would show the values of variables.
 		d.Expression, d.EvalContext = nil, nil
+		if hide { // a function says what it was given
+			d.Detail = "The expression is made of a sensitive value, so what is wrong with it isn't shown. Try it with another value, in a variable that isn't sensitive."
+		}
 	}
 	diags = append(diags, more...)
 	if diags.HasErrors() {
@@ -67,7 +66,10 @@ func functionNames(expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
 	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		call, ok := n.(*hclsyntax.FunctionCallExpr)
 		switch {
-		case !ok || known[call.Name]:
+		case !ok:
+		case known[call.Name] && call.Name == declassify:
+			diags = append(diags, public(call))
+		case known[call.Name]:
 		case slices.Contains(NotYet, call.Name):
 			diags = append(diags, bad(call.NameRange, "Not supported yet", "The function %s is not supported yet by this version of Blast. Write the value itself.", call.Name))
 		default:
@@ -118,9 +120,13 @@ func follow(t hcl.Traversal, v cty.Value) *hcl.Diagnostic {
 	path := t.RootName()
 	for _, step := range t[1:] {
 		name, at, ok := stepName(step)
+		hide := v.IsMarked()
 		v, _ = v.Unmark()
 		if !ok || !v.IsKnown() || v.IsNull() || !v.Type().IsObjectType() {
 			return nil
+		}
+		if !v.Type().HasAttribute(name) && hide {
+			return bad(at, "Unknown attribute", "%s has no attribute %q, and is sensitive, so those that it has aren't shown.", path, name)
 		}
 		if !v.Type().HasAttribute(name) {
 			return missing(path, name, at, slices.Sorted(maps.Keys(v.Type().AttributeTypes())))

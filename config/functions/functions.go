@@ -51,5 +51,7 @@ var pure = map[string]function.Function{
 	"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 	"tonumber": stdlib.MakeToFunc(cty.Number), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
 
-	"can": tryfunc.CanFunc, "try": tryfunc.TryFunc,
+	"sensitive": sensitiveFunc, "nonsensitive": nonsensitiveFunc,
+
+	"can": tried(tryfunc.CanFunc), "try": tried(tryfunc.TryFunc),
 }

@@ -21,7 +21,7 @@ import (
 const maxFile = expression.MaxWeight - 1
 
 func pathParam() []function.Parameter {
-	return []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: false}}
+	return []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}}
 }
 
 func fileFunc(project string, note func(string)) function.Function {
@@ -30,6 +30,9 @@ func fileFunc(project string, note func(string)) function.Function {
 		Params:      pathParam(),
 		Type:        function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if args[0].IsMarked() {
+				return cty.UnknownVal(cty.String), function.NewArgError(0, errSensitivePath)
+			}
 			note(filepath.Join(project, within(project, args[0].AsString())))
 			s, err := read(project, args[0].AsString())
 			if err != nil {
@@ -89,6 +92,9 @@ func fileExistsFunc(project string, note func(string)) function.Function {
 		Params:      pathParam(),
 		Type:        function.StaticReturnType(cty.Bool),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if args[0].IsMarked() {
+				return cty.UnknownVal(cty.Bool), function.NewArgError(0, errSensitivePath)
+			}
 			note(filepath.Join(project, within(project, args[0].AsString())))
 			root, err := os.OpenRoot(project)
 			if err != nil {

@@ -2,10 +2,6 @@ module "redis" {
   source = "./redis"
 }
 
-secret "TOKEN" {
-  from = "env:TOKEN"
-}
-
 check "imports" {
 }
 

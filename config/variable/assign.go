@@ -56,12 +56,15 @@ func (vs Values) Object() cty.Value {
 	return cty.ObjectVal(out)
 }
 
-// JSON is a text that is the same for the same values.
+// JSON is a text that is the same for the same values. Sensitive ones are left out:
+// what is short could be guessed from a digest.
 func (vs Values) JSON() []byte {
 	out := map[string]json.RawMessage{}
 	for name, g := range vs {
-		plain, _ := g.value.UnmarkDeep()
-		if b, err := ctyjson.Marshal(plain, cty.DynamicPseudoType); err == nil {
+		if g.value.ContainsMarked() {
+			continue
+		}
+		if b, err := ctyjson.Marshal(g.value, cty.DynamicPseudoType); err == nil {
 			out[name] = b
 		}
 	}
@@ -148,6 +151,9 @@ func (a *assignment) file(body *hclsyntax.Body) {
 			continue
 		}
 		v, diags := expression.Value(attr.Expr, &hcl.EvalContext{})
+		if diags.HasErrors() && d.Sensitive { // it would be repeated: "there is nothing named hunter2"
+			diags = hcl.Diagnostics{block.Errorf(attr.Expr.Range(), "Unreadable value", "var.%s is sensitive, so what is wrong with its value isn't shown. A text stands in quotes: %s = \"...\".", d.Name, d.Name)}
+		}
 		if a.diags = append(a.diags, diags...); diags.HasErrors() {
 			a.values[d.Name] = given{cty.DynamicVal, attr.Expr.Range()}
 			continue
@@ -196,7 +202,11 @@ func (a *assignment) text(d Declaration, text, from string) {
 		v, diags = expression.Value(expr, &hcl.EvalContext{})
 	}
 	if diags.HasErrors() {
-		a.report(block.Errorf(at, "Unreadable value", "var.%s is no string, so its value is read as an expression, and that fails: %s Write for example: '[\"a\", \"b\"]'.", d.Name, diags[0].Detail))
+		why := diags[0].Detail
+		if d.Sensitive {
+			why = "why isn't shown, as it is sensitive."
+		}
+		a.report(block.Errorf(at, "Unreadable value", "var.%s is no string, so its value is read as an expression, and that fails: %s Write for example: '[\"a\", \"b\"]'.", d.Name, why))
 		a.values[d.Name] = given{cty.DynamicVal, at}
 		return
 	}

@@ -25,6 +25,9 @@ func (d Declaration) convert(val cty.Value, at hcl.Range) (cty.Value, *hcl.Diagn
 		val = d.defaults.Apply(val)
 	}
 	if path, v := textless(val, d.Type); path != "" {
+		if d.Sensitive { // the keys of a map may be
+			path = "."
+		}
 		return cty.DynamicVal, block.Errorf(at, "Wrong type of value", "var.%s%s is a string, and gets %s. Strings are strings, as 3.10 is another version than 3.1: write it in quotes.", d.Name, path[1:], found(v))
 	}
 	out, err := convert.Convert(val, d.Type)

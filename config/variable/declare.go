@@ -22,7 +22,7 @@ var Spec = block.Block{
 		{Name: "type", Kind: block.Expression, Doc: "string, number, bool, list(...), set(...), map(...), object({...}), tuple([...]) or any."},
 		{Name: "default", Kind: block.Expression, Doc: "The value if none is given. Without a default one must be given."},
 		{Name: "description", Kind: block.String, Doc: "What it is for."},
-		{Name: "sensitive", Kind: block.Bool, Doc: "The value is never shown, and nothing that is stored may be made of it."},
+		{Name: "sensitive", Kind: block.Bool, Default: "false", Doc: "The value is never shown, and no attribute of a block, which is stored, may be made of it: that is what a secret block is for. Give it by BLAST_VAR_NAME or a file, as other users of the machine see the arguments of --var. A default stands in blast.hcl, for all to read."},
 		{Name: "nullable", Kind: block.Bool, Doc: "Whether null is a value. Default true."},
 	},
 	Blocks: []block.Block{{
@@ -39,7 +39,7 @@ type Declaration struct {
 	Name      string
 	Range     hcl.Range
 	Type      cty.Type
-	Sensitive bool
+	Sensitive bool // also if what says so can't be read
 	Nullable  bool
 
 	defaults    *typeexpr.Defaults // of optional attributes of objects
@@ -71,7 +71,7 @@ func Declared(blocks []*hclsyntax.Block, ctx *hcl.EvalContext) ([]Declaration, h
 func declare(v *block.Values, ctx *hcl.EvalContext) (Declaration, hcl.Diagnostics) {
 	d := Declaration{
 		Name: v.Label, Range: v.Range, Type: cty.DynamicPseudoType, fallback: cty.NilVal,
-		Sensitive: v.Bool("sensitive", false), Nullable: v.Bool("nullable", true), validations: v.Blocks("validation"),
+		Sensitive: v.Bool("sensitive", v.Wrote("sensitive")), Nullable: v.Bool("nullable", true), validations: v.Blocks("validation"),
 	}
 	var diags hcl.Diagnostics
 	if expr := v.Expression("type"); expr != nil {

@@ -196,6 +196,12 @@ func (e *Engine) Apply(ctx context.Context, p wire.ApplyParams, tell func(wire.E
 	if err := p.Env.WriteNote(envNote, p.Env); err != nil {
 		return none, err
 	}
+	if p.Secrets.Key != nil {
+		if err := p.Env.KeepKey(p.Secrets.Key); err != nil {
+			return none, err
+		}
+	}
+	ctx = kinds.WithSecrets(ctx, p.Secrets.Hidden())
 	runErr := apply.Run(kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) }), p.Env, p.Plan, e.owners(), forward(tell))
 	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
 		runErr = err

@@ -14,6 +14,7 @@ import (
 
 	"blast.example/blast/config"
 	"blast.example/blast/plan"
+	"blast.example/blast/state"
 )
 
 // Words is the half of a kind that a person writes.
@@ -35,6 +36,7 @@ type Resolver interface {
 
 // ResolveInput is what a Resolver works on.
 type ResolveInput struct {
+	Env      state.Env     // whose records these are, and on whose behalf Blast acts
 	Project  string        // folder of blast.hcl
 	Objects  []plan.Object // all objects of one environment
 	Recorded []plan.Object // what the last apply left: preferred where it still fits

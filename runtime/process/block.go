@@ -11,18 +11,22 @@ import (
 	"blast.example/blast/config/block"
 	"blast.example/blast/config/nearest"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/process/secret"
 )
 
-// Words is the process block and the env attribute, as a person writes them.
+// Words is the process and secret blocks and the env attribute, as a person writes
+// them.
 type Words struct{}
 
 // Name implements config.Words.
 func (Words) Name() string { return "process" }
 
-// Attrs and Spec declare the env attribute and the process block.
+// Attrs and Specs declare the env attribute, and the process and secret blocks.
 var (
-	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Example: `{ APP_ENV = "dev" }`, Default: "{}", Source: "environ(7)", Doc: "Environment variables of every command, over PATH, HOME, USER, LOGNAME, LANG, TMPDIR and VIRTUAL_ENV, which are always set. They are stored with the state: give secrets to a single command instead, with blast run --set-env."}}
-	Spec  = block.Block{
+	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Example: `{ APP_ENV = "dev" }`, Default: "{}", Source: "environ(7)", Doc: "Environment variables of every command, over PATH, HOME, USER, LOGNAME, LANG, TMPDIR and VIRTUAL_ENV, which are always set. They are stored with the state: what is secret belongs into a secret block."}}
+	Specs = []block.Block{processSpec, secretSpec}
+
+	processSpec = block.Block{
 		Name: "process", Doc: "As whom and with which rights commands run.",
 		Attrs: []block.Attr{
 			{Name: "user", Kind: block.String, Example: `"nobody"`, Default: `"nobody"`, Source: "user_namespaces(7)", Doc: "\"nobody\", \"root\", or a user number from 1 to 65535 as a string. Each is a user of the sandbox's own user namespace: its root is not the host's."},
@@ -33,7 +37,7 @@ var (
 )
 
 // Schema implements config.Words.
-func (Words) Schema() *hcl.BodySchema { return block.Schema(Attrs, []block.Block{Spec}) }
+func (Words) Schema() *hcl.BodySchema { return block.Schema(Attrs, Specs) }
 
 // Users inside of the sandbox.
 const (
@@ -58,7 +62,7 @@ const (
 
 // Decode implements config.Words.
 func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
-	root, diags := s.Read(Attrs, []block.Block{Spec})
+	root, diags := s.Read(Attrs, Specs)
 	v := root.Block("process")
 	r := &reading{Values: v, diags: diags}
 	src := map[string]string{"": s.Place()}
@@ -69,13 +73,17 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	}
 	box.User, box.UID, box.GID = r.user()
 
-	vars, esrc := r.vars(box.User, root.Pairs("env"))
+	e := Environment{Dir: WorkspaceDir}
+	var esrc map[string]string
+	e.Vars, esrc = r.vars(box.User, root.Pairs("env"))
+	e.Secrets = r.secrets(root.Blocks("secret"), esrc)
+	conceal(r.diags, s.Content.Blocks.OfType("secret"))
 	if esrc[""] = s.Place(); root.Has("env") {
 		esrc[""] = block.Place(root.At("env"))
 	}
 	return []plan.Object{
 		plan.NewObject(SandboxAddr, box, src),
-		plan.NewObject(EnvironmentAddr, Environment{Vars: vars, Dir: WorkspaceDir}, esrc),
+		plan.NewObject(EnvironmentAddr, e, esrc),
 	}, r.diags
 }
 
@@ -164,7 +172,7 @@ func defaults(user string) map[string]string {
 func (r *reading) vars(user string, pairs []block.Pair) (vars, src map[string]string) {
 	vars, src = defaults(user), map[string]string{}
 	for _, p := range pairs {
-		if !validName(p.Name) {
+		if !secret.ValidName(p.Name) {
 			r.report(block.Errorf(p.Range, "Invalid name", "%q can't name an environment variable. Use letters, digits and _, and don't begin with a digit.", p.Name))
 			continue
 		}
@@ -172,13 +180,6 @@ func (r *reading) vars(user string, pairs []block.Pair) (vars, src map[string]st
 		src["env."+p.Name] = block.Place(p.Range)
 	}
 	return vars, src
-}
-
-// validName is POSIX's rule for portable names, with lower case.
-func validName(s string) bool {
-	return s != "" && (s[0] < '0' || s[0] > '9') && strings.IndexFunc(s, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}) < 0
 }
 
 // Link implements kinds.Linker: commands start in the workspace, if there is one.

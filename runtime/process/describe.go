@@ -120,9 +120,12 @@ func describeEnvironment(c plan.Change) plan.Description {
 	if err != nil {
 		return wording.Unreadable(c, err)
 	}
-	var d plan.Description
+	d := plan.Description{Items: secretItems(from.Secrets, to.Secrets)}
 	if !hasFrom || !hasTo {
-		return d // the sandbox's own line says it
+		return d // the sandbox's own line says the rest
+	}
+	if slices.ContainsFunc(d.Items, func(it plan.Item) bool { return it.Action == plan.Update }) {
+		d.Notes = append(d.Notes, "commands that run now keep the secrets that they were given")
 	}
 	names := slices.AppendSeq(slices.Collect(maps.Keys(from.Vars)), maps.Keys(to.Vars))
 	slices.Sort(names)

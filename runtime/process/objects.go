@@ -1,6 +1,8 @@
-// Package process is the process block and the env attribute: as whom, with
-// which rights and which environment variables commands run.
+// Package process is the process and secret blocks and the env attribute: as whom,
+// with which rights and which environment variables commands run.
 package process
+
+import "blast.example/blast/runtime/process/secret"
 
 // Addresses of the objects of this kind.
 const (
@@ -27,4 +29,8 @@ type Sandbox struct {
 type Environment struct {
 	Vars map[string]string `json:"vars,omitempty"`
 	Dir  string            `json:"dir"` // working folder when the caller's own is not in the workspace
+
+	// Secrets are variables, too, over Vars. Their values are looked for when a
+	// command starts, by its caller. Sorted by name.
+	Secrets []secret.Reference `json:"secrets,omitempty"`
 }

@@ -223,12 +223,12 @@ func (c *Client) start(ctx context.Context) error {
 
 // daemonEnv is what a daemon starts with. It outlives the command that starts it
 // and serves others, so what that one's shell holds, secrets and all, is none of
-// its business.
+// its business, whatever it is called. BLAST_CRASH tells the crash suite's when to die.
 func daemonEnv(environ []string) []string {
 	out := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
-		if name == "XDG_CACHE_HOME" || name == "TZ" || strings.HasPrefix(name, "SSL_CERT_") || strings.HasPrefix(name, "BLAST_") && !strings.HasPrefix(name, "BLAST_VAR_") {
+		if name == "XDG_CACHE_HOME" || name == "TZ" || strings.HasPrefix(name, "SSL_CERT_") || strings.HasPrefix(name, "BLAST_CRASH") {
 			out = append(out, v)
 		}
 	}

@@ -136,8 +136,9 @@ type LookResult struct {
 
 // ApplyParams asks for a plan to be carried out.
 type ApplyParams struct {
-	Env  state.Env `json:"env"`
-	Plan plan.Plan `json:"plan"`
+	Env     state.Env `json:"env"`
+	Plan    plan.Plan `json:"plan"`
+	Secrets Secrets   `json:"secrets,omitzero"`
 }
 
 // ApplyResult is the answer to Apply.

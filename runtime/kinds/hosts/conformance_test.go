@@ -24,6 +24,7 @@ import (
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/packages/interpreter"
 	"blast.example/blast/runtime/process"
+	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/runtime/resource"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
@@ -129,7 +130,7 @@ var (
 	}
 	sandboxB = []plan.Object{
 		obj(process.SandboxAddr, process.Sandbox{Base: "host", User: "app", UID: 1000, GID: 1000, OwnerUID: 1000, OwnerGID: 1000, Seccomp: "default", Hostname: "b"}),
-		obj(process.EnvironmentAddr, process.Environment{Vars: map[string]string{"B": "2"}, Dir: "/tmp"}),
+		obj(process.EnvironmentAddr, process.Environment{Vars: map[string]string{"B": "2"}, Dir: "/tmp", Secrets: []secret.Reference{{Name: "S", From: "env:S", Hash: "1"}}}),
 	}
 )
 

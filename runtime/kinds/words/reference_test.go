@@ -39,7 +39,8 @@ These stand at the top of the file, or in an ` + "`environment`" + ` block. Each
 
 func reference() string {
 	blocks := append([]block.Block{}, packages.Specs...)
-	blocks = append(blocks, network.Spec, resource.Spec, filesystem.Spec, process.Spec)
+	blocks = append(blocks, network.Spec, resource.Spec, filesystem.Spec)
+	blocks = append(blocks, process.Specs...)
 	text := head + block.Reference(3, nil, config.FileBlocks) + environment + block.Reference(3, process.Attrs, blocks)
 	return strings.TrimRight(text, "\n") + "\n"
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/packages/pep440"
 	"blast.example/blast/runtime/packages/pep508"
@@ -24,17 +25,17 @@ func (r *run) readAsks() hcl.Diagnostics {
 	for _, q := range r.set.Wishes.Requirements {
 		req, err := pep508.Parse(q.Text)
 		if err != nil {
-			diags = append(diags, problem(rangeOf(q.Place), "Invalid requirement", err.Error())...)
+			diags = append(diags, problem(block.RangeOf(q.Place), "Invalid requirement", err.Error())...)
 			continue
 		}
 		if req.URL != "" {
-			diags = append(diags, problem(rangeOf(q.Place), "Requirement by path or URL is not supported",
+			diags = append(diags, problem(block.RangeOf(q.Place), "Requirement by path or URL is not supported",
 				req.Name+" is asked for from an address, and Blast installs wheels of a package index, by name. Write "+req.Name+" and a version.")...)
 			continue
 		}
 		applies, err := req.Applies(r.py.Env)
 		if err != nil {
-			diags = append(diags, problem(rangeOf(q.Place), "Invalid marker", err.Error())...)
+			diags = append(diags, problem(block.RangeOf(q.Place), "Invalid marker", err.Error())...)
 		}
 		if applies {
 			r.asks = append(r.asks, ask{q, req})

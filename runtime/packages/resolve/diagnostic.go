@@ -2,27 +2,12 @@ package resolve
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/runtime/packages/solver"
 )
-
-// rangeOf reads "requirements.txt:3".
-func rangeOf(place string) *hcl.Range {
-	i := strings.LastIndexByte(place, ':')
-	if i < 0 {
-		return nil
-	}
-	n, err := strconv.Atoi(place[i+1:])
-	if err != nil {
-		return nil
-	}
-	pos := hcl.Pos{Line: n, Column: 1}
-	return &hcl.Range{Filename: place[:i], Start: pos, End: pos}
-}
 
 func problem(at *hcl.Range, summary, detail string) hcl.Diagnostics {
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: at}}

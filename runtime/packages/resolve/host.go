@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/packages/index"
 )
@@ -200,7 +201,7 @@ func free(name string, rules []network.Egress) string {
 func (r *run) policyPlace() *hcl.Range {
 	for _, o := range r.in.Objects {
 		if o.Addr == network.PolicyAddr {
-			return rangeOf(o.Src[""])
+			return block.RangeOf(o.Src[""])
 		}
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/packages"
@@ -200,7 +201,7 @@ func (r *run) explain(err error) hcl.Diagnostics {
 
 func (r *run) placeOfAsked(c *solver.ConflictError) *hcl.Range {
 	for _, d := range c.Asked {
-		if rng := rangeOf(d.Place); rng != nil {
+		if rng := block.RangeOf(d.Place); rng != nil {
 			return rng
 		}
 	}
@@ -229,11 +230,11 @@ func (r *run) tell(format string, args ...any) {
 	}
 }
 
-func (r *run) place(item string) *hcl.Range { return rangeOf(plan.PlaceOf(r.src, item)) }
+func (r *run) place(item string) *hcl.Range { return block.RangeOf(plan.PlaceOf(r.src, item)) }
 
 func (r *run) firstPlace() *hcl.Range {
 	for _, q := range r.set.Wishes.Requirements {
-		if rng := rangeOf(q.Place); rng != nil {
+		if rng := block.RangeOf(q.Place); rng != nil {
 			return rng
 		}
 	}

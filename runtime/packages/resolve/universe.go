@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/config/nearest"
 	"blast.example/blast/runtime/packages/index"
 	"blast.example/blast/runtime/packages/pep440"
@@ -152,7 +153,7 @@ func (u *universe) unknownExtras(chosen map[string]pep440.Version) hcl.Diagnosti
 			if err != nil || len(needs) > 0 || slices.Contains(m.extras, normal(e)) {
 				continue
 			}
-			diags = append(diags, warning(rangeOf(a.Place), "Unknown extra",
+			diags = append(diags, warning(block.RangeOf(a.Place), "Unknown extra",
 				fmt.Sprintf("%s %s has no extra %q, so nothing is added for it.%s", name, v, e, nearest.Hint(normal(e), m.extras)))...)
 		}
 	}

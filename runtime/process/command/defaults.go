@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/runtime/resource/rlimit"
 	"blast.example/blast/state"
 )
@@ -19,12 +20,16 @@ import (
 // Defaults is what every command in an environment starts with. Each kind that
 // has something to say about it keeps a note of its own, named by NoteName.
 type Defaults struct {
-	Vars    map[string]string `json:"vars,omitempty"`
-	Dir     string            `json:"dir,omitempty"`
-	Rlimits rlimit.Limits     `json:"rlimits,omitempty"`
-	Socket  string            `json:"socket,omitempty"` // of the sandbox's init, on the host
-	UID     uint32            `json:"uid,omitempty"`
-	GID     uint32            `json:"gid,omitempty"`
+	Vars map[string]string `json:"vars,omitempty"`
+	Dir  string            `json:"dir,omitempty"`
+
+	// Secrets are variables whose values the caller looks for: see package secret.
+	Secrets []secret.Reference `json:"secrets,omitempty"`
+
+	Rlimits rlimit.Limits `json:"rlimits,omitempty"`
+	Socket  string        `json:"socket,omitempty"` // of the sandbox's init, on the host
+	UID     uint32        `json:"uid,omitempty"`
+	GID     uint32        `json:"gid,omitempty"`
 }
 
 const notePrefix = "command-"
@@ -57,6 +62,7 @@ func Load(env state.Env) (Defaults, error) {
 			return d, err
 		}
 		maps.Copy(d.Vars, n.Vars)
+		d.Secrets = append(d.Secrets, n.Secrets...)
 		limit(d.Rlimits, n.Rlimits)
 		if n.Dir != "" {
 			d.Dir = n.Dir

@@ -63,7 +63,7 @@ func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error
 		return nil, err
 	}
 	if ok {
-		objs = append(objs, plan.NewObject(process.EnvironmentAddr, process.Environment{Vars: d.Vars, Dir: d.Dir}, nil))
+		objs = append(objs, plan.NewObject(process.EnvironmentAddr, process.Environment{Vars: d.Vars, Dir: d.Dir, Secrets: d.Secrets}, nil))
 	}
 	return objs, nil
 }
@@ -116,7 +116,7 @@ func applyEnvironment(env state.Env, c plan.Change) error {
 	if _, _, err := c.Sides(&process.Environment{}, &to); err != nil {
 		return err
 	}
-	return env.WriteNote(environmentNote, command.Defaults{Vars: to.Vars, Dir: to.Dir})
+	return env.WriteNote(environmentNote, command.Defaults{Vars: to.Vars, Dir: to.Dir, Secrets: to.Secrets})
 }
 
 // applySandbox makes c.To run and sends commands there. With no To, commands go

@@ -22,6 +22,7 @@ import (
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/runtime/process/host"
+	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/runtime/sandbox/sandboxtest"
 	"blast.example/blast/state"
@@ -48,7 +49,10 @@ func obj(addr string, attrs any) plan.Object { return plan.NewObject(addr, attrs
 var (
 	stateA = []plan.Object{
 		obj(process.SandboxAddr, sandboxNamed("a")),
-		obj(process.EnvironmentAddr, process.Environment{Vars: map[string]string{"A": "1", "PATH": "/usr/bin:/bin"}, Dir: "/"}),
+		obj(process.EnvironmentAddr, process.Environment{
+			Vars: map[string]string{"A": "1", "PATH": "/usr/bin:/bin"}, Dir: "/",
+			Secrets: []secret.Reference{{Name: "S", From: "env:S", Hash: "1"}, {Name: "T", From: "file:t"}},
+		}),
 	}
 	stateB = []plan.Object{
 		obj(process.SandboxAddr, process.Sandbox{Base: "host", User: "app", UID: 1000, GID: 1001, OwnerUID: 1000, OwnerGID: 1000, Capabilities: []string{"CAP_CHOWN", "CAP_KILL"}, Seccomp: "default", Hostname: "b"}),
@@ -146,6 +150,7 @@ func TestConformance(t *testing.T) {
 			"another user claimed":     note("command-process-socket", `"uid":65534`, `"uid":0`),
 			"attributes forged":        note("sandbox-"+idA, `"hostname":"a"`, `"hostname":"c"`),
 			"variable changed by hand": note("command-process", `"A":"1"`, `"A":"2"`),
+			"secret sent elsewhere":    note("command-process", `"env:S"`, `"env:U"`),
 		},
 	})
 }

@@ -9,6 +9,7 @@
 package secret
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -54,10 +55,9 @@ func parse(from string) (source, of string, err error) {
 		return "", "", fmt.Errorf("from is %q, and %q can't name an environment variable. Use letters, digits and _, and don't begin with a digit", from, of)
 	case ok && source == fileSource:
 		return source, of, checkPath(from, of)
-	case ValidName(from):
-		return "", "", fmt.Errorf("from is %q, which doesn't say where that is. Write \"env:%s\" for a variable of the environment that blast is called in, or \"file:PATH\"", from, from)
 	}
-	return "", "", fmt.Errorf("from is %q, and a secret comes from \"env:NAME\" or \"file:PATH\". Write one of these", from)
+	// It may be the value itself, so it isn't repeated.
+	return "", "", errors.New("from has to say where the value is, and begins neither with \"env:\" nor with \"file:\". The value itself must not stand here. Write \"env:NAME\" for a variable of the environment that blast is called in, or \"file:PATH\"")
 }
 
 // checkPath has the rules of a mount's source: what is reviewed is what is read.

@@ -91,7 +91,7 @@ func fixEnviron(name string) string {
 	if os.Getenv("SUDO_UID") != "" {
 		return "Set it, and let sudo pass it on: sudo --preserve-env=" + name + " blast ..."
 	}
-	return "Set it: export " + name + "=..."
+	return "Set and export it in the shell that calls blast."
 }
 
 // text is what a file says: without the newline at its end, which editors and echo(1)

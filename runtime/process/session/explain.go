@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/hostname"
+	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/state"
 )
 
@@ -109,15 +111,29 @@ func why(env state.Env, d denial.Denial) string {
 	return fmt.Sprintf("no egress rule of environment.%s names this host", env.Name)
 }
 
-// policyAddr is network.PolicyAddr. The words of the network block, and the
-// language with them, are too heavy to start a command with.
-const policyAddr = "network.policy"
+// policyAddr is network.PolicyAddr, environmentAddr process.EnvironmentAddr. The
+// words of a block, and the language with them, are too heavy to start a command with.
+const (
+	policyAddr      = "network.policy"
+	environmentAddr = "process.environment"
+)
 
 // placeOfPolicy is the line of the network block, which denies by default.
-func placeOfPolicy(st state.State) string {
+func placeOfPolicy(st state.State) string { return placeOf(st, policyAddr, "") }
+
+// placeOfSecret is the line of the secret that has no value.
+func placeOfSecret(st state.State, err error) string {
+	var m *secret.MissingError
+	if !errors.As(err, &m) {
+		return ""
+	}
+	return placeOf(st, environmentAddr, "secret."+m.Name)
+}
+
+func placeOf(st state.State, addr, item string) string {
 	for _, o := range st.Objects {
-		if o.Addr == policyAddr {
-			return plan.PlaceOf(o.Src, "")
+		if o.Addr == addr {
+			return plan.PlaceOf(o.Src, item)
 		}
 	}
 	return ""

@@ -76,10 +76,17 @@ func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults
 	if dir == "" {
 		dir = insideDir(st, d.Dir)
 	}
+	vars, missing := commandEnv(d, s.Env, s.SetEnv)
+	if len(missing) > 0 {
+		for _, err := range missing {
+			s.say("blast: %v  %s", err, placeOfSecret(st, err))
+		}
+		return ExitFailed
+	}
 	log := filepath.Join(s.Env.Run, denial.File)
 	from := denial.End(log)
 	code, err := command.Run(ctx, d.Socket, command.Request{
-		Args: s.Args, Env: commandEnv(d.Vars, s.SetEnv), Dir: dir, Rlimits: d.Rlimits,
+		Args: s.Args, Env: vars, Dir: dir, Rlimits: d.Rlimits,
 		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/state"
 )
 
@@ -19,29 +20,48 @@ const treeAddr = "filesystem.tree"
 var passedOn = []string{"TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "NO_COLOR", "FORCE_COLOR"}
 
 // commandEnv is what the command starts with: the environment's own variables
-// win over what the caller's terminal says, and --set-env wins over both.
-func commandEnv(vars map[string]string, setEnv []string) []string {
+// win over what the caller's terminal says, secrets over those, and --set-env over
+// all. Each secret that has no value is an error.
+func commandEnv(d command.Defaults, env state.Env, setEnv []string) (all []string, missing []error) {
 	out := map[string]string{}
 	for _, name := range passedOn {
 		if v, ok := os.LookupEnv(name); ok {
 			out[name] = v
 		}
 	}
-	maps.Copy(out, vars)
+	maps.Copy(out, d.Vars)
+	byHand := given(setEnv)
+	for _, ref := range d.Secrets {
+		if _, ok := byHand[ref.Name]; ok {
+			continue
+		}
+		v, err := ref.Value(env)
+		if err != nil {
+			missing = append(missing, err) // has none of a value in it
+			continue
+		}
+		out[ref.Name] = v.Reveal()
+	}
+	maps.Copy(out, byHand)
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		all = append(all, name+"="+out[name])
+	}
+	return all, missing
+}
+
+// given are the variables of --set-env. One to pass on that isn't set is none.
+func given(setEnv []string) map[string]string {
+	out := map[string]string{}
 	for _, s := range setEnv {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
-			if value, ok = os.LookupEnv(name); !ok {
-				continue
-			}
+			value, ok = os.LookupEnv(name)
 		}
-		out[name] = value
+		if ok {
+			out[name] = value
+		}
 	}
-	env := make([]string, 0, len(out))
-	for _, name := range slices.Sorted(maps.Keys(out)) {
-		env = append(env, name+"="+out[name])
-	}
-	return env
+	return out
 }
 
 // insideDir maps the caller's working folder to its place in the sandbox.
