@@ -31,7 +31,7 @@ func (d *decoder) attr(v *Values, path string, spec Attr, attr *hcl.Attribute) {
 	}
 	if val.ContainsMarked() {
 		d.report(Errorf(attr.Expr.Range(), "Sensitive value would be stored",
-			"%s is made of a sensitive value, and plans, state and logs would hold it. Give it to commands by a block that holds only where it comes from: secret \"NAME\" { from = \"env:NAME\" }. If it may be known, write nonsensitive(...).", join(path, spec.Name)))
+			"%s is made of a sensitive value, and plans, state and logs would hold it. If it may be known, write nonsensitive(...). Else give it to commands by a block that holds only where it comes from:\n  secret \"NAME\" {\n    from = \"env:NAME\"\n  }", join(path, spec.Name)))
 		return
 	}
 	if val.IsNull() || !val.IsWhollyKnown() {
