@@ -47,7 +47,7 @@ func has(text []byte, value string) bool {
 // A value that a command needs during an apply is in the daemon's memory and nowhere
 // else; the key stays with the environment, and goes with it.
 func TestSecretsOfAnApply(t *testing.T) {
-	value := "v-" + string(base64.StdEncoding.EncodeToString(secret.NewKey()))
+	value := "v-" + base64.StdEncoding.EncodeToString(secret.NewKey())
 	r := newRig(t)
 	h := &user{slow: r.host}
 	var log bytes.Buffer
