@@ -4,8 +4,8 @@
 //
 // The life of a transaction:
 //
-//	Begin ─ Doing 0 ─ Apply ─ Doing 1 ─ Apply ─ … ─ state.json renamed ─ Commit each ─ journal removed
-//	          └──────── fails or dies ────────┘       = THE COMMIT POINT      └─ dies: next command goes on
+//	Begin ─ Doing 0 ─ Apply ─ Doing 1 ─ Apply ─ … ─ Gate ─ state.json renamed ─ Commit each ─ journal removed
+//	          └──────── fails or dies ──────────────┘      = THE COMMIT POINT      └─ dies: next command goes on
 //	                     └─ Apply reversed, last first ─ "undone" ─ Commit each reversed ─ journal removed
 package apply
 
@@ -31,6 +31,11 @@ type Committer interface {
 	Commit(ctx context.Context, env state.Env, c plan.Change) error
 }
 
+// A Pruner is an Owner of data that generations of the history refer to.
+type Pruner interface {
+	Prune(ctx context.Context, env state.Env) error
+}
+
 // Owners maps the kind of an address to its owner.
 type Owners map[string]Owner
 
@@ -48,11 +53,44 @@ type Phase string
 const (
 	Doing     Phase = "doing"
 	Done      Phase = "done"
+	Gating    Phase = "gating" // all is applied, and checked before it counts
 	Failed    Phase = "failed"
 	Undoing   Phase = "undoing"
 	UndoneOne Phase = "undone"
 	Committed Phase = "committed"
 )
+
+// Options say how a transaction is carried out. The zero value is the usual way.
+type Options struct {
+	// Tell hears what happens.
+	Tell func(Event)
+	// Gate has the last word before the commit point: its error takes everything
+	// back. It is asked when there is something to keep.
+	Gate func(ctx context.Context) error
+	// KeepPartial commits what was done when a change fails, instead of taking it
+	// back. Only the change that failed is undone.
+	KeepPartial bool
+	// Stop ends an undo, too, when it is done: the journal stays for the next
+	// command. Nil never does.
+	Stop context.Context //nolint:containedctx // a second cancel, beside that of the call
+}
+
+func (o Options) tell(ev Event) {
+	if o.Tell != nil {
+		o.Tell(ev)
+	}
+}
+
+// undoing returns the context of an undo. Cancelling an apply must not cancel that;
+// Stop does.
+func (o Options) undoing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	if o.Stop != nil {
+		stop := context.AfterFunc(o.Stop, cancel)
+		return ctx, func() { stop(); cancel() }
+	}
+	return ctx, cancel
+}
 
 // RolledBackError is a failed apply that left everything as it was.
 type RolledBackError struct {
@@ -65,6 +103,19 @@ func (e *RolledBackError) Error() string { return fmt.Sprintf("%s: %v", e.Addr, 
 
 // Unwrap returns why the apply failed.
 func (e *RolledBackError) Unwrap() error { return e.Err }
+
+// PartialError is a failed apply of which a part was kept, as Options.KeepPartial
+// asks.
+type PartialError struct {
+	Addr string // the change that failed
+	Kept int    // changes that were kept
+	Err  error
+}
+
+func (e *PartialError) Error() string { return fmt.Sprintf("%s: %v", e.Addr, e.Err) }
+
+// Unwrap returns why the apply failed.
+func (e *PartialError) Unwrap() error { return e.Err }
 
 // IncompleteError is a transaction that neither went through nor could be taken
 // back entirely. The journal stays, and the next command goes on with it.
@@ -97,8 +148,9 @@ func Observe(ctx context.Context, env state.Env, owners Owners) ([]plan.Object, 
 }
 
 // Run makes the changes of p. Without an error everything of p is done; after a
-// *RolledBackError nothing is; after an *IncompleteError Recover has work left.
-func Run(ctx context.Context, env state.Env, p plan.Plan, owners Owners, tell func(Event)) error {
+// *RolledBackError nothing is; after a *PartialError a part, on record; after an
+// *IncompleteError Recover has work left.
+func Run(ctx context.Context, env state.Env, p plan.Plan, owners Owners, opts Options) error {
 	for _, s := range p.Steps { // a plan of another version may name kinds that are not here
 		if owners[s.Kind()] == nil {
 			return fmt.Errorf("%s: no such kind", s.Addr)
@@ -108,42 +160,110 @@ func Run(ctx context.Context, env state.Env, p plan.Plan, owners Owners, tell fu
 	if err != nil {
 		return err
 	}
+	r := run{env, tx, owners, opts}
 	for i, s := range p.Steps {
-		if err := step(ctx, env, tx, i, owners, tell); err != nil {
-			tell(Event{Failed, s.Addr, err.Error()})
-			return takeBack(ctx, env, tx, owners, tell, s.Addr, err)
+		if err := r.step(ctx, i); err != nil {
+			opts.tell(Event{Failed, s.Addr, err.Error()})
+			if opts.KeepPartial {
+				return r.keep(ctx, s.Addr, err)
+			}
+			return r.takeBack(ctx, s.Addr, err)
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return takeBack(ctx, env, tx, owners, tell, "state.json", err)
+	if err := r.gate(ctx); err != nil {
+		return err
 	}
-	tell(Event{Phase: Committed})
-	return finish(context.WithoutCancel(ctx), env, tx, owners, nil)
+	if err := tx.Commit(); err != nil {
+		return r.takeBack(ctx, "state.json", err)
+	}
+	opts.tell(Event{Phase: Committed})
+	ctx, cancel := opts.undoing(ctx)
+	defer cancel()
+	return r.finish(ctx)
 }
 
-func step(ctx context.Context, env state.Env, tx *state.Tx, i int, owners Owners, tell func(Event)) error {
+// run is one transaction under way.
+type run struct {
+	env    state.Env
+	tx     *state.Tx
+	owners Owners
+	opts   Options
+}
+
+func (r run) step(ctx context.Context, i int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := tx.Doing(i); err != nil {
+	if err := r.tx.Doing(i); err != nil {
 		return err
 	}
-	c := tx.Plan.Steps[i].Change
-	tell(Event{Phase: Doing, Addr: c.Addr})
-	if err := owners[c.Kind()].Apply(ctx, env, c); err != nil {
+	c := r.tx.Plan.Steps[i].Change
+	r.opts.tell(Event{Phase: Doing, Addr: c.Addr})
+	if err := r.owners[c.Kind()].Apply(ctx, r.env, c); err != nil {
 		return err
 	}
-	tell(Event{Phase: Done, Addr: c.Addr})
+	r.opts.tell(Event{Phase: Done, Addr: c.Addr})
 	return nil
 }
 
-// takeBack rolls back after cause. Cancelling an apply must not cancel its undo.
-func takeBack(ctx context.Context, env state.Env, tx *state.Tx, owners Owners, tell func(Event), addr string, cause error) error {
-	n := tx.Begun
-	if err := finish(context.WithoutCancel(ctx), env, tx, owners, tell); err != nil {
+// gateName stands for the gate where an address does for a change.
+const gateName = "check"
+
+// gate asks whether what was applied may be kept. If not, it is taken back, or kept
+// and the failure told.
+func (r run) gate(ctx context.Context) error {
+	if r.opts.Gate == nil || len(r.tx.Plan.Desired) == 0 {
+		return nil
+	}
+	r.opts.tell(Event{Phase: Gating})
+	err := r.opts.Gate(ctx)
+	if err == nil {
+		err = ctx.Err() // what was cancelled meanwhile must not be committed
+	}
+	if err == nil {
+		return nil
+	}
+	r.opts.tell(Event{Failed, gateName, err.Error()})
+	if r.opts.KeepPartial {
+		return r.keep(ctx, gateName, err)
+	}
+	return r.takeBack(ctx, gateName, err)
+}
+
+// takeBack rolls back after cause.
+func (r run) takeBack(ctx context.Context, addr string, cause error) error {
+	ctx, cancel := r.opts.undoing(ctx)
+	defer cancel()
+	n := r.tx.Begun
+	if err := r.finish(ctx); err != nil {
 		return &IncompleteError{Cause: fmt.Errorf("%s: %w", addr, cause), Err: err}
 	}
 	return &RolledBackError{Addr: addr, Undone: n, Err: cause}
+}
+
+// keep commits what was done before cause. The change that failed is taken back
+// first, so that each object is as it was or as it should be.
+func (r run) keep(ctx context.Context, addr string, cause error) error {
+	ctx, cancel := r.opts.undoing(ctx)
+	defer cancel()
+	done := r.tx.Begun
+	if done > 0 && r.tx.Plan.Steps[done-1].Addr == addr {
+		done--
+		if err := r.undo(ctx, r.tx.Plan.Steps[done].Change); err != nil {
+			return &IncompleteError{Cause: fmt.Errorf("%s: %w", addr, cause), Err: err}
+		}
+	}
+	if done == 0 {
+		return r.takeBack(ctx, addr, cause)
+	}
+	if err := r.tx.CommitPart(done); err != nil {
+		return r.takeBack(ctx, addr, errors.Join(cause, err))
+	}
+	r.opts.tell(Event{Phase: Committed})
+	if err := r.finish(ctx); err != nil {
+		return &IncompleteError{Cause: fmt.Errorf("%s: %w", addr, cause), Err: err}
+	}
+	return &PartialError{Addr: addr, Kept: done, Err: cause}
 }
 
 // Recover finishes what a dead process or a failed undo left behind, and reports
@@ -158,7 +278,7 @@ func Recover(ctx context.Context, env state.Env, owners Owners, tell func(Event)
 			return true, fmt.Errorf("recover: %s: no such kind", s.Addr)
 		}
 	}
-	if err := finish(ctx, env, tx, owners, tell); err != nil {
+	if err := (run{env, tx, owners, Options{Tell: tell}}).finish(ctx); err != nil {
 		return true, &IncompleteError{Err: err}
 	}
 	return true, nil
@@ -167,44 +287,76 @@ func Recover(ctx context.Context, env state.Env, owners Owners, tell func(Event)
 // finish brings a transaction to its end: forwards if it was committed, else
 // backwards. It goes on after a failure and then keeps the journal, so that the
 // next command can try again.
-func finish(ctx context.Context, env state.Env, tx *state.Tx, owners Owners, tell func(Event)) error {
-	if tell == nil {
-		tell = func(Event) {}
-	}
+func (r run) finish(ctx context.Context) error {
 	var errs []error
-	over := tx.Plan.Changes()
-	if !tx.Committed {
-		begun := over[:tx.Begun]
-		if !tx.Undone {
-			for _, c := range slices.Backward(begun) {
-				tell(Event{Phase: Undoing, Addr: c.Addr})
-				if err := owners[c.Kind()].Apply(ctx, env, c.Reverse()); err != nil {
-					errs = append(errs, fmt.Errorf("undo %s: %w", c.Addr, err))
-					continue
-				}
-				tell(Event{Phase: UndoneOne, Addr: c.Addr})
-			}
-			if len(errs) > 0 {
-				return errors.Join(errs...)
-			}
-			if err := tx.Rolled(); err != nil {
-				return err
-			}
+	if !r.tx.Committed && !r.tx.Undone {
+		for _, c := range slices.Backward(r.tx.Plan.Changes()[:r.tx.Begun]) {
+			errs = append(errs, r.undo(ctx, c))
 		}
-		over = make([]plan.Change, 0, len(begun))
-		for _, c := range slices.Backward(begun) {
-			over = append(over, c.Reverse())
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		if err := r.tx.Rolled(); err != nil {
+			return err
 		}
 	}
-	for _, c := range over {
-		if co, ok := owners[c.Kind()].(Committer); ok {
-			if err := co.Commit(ctx, env, c); err != nil {
+	for _, c := range over(r.tx) {
+		if co, ok := r.owners[c.Kind()].(Committer); ok {
+			if err := co.Commit(ctx, r.env, c); err != nil {
 				errs = append(errs, fmt.Errorf("clean up after %s: %w", c.Addr, err))
 			}
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	errs = append(errs, r.retire(ctx))
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
-	return tx.Close()
+	return r.tx.Close()
+}
+
+// retire drops the generations that the history has no room for any more.
+func (r run) retire(ctx context.Context) error {
+	if err := r.tx.Retire(); err != nil {
+		return err
+	}
+	var errs []error
+	for _, kind := range slices.Sorted(maps.Keys(r.owners)) {
+		if p, ok := r.owners[kind].(Pruner); ok {
+			if err := p.Prune(ctx, r.env); err != nil {
+				errs = append(errs, fmt.Errorf("clean up %s: %w", kind, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r run) undo(ctx context.Context, c plan.Change) error {
+	r.opts.tell(Event{Phase: Undoing, Addr: c.Addr})
+	err := ctx.Err()
+	if r.opts.Stop != nil && err == nil {
+		err = r.opts.Stop.Err()
+	}
+	if err == nil {
+		err = r.owners[c.Kind()].Apply(ctx, r.env, c.Reverse())
+	}
+	if err != nil {
+		return fmt.Errorf("undo %s: %w", c.Addr, err)
+	}
+	r.opts.tell(Event{Phase: UndoneOne, Addr: c.Addr})
+	return nil
+}
+
+// over are the changes that are final: what was kept, as it was planned; what was
+// taken back, reversed and last first.
+func over(tx *state.Tx) []plan.Change {
+	all := tx.Plan.Changes()
+	kept, begun := tx.Kept, tx.Begun
+	if !tx.Committed {
+		kept = 0
+	}
+	out := slices.Clone(all[:kept])
+	for _, c := range slices.Backward(all[kept:max(kept, begun)]) {
+		out = append(out, c.Reverse())
+	}
+	return out
 }

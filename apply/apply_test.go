@@ -155,8 +155,6 @@ func planFor(t *testing.T, env state.Env, o apply.Owner, want []plan.Object) pla
 	return p
 }
 
-func quiet(apply.Event) {}
-
 // newEnv returns an environment with its owner, holding before.
 func newEnv(t *testing.T, before map[string]string) (state.Env, files) {
 	t.Helper()
@@ -168,7 +166,7 @@ func newEnv(t *testing.T, before map[string]string) (state.Env, files) {
 		t.Fatal(err)
 	}
 	if before != nil {
-		if err := apply.Run(t.Context(), env, planFor(t, env, f, objects(before)), apply.Owners{"f": f}, quiet); err != nil {
+		if err := apply.Run(t.Context(), env, planFor(t, env, f, objects(before)), apply.Owners{"f": f}, apply.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,7 +211,7 @@ func failOrDie(t *testing.T, before, after map[string]string, die, afterWork boo
 	if !die && at <= len(p.Steps) && (!errors.As(err, &rolled) || !errors.Is(err, errFault)) {
 		t.Fatalf("err = %v, want it rolled back", err)
 	}
-	if _, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, quiet); err != nil {
+	if _, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, nil); err != nil {
 		t.Fatal(err)
 	}
 	got := f.host(t)
@@ -224,10 +222,10 @@ func failOrDie(t *testing.T, before, after map[string]string, die, afterWork boo
 	if left := planFor(t, env, f, objects(after)); committed && !left.Empty() {
 		t.Fatalf("committed, but not whole: %+v", left.Steps)
 	}
-	if again, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, quiet); again || err != nil {
+	if again, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, nil); again || err != nil {
 		t.Fatalf("a second recovery had work: %v, %v", again, err)
 	}
-	if err := apply.Run(t.Context(), env, planFor(t, env, f, objects(after)), apply.Owners{"f": f}, quiet); err != nil {
+	if err := apply.Run(t.Context(), env, planFor(t, env, f, objects(after)), apply.Owners{"f": f}, apply.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if left := planFor(t, env, f, objects(after)); !left.Empty() {
@@ -238,7 +236,12 @@ func failOrDie(t *testing.T, before, after map[string]string, die, afterWork boo
 	}
 }
 
-func runOrDie(t *testing.T, env state.Env, p plan.Plan, o apply.Owner) (err error) {
+func runOrDie(t *testing.T, env state.Env, p plan.Plan, o apply.Owner) error {
+	t.Helper()
+	return runOrDieWith(t, env, p, o, apply.Options{})
+}
+
+func runOrDieWith(t *testing.T, env state.Env, p plan.Plan, o apply.Owner, opts apply.Options) (err error) {
 	t.Helper()
 	defer func() {
 		if r := recover(); r != nil {
@@ -247,7 +250,7 @@ func runOrDie(t *testing.T, env state.Env, p plan.Plan, o apply.Owner) (err erro
 			}
 		}
 	}()
-	return apply.Run(t.Context(), env, p, apply.Owners{"f": o}, quiet)
+	return apply.Run(t.Context(), env, p, apply.Owners{"f": o}, opts)
 }
 
 // A failed undo keeps the journal, and the next command goes on with it.
@@ -257,13 +260,13 @@ func TestUndoThatFailsIsRetried(t *testing.T) {
 	stuck := stuckOwner{f}
 	p := planFor(t, env, f, objects(map[string]string{"a": "2", "b": "3"}))
 	var incomplete *apply.IncompleteError
-	if err := apply.Run(t.Context(), env, p, apply.Owners{"f": stuck}, quiet); !errors.As(err, &incomplete) {
+	if err := apply.Run(t.Context(), env, p, apply.Owners{"f": stuck}, apply.Options{}); !errors.As(err, &incomplete) {
 		t.Fatalf("err = %v, want incomplete", err)
 	}
-	if err := apply.Run(t.Context(), env, p, apply.Owners{"f": f}, quiet); !errors.Is(err, state.ErrUnfinished) {
+	if err := apply.Run(t.Context(), env, p, apply.Owners{"f": f}, apply.Options{}); !errors.Is(err, state.ErrUnfinished) {
 		t.Fatalf("an apply over an unfinished one: %v", err)
 	}
-	if did, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, quiet); !did || err != nil {
+	if did, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, nil); !did || err != nil {
 		t.Fatal(did, err)
 	}
 	if got := f.host(t); !maps.Equal(got, was) {
@@ -287,11 +290,11 @@ func TestCancelRollsBack(t *testing.T) {
 	was := f.host(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	p := planFor(t, env, f, objects(map[string]string{"a": "2", "b": "3"}))
-	err := apply.Run(ctx, env, p, apply.Owners{"f": f}, func(ev apply.Event) {
+	err := apply.Run(ctx, env, p, apply.Owners{"f": f}, apply.Options{Tell: func(ev apply.Event) {
 		if ev.Phase == apply.Done {
 			cancel()
 		}
-	})
+	}})
 	var rolled *apply.RolledBackError
 	if !errors.As(err, &rolled) || !errors.Is(err, context.Canceled) {
 		t.Fatalf("err = %v", err)
@@ -308,7 +311,7 @@ func TestStateAfterApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := apply.Run(t.Context(), env, planFor(t, env, f, objects(map[string]string{"a": "2"})), apply.Owners{"f": f}, quiet); err != nil {
+	if err := apply.Run(t.Context(), env, planFor(t, env, f, objects(map[string]string{"a": "2"})), apply.Owners{"f": f}, apply.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	two, err := env.Load()
@@ -321,5 +324,136 @@ func TestStateAfterApply(t *testing.T) {
 	var v string
 	if err := json.Unmarshal(two.Objects[0].Attrs, &v); err != nil || v != "2" {
 		t.Errorf("objects %+v", two.Objects)
+	}
+}
+
+// What the gate refuses is taken back, and it sees what was applied.
+func TestGateHoldsTheCommit(t *testing.T) {
+	env, f := newEnv(t, map[string]string{"a": "1"})
+	was := f.host(t)
+	p := planFor(t, env, f, objects(map[string]string{"a": "2", "b": "3"}))
+	var saw map[string]string
+	err := apply.Run(t.Context(), env, p, apply.Owners{"f": f}, apply.Options{Gate: func(context.Context) error {
+		saw = f.host(t)
+		return errFault
+	}})
+	var rolled *apply.RolledBackError
+	if !errors.As(err, &rolled) || !errors.Is(err, errFault) || rolled.Undone != 2 {
+		t.Fatalf("err = %v", err)
+	}
+	if saw["b"] != `"3"` {
+		t.Errorf("the gate saw %v", saw)
+	}
+	if got := f.host(t); !maps.Equal(got, was) {
+		t.Fatalf("host = %v, want %v", got, was)
+	}
+	if err := apply.Run(t.Context(), env, p, apply.Owners{"f": f}, apply.Options{Gate: func(context.Context) error { return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	gone := planFor(t, env, f, nil)
+	if err := apply.Run(t.Context(), env, gone, apply.Owners{"f": f}, apply.Options{Gate: func(context.Context) error { return errFault }}); err != nil {
+		t.Fatal("a destroy was asked:", err)
+	}
+}
+
+// With KeepPartial what was done before the failure stays and is on record; what
+// failed is as it was; and a crash anywhere on the way leaves a whole state.
+func TestKeepPartial(t *testing.T) {
+	before := map[string]string{"a": "1", "b": "2", "c": "3", "d": "4"}
+	after := map[string]string{"a": "5", "b": "6", "c": "7"}
+	whole := len(before) // steps
+	for at := 1; at <= whole; at++ {
+		for _, afterWork := range []bool{false, true} {
+			env, f := newEnv(t, before)
+			n := 0
+			p := planFor(t, env, f, objects(after))
+			err := apply.Run(t.Context(), env, p, apply.Owners{"f": faulty{f, &n, at, afterWork, false}}, apply.Options{KeepPartial: true})
+			var part *apply.PartialError
+			var rolled *apply.RolledBackError
+			if at == 1 && !errors.As(err, &rolled) || at > 1 && (!errors.As(err, &part) || part.Kept != at-1) {
+				t.Fatalf("at %d: %v", at, err)
+			}
+			st, err := env.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := map[bool]uint64{true: 1, false: 2}[at == 1]; st.Serial != want {
+				t.Errorf("at %d: serial %d, want %d", at, st.Serial, want)
+			}
+			now, err := f.Observe(t.Context(), env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := plan.Diff(st.Objects, st.Objects, now, nil); !left.Empty() || len(left.Drift) > 0 {
+				t.Errorf("at %d: the records are not what is there: %+v, %v", at, left.Steps, f.host(t))
+			}
+			if rest := planFor(t, env, f, objects(after)); len(rest.Steps) != whole-at+1 {
+				t.Errorf("at %d: %d steps left", at, len(rest.Steps))
+			}
+			if got := f.host(t); len(got) != 2*len(now) { // a link and its one generation each
+				t.Errorf("at %d: leftovers: %v", at, got)
+			}
+		}
+	}
+}
+
+// A commit of a part that dies while it cleans up goes on with that part.
+func TestKeepPartialDiesAfterTheCommit(t *testing.T) {
+	env, f := newEnv(t, map[string]string{"a": "1", "b": "2", "c": "3"})
+	n := 0
+	// Calls: Apply a, Apply b (fails), Apply b reversed, then Commit a dies.
+	bad := second{faulty{f, &n, 4, false, true}}
+	_ = runOrDieWith(t, env, planFor(t, env, f, objects(map[string]string{"a": "4", "b": "5", "c": "6"})), bad, apply.Options{KeepPartial: true})
+	if n != 4 {
+		t.Fatalf("died at call %d", n)
+	}
+	if did, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, nil); !did || err != nil {
+		t.Fatal(did, err)
+	}
+	for name, want := range map[string]string{"a": `"4"`, "b": `"2"`, "c": `"3"`} {
+		if got := f.host(t); got[name] != want || len(got) != 6 {
+			t.Errorf("%s is %s of %v", name, got[name], got)
+		}
+	}
+}
+
+// second can't make the new b.
+type second struct{ faulty }
+
+func (s second) Apply(ctx context.Context, env state.Env, c plan.Change) error {
+	err := s.faulty.Apply(ctx, env, c)
+	if string(c.To) == `"5"` {
+		return errFault
+	}
+	return err
+}
+
+// Stop ends the undo, and the journal lets the next command finish it.
+func TestStopLeavesTheUndoToTheNextCommand(t *testing.T) {
+	env, f := newEnv(t, map[string]string{"a": "1", "b": "2"})
+	was := f.host(t)
+	stop, now := context.WithCancel(t.Context())
+	p := planFor(t, env, f, objects(map[string]string{"a": "3", "b": "4"}))
+	err := apply.Run(t.Context(), env, p, apply.Owners{"f": f}, apply.Options{
+		Stop: stop,
+		Gate: func(context.Context) error { return errFault },
+		Tell: func(ev apply.Event) {
+			if ev.Phase == apply.UndoneOne {
+				now()
+			}
+		},
+	})
+	var incomplete *apply.IncompleteError
+	if !errors.As(err, &incomplete) || !errors.Is(err, context.Canceled) {
+		t.Fatalf("err = %v", err)
+	}
+	if maps.Equal(f.host(t), was) {
+		t.Fatal("it was taken back all the same: the test shows nothing")
+	}
+	if did, err := apply.Recover(t.Context(), env, apply.Owners{"f": f}, nil); !did || err != nil {
+		t.Fatal(did, err)
+	}
+	if got := f.host(t); !maps.Equal(got, was) {
+		t.Fatalf("host = %v, want %v", got, was)
 	}
 }

@@ -1,10 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -37,8 +33,9 @@ type File struct {
 	Project      string // its folder, absolute and free of symbolic links
 	Environments []Environment
 	Outputs      []Output
-	Read         []string // other files by which it was decided what the objects are: whoever can write them decides
-	Digest       string   // of everything that the objects were made from
+	Read         []string   // other files by which it was decided what the objects are: whoever can write them decides
+	Generations  int        // how many are kept; 0 is the usual number
+	Basis        plan.Basis // of everything that the objects were made from
 	Sources      map[string]*hcl.File
 }
 
@@ -85,7 +82,7 @@ func (l *loader) load() {
 		l.environment(e)
 	}
 	l.outputs(parts.blocks["output"], envs)
-	l.file.Digest = l.digest()
+	l.file.Basis = l.basis()
 }
 
 // read parses blast.hcl; nil says that nothing of it can be trusted.
@@ -212,27 +209,21 @@ func (l *loader) showSources() {
 	}
 }
 
-// digest covers the sources, the values of variables that aren't sensitive, and the
+// basis covers the sources, the values of variables that aren't sensitive, and the
 // objects made of them: by the last also all files and environment variables that were
 // read.
-func (l *loader) digest() string {
-	h := sha256.New()
-	add := func(part string, b []byte) {
-		fmt.Fprintf(h, "%s %d\n", part, len(b))
-		h.Write(b)
+func (l *loader) basis() plan.Basis {
+	b := plan.Basis{Files: map[string]string{}, Variables: l.vars.Digests()}
+	for name, f := range l.file.Sources {
+		b.Files[name] = plan.DigestOf(f.Bytes)
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.file.Sources)) {
-		add(name, l.file.Sources[name].Bytes)
-	}
-	add("variables", l.vars.JSON())
+	var parts [][]byte
 	for _, e := range l.file.Environments {
+		parts = append(parts, []byte(e.Name))
 		for _, o := range e.Objects {
-			b, err := json.Marshal(o)
-			if err != nil {
-				b = o.Attrs
-			}
-			add(e.Name, b)
+			parts = append(parts, []byte(o.Addr), o.Attrs)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	b.Objects = plan.DigestOf(parts...)
+	return b
 }

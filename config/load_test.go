@@ -236,33 +236,33 @@ func TestFileStaysInTheProject(t *testing.T) {
 	}
 }
 
-// What was made from other things has another digest.
-func TestDigest(t *testing.T) {
-	dir := project(t, "variable \"v\" {\n  default = \"x\"\n}\nenv = {\n  A = file(\"data.txt\")\n  B = env(\"B\", \"\")\n}\n")
+// What was made from other things says from which.
+func TestBasisTellsWhatMoved(t *testing.T) {
+	dir := project(t, "variable \"v\" {\n  default = \"x\"\n}\nvariable \"pin\" {\n  default   = \"1234\"\n  sensitive = true\n}\nenv = {\n  A = file(\"data.txt\")\n  B = env(\"B\", \"\")\n}\n")
 	data := filepath.Join(dir, "data.txt")
 	write(t, data, "one")
 	opts := options()
-	first := mustLoad(t, dir, opts).Digest
-	if again := mustLoad(t, dir, opts).Digest; again != first || len(first) != 64 {
-		t.Errorf("not the same: %s, %s", first, again)
-	}
-	seen := map[string]bool{first: true}
-	next := func(what string) {
+	was := mustLoad(t, dir, opts).Basis
+	next := func(want ...string) {
 		t.Helper()
-		d := mustLoad(t, dir, opts).Digest
-		if seen[d] {
-			t.Errorf("%s changes nothing", what)
+		now := mustLoad(t, dir, opts).Basis
+		if diff := cmp.Diff(want, plan.Plan{Basis: was}.Moved(plan.Plan{Basis: now})); diff != "" {
+			t.Error(diff)
 		}
-		seen[d] = true
+		was = now
 	}
+	next()
 	write(t, data, "two")
-	next("another file")
+	next("configuration: a value that blast.hcl reads from elsewhere")
 	opts.Environ = []string{"B=b"}
-	next("another environment")
+	next("configuration: a value that blast.hcl reads from elsewhere")
 	opts.Vars = []string{"v=y"}
-	next("another variable")
+	next("variable: v")
 	write(t, filepath.Join(dir, "x.auto.blastvars"), "# nothing\n")
-	next("another source")
+	next("configuration: x.auto.blastvars")
+	if _, ok := was.Variables["pin"]; ok {
+		t.Error("a sensitive value has a digest, by which it could be guessed")
+	}
 }
 
 func TestFind(t *testing.T) {

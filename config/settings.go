@@ -15,6 +15,7 @@ import (
 func (l *loader) settings(blocks []*hclsyntax.Block) {
 	v, diags := l.top(blocks)
 	l.report(diags...)
+	l.generations(v.Block("blast"))
 	text := v.Block("blast").String("required_version", "")
 	if text == "" {
 		return
@@ -27,6 +28,22 @@ func (l *loader) settings(blocks []*hclsyntax.Block) {
 	case !fits:
 		l.report(block.Errorf(at, "Another version is required", "This is Blast %s, and the file asks for %s. Install a version that fits, or change required_version.", l.opts.Version, text))
 	}
+}
+
+// maxGenerations bounds the history: each generation is a record of its own, and what it
+// refers to is kept.
+const maxGenerations = 1000
+
+func (l *loader) generations(v *block.Values) {
+	n, ok := v.Int("generations")
+	if !ok {
+		return
+	}
+	if n < 1 || n > maxGenerations {
+		l.report(block.Errorf(v.At("generations"), "Number out of range", "generations is %d, and can be from 1 to %d. The current one is kept in any case: write 1 to keep no other.", n, maxGenerations))
+		return
+	}
+	l.file.Generations = int(n)
 }
 
 // top decodes blocks that stand at the top of the file.

@@ -21,7 +21,10 @@ const defaultEnvironment = "default"
 var FileBlocks = []block.Block{
 	{
 		Name: "blast", Doc: "Settings of the file itself.",
-		Attrs: []block.Attr{{Name: "required_version", Kind: block.String, Example: `">= 0.1, < 1"`, Default: "any", Doc: "Versions of Blast that may read the file, with Terraform's operators: =, !=, >, >=, <, <=, ~>."}},
+		Attrs: []block.Attr{
+			{Name: "required_version", Kind: block.String, Example: `">= 0.1, < 1"`, Default: "any", Doc: "Versions of Blast that may read the file, with Terraform's operators: =, !=, >, >=, <, <=, ~>."},
+			{Name: "generations", Kind: block.Int, Example: "10", Default: "10", Doc: "How many generations are kept for blast rollback, from 1 to 1000; the current one is one of them. What falls out is deleted."},
+		},
 	},
 	variable.Spec,
 	{Name: "locals", Many: true, Doc: "Names for values: each argument NAME = VALUE is local.NAME elsewhere."},

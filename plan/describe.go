@@ -62,8 +62,39 @@ type Item struct {
 	// end when it is applied. Otherwise the change is live.
 	Restart bool `json:"restart,omitempty"`
 
-	Place   string `json:"place,omitempty"`   // blast.hcl:12
-	Because string `json:"because,omitempty"` // "configuration" or what was found on the host
+	Place   string `json:"place,omitempty"` // blast.hcl:12
+	Cause   Cause  `json:"cause,omitempty"`
+	Because string `json:"because,omitempty"` // the cause in words, where there is more to say than its name
+}
+
+// Cause says why there is something to do.
+type Cause string
+
+// The causes of a change. A kind may set one itself; else Diff works it out.
+const (
+	ByConfiguration Cause = "configuration" // a line of blast.hcl, or of a file that it reads
+	ByVariable      Cause = "variable"      // the same, and variables have a part in it
+	ByDrift         Cause = "drift"         // somebody else changed the host
+	ByPackage       Cause = "package"       // other versions were chosen for the same wishes
+	ByRequest       Cause = "request"       // --replace
+	BySecret        Cause = "secret"        // the value of a secret is another one
+	ByGeneration    Cause = "generation"    // a rollback asks for it
+	BySnapshot      Cause = "snapshot"      // a load asks for it
+)
+
+// explain fills in what the kind left open about why.
+func (it *Item) explain(cause Cause, variables string) {
+	switch {
+	case it.Cause != "":
+	case it.Because != "": // what a kind found, it found on the host
+		it.Cause = ByDrift
+	case cause == ByDrift:
+		it.Cause, it.Because = ByDrift, "changed outside of Blast"
+	case variables != "":
+		it.Cause, it.Because = ByVariable, variables
+	default:
+		it.Cause = cause
+	}
 }
 
 // A Description is how a kind tells a person about one Change.

@@ -3,11 +3,12 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 )
 
 // FormatVersion is the version of the plan's own JSON.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // A Step is a Change with all that a person needs to judge it.
 type Step struct {
@@ -34,22 +35,43 @@ func (s Step) Restart() bool {
 	return slices.ContainsFunc(s.Items, func(it Item) bool { return it.Restart })
 }
 
+// Scope is what a plan was asked to be about, where that is not everything.
+type Scope struct {
+	Targets  []string `json:"targets,omitempty"`  // only these addresses, and what they need
+	Excluded []string `json:"excluded,omitempty"` // all but these
+	Replaced []string `json:"replaced,omitempty"` // make these anew, though nothing about them changed
+	Blind    bool     `json:"blind,omitempty"`    // the records are taken for what is there
+}
+
+// Whole reports whether it is everything, as it is on the host.
+func (s Scope) Whole() bool {
+	return len(s.Targets)+len(s.Excluded)+len(s.Replaced) == 0 && !s.Blind
+}
+
 // A Plan is an ordered list of steps, made from the state with this serial.
 type Plan struct {
 	Version int    `json:"version"`
 	Env     string `json:"environment"`
+	Mode    Mode   `json:"mode"`
+	Of      string `json:"of,omitempty"` // the generation or snapshot of a rollback or load
 	Lineage string `json:"lineage,omitempty"`
 	Serial  uint64 `json:"serial"`
+	Basis   Basis  `json:"basis"`
+	Scope   Scope  `json:"scope,omitzero"`
+	Keep    int    `json:"keep,omitempty"` // generations that the history keeps; 0 is the usual number
 
-	// Config is the digest of the desired objects' source, so that a saved plan
-	// notices that the configuration moved.
-	Config  string   `json:"config,omitempty"`
 	Desired []Object `json:"desired"` // what state.json holds after the commit
 	Steps   []Step   `json:"steps"`
+	Drift   []Step   `json:"drift,omitempty"` // what others changed since the last apply, from the records to what is there
+
+	// Recorded is that what will be recorded differs from what is: there is something
+	// to commit, also where nothing is to be done on the host.
+	Recorded bool `json:"recorded,omitempty"`
 }
 
-// Empty reports whether there is nothing to do.
-func (p Plan) Empty() bool { return len(p.Steps) == 0 }
+// Empty reports whether there is nothing to do. Records alone are only what a
+// refresh-only plan is about.
+func (p Plan) Empty() bool { return len(p.Steps) == 0 && (p.Mode != RefreshOnly || !p.Recorded) }
 
 // Changes returns the bare changes, in the order in which they are applied.
 func (p Plan) Changes() []Change {
@@ -63,7 +85,7 @@ func (p Plan) Changes() []Change {
 // Same reports whether two plans do the same. What is said about it counts for
 // nothing.
 func (p Plan) Same(o Plan) bool {
-	return p.Env == o.Env && p.Lineage == o.Lineage && p.Serial == o.Serial && p.Config == o.Config &&
+	return p.Env == o.Env && p.Mode == o.Mode && p.Of == o.Of && p.Lineage == o.Lineage && p.Serial == o.Serial && p.Recorded == o.Recorded &&
 		slices.EqualFunc(p.Steps, o.Steps, func(a, b Step) bool {
 			return a.Addr == b.Addr && bytes.Equal(canonical(a.From), canonical(b.From)) && bytes.Equal(canonical(a.To), canonical(b.To))
 		})
@@ -80,12 +102,12 @@ type Describe func(Change) Description
 // made from the environment's id. So an environment whose state was lost is
 // adopted or destroyed, never left behind.
 func Diff(desired, recorded, observed []Object, describe Describe) Plan {
-	p := Plan{Version: FormatVersion, Desired: desired}
+	p := Plan{Version: FormatVersion, Mode: Normal, Desired: desired}
 	want, rec, now := index(desired), index(recorded), index(observed)
 	add := func(o Object, to json.RawMessage) {
 		c := Change{o.Addr, now[o.Addr], to}
 		was, known := rec[o.Addr]
-		p.Steps = append(p.Steps, newStep(c, o.Src, was, known, describe))
+		p.Steps = append(p.Steps, newStep(c, o, was, known, describe))
 	}
 	for _, o := range desired {
 		if to := canonical(o.Attrs); !bytes.Equal(now[o.Addr], to) {
@@ -103,13 +125,30 @@ func Diff(desired, recorded, observed []Object, describe Describe) Plan {
 			add(o, nil)
 		}
 	}
+	p.Drift = drift(recorded, now, describe)
+	p.Recorded = !alike(want, rec)
 	return p
+}
+
+// drift is what others did to what was recorded.
+func drift(recorded []Object, now map[string]json.RawMessage, describe Describe) []Step {
+	var out []Step
+	for _, o := range recorded {
+		c := Change{o.Addr, canonical(o.Attrs), now[o.Addr]}
+		if bytes.Equal(c.From, c.To) {
+			continue
+		}
+		s := newStep(c, o, c.From, true, describe)
+		s.Drift = true
+		out = append(out, s)
+	}
+	return out
 }
 
 // newStep tells the story of one change: what was recorded, if anything, says
 // whether it is the configuration or the host that moved.
-func newStep(c Change, src map[string]string, was json.RawMessage, known bool, describe Describe) Step {
-	s := Step{Change: c, Action: actionOf(c), Place: src[""]}
+func newStep(c Change, o Object, was json.RawMessage, known bool, describe Describe) Step {
+	s := Step{Change: c, Action: actionOf(c), Place: o.Src[""]}
 	s.Drift = known && !bytes.Equal(was, c.From)
 	if describe == nil {
 		return s
@@ -118,18 +157,16 @@ func newStep(c Change, src map[string]string, was json.RawMessage, known bool, d
 	s.Summary, s.Items, s.Notes = d.Summary, d.Items, d.Notes
 	// Only what the configuration did not ask for is the host's doing: an item
 	// both edited in blast.hcl and drifted is blamed on blast.hcl.
-	because := "configuration"
+	cause := ByConfiguration
 	if s.Drift && bytes.Equal(was, c.To) {
-		because = "changed outside of Blast"
+		cause = ByDrift
 	}
 	for i := range s.Items {
 		it := &s.Items[i]
 		if it.Place == "" {
-			it.Place = PlaceOf(src, it.Name)
+			it.Place = PlaceOf(o.Src, it.Name)
 		}
-		if it.Because == "" {
-			it.Because = because
-		}
+		it.explain(cause, nearest(o.By, it.Name))
 		if it.Restart && s.Action == Update {
 			s.Action = Replace
 		}
@@ -149,13 +186,21 @@ func actionOf(c Change) Action {
 
 // PlaceOf finds the place of an item, or of the nearest block around it.
 func PlaceOf(src map[string]string, name string) string {
+	if p := nearest(src, name); p != "" {
+		return p
+	}
+	return src[""]
+}
+
+// nearest is what is said of an item, or of the nearest block around it.
+func nearest(said map[string]string, name string) string {
 	for {
-		if p, ok := src[name]; ok {
+		if p, ok := said[name]; ok {
 			return p
 		}
 		i := lastDot(name)
 		if i < 0 {
-			return src[""]
+			return ""
 		}
 		name = name[:i]
 	}
@@ -176,4 +221,8 @@ func index(objs []Object) map[string]json.RawMessage {
 		m[o.Addr] = canonical(o.Attrs)
 	}
 	return m
+}
+
+func alike(a, b map[string]json.RawMessage) bool {
+	return maps.EqualFunc(a, b, func(x, y json.RawMessage) bool { return bytes.Equal(x, y) })
 }

@@ -26,6 +26,13 @@ type Object struct {
 	// item name → "blast.hcl:12"; "" is the object itself. It explains and is
 	// never compared, so moving a line in blast.hcl changes nothing.
 	Src map[string]string `json:"src,omitempty"`
+
+	// By names the variables that an item's value was made of and where they got
+	// theirs: item name → "var.memory (--var memory)". Like Src, it only explains.
+	By map[string]string `json:"by,omitempty"`
+
+	// Needs are the addresses that the object stands on: they are made before it.
+	Needs []string `json:"needs,omitempty"`
 }
 
 // NewObject makes an Object from a kind's own attribute struct.
@@ -35,6 +42,13 @@ func NewObject(addr string, attrs any, src map[string]string) Object {
 		panic(fmt.Sprintf("plan: attributes of %s: %v", addr, err)) //nolint:forbidigo // a struct that JSON can't hold is a bug in the kind, and no input makes one
 	}
 	return Object{Addr: addr, Attrs: canonical(b), Src: src}
+}
+
+// With returns the object with other attributes, and all that explains it.
+func (o Object) With(attrs any) Object {
+	n := NewObject(o.Addr, attrs, o.Src)
+	n.By, n.Needs = o.By, o.Needs
+	return n
 }
 
 // Decode reads the attributes into v.

@@ -63,8 +63,8 @@ func TestItemsGetPlaceAndCause(t *testing.T) {
 		t.Errorf("action %q, want replace: an item takes a restart", edited.Action)
 	}
 	for i, want := range []string{"blast.hcl:7", "blast.hcl:7", "blast.hcl:1"} {
-		if it := edited.Items[i]; it.Place != want || it.Because != "configuration" {
-			t.Errorf("item %s: place %q, because %q", it.Name, it.Place, it.Because)
+		if it := edited.Items[i]; it.Place != want || it.Cause != ByConfiguration {
+			t.Errorf("item %s: place %q, cause %q", it.Name, it.Place, it.Cause)
 		}
 	}
 	drifted := Diff([]Object{o}, []Object{o}, []Object{old}, describe).Steps[0]

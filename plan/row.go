@@ -1,6 +1,10 @@
 package plan
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // A Row is all steps of one kind, as a plan counts and shows them: a person
 // wrote one network block, and needn't know that it takes two objects.
@@ -85,4 +89,31 @@ func (p Plan) Counts() Counts {
 		}
 	}
 	return c
+}
+
+// maxBrief is how many changes a history tells of one generation.
+const maxBrief = 5
+
+// Brief says what a plan does, for a history: the items that change what the sandbox
+// may do before others.
+func (p Plan) Brief() []string {
+	var access, rest []string
+	for _, r := range p.Rows() {
+		if len(r.items()) == 0 {
+			rest = append(rest, fmt.Sprintf("%s %s", r.Action.Sign(), r.Kind))
+		}
+		for _, it := range r.items() {
+			text := strings.TrimSpace(fmt.Sprintf("%s %s %s", it.Action.Sign(), it.Name, it.text()))
+			if it.Access == Same {
+				rest = append(rest, text)
+			} else {
+				access = append(access, string(it.Access)+" "+text)
+			}
+		}
+	}
+	all := slices.Concat(access, rest)
+	if more := len(all) - maxBrief; more > 0 {
+		all = append(all[:maxBrief], fmt.Sprintf("%d more", more))
+	}
+	return all
 }

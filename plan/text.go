@@ -19,8 +19,8 @@ const NoChanges = "No changes. Your infrastructure matches the configuration."
 // Text writes the plan for a person.
 func (p Plan) Text(w io.Writer, st Style) error {
 	var b strings.Builder
-	if p.Empty() {
-		b.WriteString(NoChanges + "\n")
+	if len(p.Steps) == 0 {
+		p.nothing(&b)
 		_, err := io.WriteString(w, b.String())
 		return err
 	}
@@ -41,6 +41,22 @@ func (p Plan) Text(w io.Writer, st Style) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// nothing tells of a plan that changes nothing on the host.
+func (p Plan) nothing(b *strings.Builder) {
+	if p.Mode != RefreshOnly || !p.Recorded {
+		b.WriteString(NoChanges + "\n")
+		return
+	}
+	b.WriteString("Changed outside of Blast since the last apply:\n\n")
+	for _, s := range p.Drift {
+		fmt.Fprintf(b, "  %-3s %s\n", s.Action.Sign(), s.Addr)
+		for _, it := range s.Items {
+			fmt.Fprintf(b, "%s\n", oneLine(strings.TrimRight(fmt.Sprintf("      %-3s %-24s %s", it.Action.Sign(), it.Name, it.text()), " ")))
+		}
+	}
+	b.WriteString("\nThis is a refresh-only plan: to apply it records this, and changes nothing on the host.\n")
 }
 
 func (p Plan) driftText(b *strings.Builder, rows []Row) {
@@ -122,10 +138,6 @@ func (st Style) row(b *strings.Builder, r Row, wide int) {
 	st.line(b, r.Action, line, wide, Same, "", r.Place)
 	for _, it := range r.items() {
 		line := fmt.Sprintf("      %-3s %-24s %s", it.Action.Sign(), it.Name, it.text())
-		because := ""
-		if it.Because != "configuration" {
-			because = it.Because
-		}
 		when := ""
 		if r.Action != Create {
 			when = "live"
@@ -133,7 +145,7 @@ func (st Style) row(b *strings.Builder, r Row, wide int) {
 				when = "restart"
 			}
 		}
-		st.line(b, it.Action, line, wide, it.Access, strings.TrimSpace(when+"  "+because), it.Place)
+		st.line(b, it.Action, line, wide, it.Access, strings.TrimSpace(when+"  "+it.Because), it.Place)
 	}
 }
 

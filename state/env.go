@@ -13,8 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 	"unicode/utf8"
+
+	"blast.example/blast/state/backend/local"
 )
 
 // RunRoot holds one folder per live environment. It is on a tmpfs, so it goes
@@ -87,7 +88,7 @@ func (e Env) WriteNote(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write note %s: %w", name, err)
 	}
-	if err := replaceFile(filepath.Join(e.Run, name+".json"), b); err != nil {
+	if err := local.Replace(filepath.Join(e.Run, name+".json"), b); err != nil {
 		return fmt.Errorf("write note %s: %w", name, err)
 	}
 	return nil
@@ -117,28 +118,17 @@ func (e Env) DropNote(name string) error {
 	return nil
 }
 
-const tempSuffix = ".tmp"
+// store is where the records are kept. Another backend is chosen here.
+func (e Env) store() local.Store { return local.Store{Dir: e.Dir} }
 
-// born is about when this process started.
-var born = time.Now()
+// recordPath is what a record is called in messages.
+func (e Env) recordPath(name string) string { return filepath.Join(e.Dir, filepath.FromSlash(name)) }
 
-// orphans are the temporary files of a process that died while it replaced a
-// file. Those of this process are younger than itself.
+// orphans are the temporary files of a process that died while it replaced a file.
 func (e Env) orphans() []string {
 	var out []string
-	for _, dir := range []string{e.Dir, e.Run} {
-		es, err := os.ReadDir(dir)
-		if err != nil {
-			continue // not there, or not ours to read: nothing to clean
-		}
-		for _, d := range es {
-			if !strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(d.Name(), tempSuffix) {
-				continue
-			}
-			if fi, err := d.Info(); err == nil && fi.Mode().IsRegular() && fi.ModTime().Before(born) {
-				out = append(out, filepath.Join(dir, d.Name()))
-			}
-		}
+	for _, dir := range []string{e.Dir, filepath.Join(e.Dir, history), e.Run} {
+		out = append(out, local.Orphans(dir)...)
 	}
 	return out
 }
@@ -150,37 +140,4 @@ func (e Env) Dirty() bool {
 		return true
 	}
 	return len(e.orphans()) > 0
-}
-
-// replaceFile puts b at path so that a reader, a crash or a full disk sees
-// either the old content or the new: temp file, fsync, rename, fsync of the folder.
-func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*"+tempSuffix) // CreateTemp is 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
 }

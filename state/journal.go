@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/state/backend/local"
 )
 
 // A Tx is one apply in progress. The journal holds one JSON value a line:
@@ -17,6 +19,7 @@ import (
 //	{"version":1,"plan":{...}}   before anything is changed
 //	{"doing":0}                  before change 0 is begun
 //	{"doing":1}
+//	{"kept":1}                   before a commit of the first change alone
 //	{"undone":true}              after a rollback has reversed all begun changes
 //
 // and state.json with a serial above the plan's means that it was committed.
@@ -27,8 +30,10 @@ type Tx struct {
 
 	// Committed means that state.json holds the result: what is left to do is
 	// to drop what was kept for the undo. Undone means the same after a rollback.
+	// Kept is how many changes a commit covers: all, or the first of them.
 	Committed bool
 	Undone    bool
+	Kept      int
 
 	env Env
 	f   *os.File
@@ -38,6 +43,7 @@ type line struct {
 	Version int        `json:"version,omitempty"`
 	Plan    *plan.Plan `json:"plan,omitempty"`
 	Doing   *int       `json:"doing,omitempty"`
+	Kept    *int       `json:"kept,omitempty"`
 	Undone  bool       `json:"undone,omitempty"`
 }
 
@@ -46,14 +52,14 @@ var ErrUnfinished = errors.New("another apply is unfinished")
 
 // Begin writes the plan to the journal.
 func (e Env) Begin(p plan.Plan) (*Tx, error) {
-	if err := e.makeDir(); err != nil {
+	if err := e.store().MakeDirs(); err != nil {
 		return nil, err
 	}
 	if len(p.Desired) == 0 { // the last one: what it needs in other places may be scarce, too
-		e.giveReserve()
+		e.store().GiveReserve()
 	}
 	var f *os.File
-	err := e.withRoom(func() (err error) {
+	err := e.store().WithRoom(func() (err error) {
 		f, err = os.OpenFile(e.journal(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 		return err
 	})
@@ -66,7 +72,7 @@ func (e Env) Begin(p plan.Plan) (*Tx, error) {
 	tx := &Tx{env: e, Plan: p, f: f}
 	err = tx.log(line{Version: Version, Plan: &p})
 	if err == nil {
-		err = syncDir(e.Dir)
+		err = local.SyncDir(e.Dir)
 	}
 	if err != nil { // a full disk: nothing was begun, so nothing may stay
 		_ = f.Close()
@@ -88,16 +94,46 @@ func (tx *Tx) Doing(i int) error {
 // Commit records the plan's desired objects. When it returns without error the
 // apply is final.
 func (tx *Tx) Commit() error {
-	s := State{Env: tx.env.Name, Lineage: tx.Plan.Lineage, Serial: tx.Plan.Serial + 1, Objects: tx.Plan.Desired}
-	if s.Lineage == "" {
-		s.Lineage = newLineage()
+	tx.Kept = len(tx.Plan.Steps)
+	return tx.commit(tx.Plan.Desired)
+}
+
+// CommitPart records what is there after the first n changes, which are final when it
+// returns without error. The others must not have been begun, or be undone.
+func (tx *Tx) CommitPart(n int) error {
+	st, err := tx.env.Load()
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
-	if err := tx.env.save(s); err != nil {
+	if err := tx.log(line{Kept: &n}); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	tx.Kept = n
+	return tx.commit(tx.Plan.Part(n, st.Objects))
+}
+
+func (tx *Tx) commit(objs []plan.Object) error {
+	p := tx.Plan
+	s := State{
+		Env: tx.env.Name, ID: tx.env.ID, Lineage: p.Lineage, Serial: p.Serial + 1, Keep: p.Keep, Objects: objs,
+		Origin: Origin{Mode: p.Mode, Of: p.Of, Time: time.Now().UTC().Truncate(time.Second), UID: tx.env.UID, Counts: p.Counts(), What: p.Brief(), Partial: tx.Kept < len(p.Steps)},
+	}
+	if s.Lineage == "" {
+		s.Lineage = NewLineage()
+	}
+	if s.Keep < 1 {
+		s.Keep = DefaultKeep
+	}
+	if err := tx.env.save(s, p.Serial); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	tx.Committed = true
 	return nil
 }
+
+// Retire removes the records of generations that a commit pushed out of the history.
+// What they alone referred to can go then.
+func (tx *Tx) Retire() error { return tx.env.retire() }
 
 // Rolled notes that all begun changes have been reversed.
 func (tx *Tx) Rolled() error {
@@ -113,12 +149,12 @@ func (tx *Tx) Close() error {
 		_ = tx.f.Close()
 	}
 	if st, err := tx.env.Load(); err == nil && len(st.Objects) > 0 {
-		tx.env.keepReserve()
+		tx.env.store().KeepReserve()
 	}
 	if err := os.Remove(tx.env.journal()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("close journal: %w", err)
 	}
-	return syncDir(tx.env.Dir)
+	return local.SyncDir(tx.env.Dir)
 }
 
 func (tx *Tx) log(l line) error {
@@ -130,7 +166,7 @@ func (tx *Tx) log(l line) error {
 	if err != nil {
 		return err
 	}
-	return tx.env.withRoom(func() error {
+	return tx.env.store().WithRoom(func() error {
 		_, err := tx.f.Write(append(b, '\n'))
 		if err == nil {
 			err = tx.f.Sync()
@@ -150,14 +186,14 @@ func (e Env) Unfinished() (*Tx, error) {
 			return nil, fmt.Errorf("clean up after a crash: %w", err)
 		}
 	}
-	b, err := readBounded(e.journal())
+	b, err := local.Read(e.journal())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
-	tx := &Tx{env: e}
+	tx := &Tx{env: e, Kept: -1}
 	size := int64(len(b))
 	for i := 0; len(b) > 0; i++ {
 		text, rest, whole := bytes.Cut(b, []byte("\n"))
@@ -178,6 +214,9 @@ func (e Env) Unfinished() (*Tx, error) {
 		return nil, err
 	}
 	tx.Committed = tx.Plan.Version != 0 && s.Serial > tx.Plan.Serial
+	if tx.Kept < 0 {
+		tx.Kept = len(tx.Plan.Steps)
+	}
 	tx.f, err = os.OpenFile(e.journal(), os.O_WRONLY|os.O_APPEND, 0)
 	if err == nil {
 		err = tx.f.Truncate(size - int64(len(b))) // what was torn must not stand before the next line
@@ -201,6 +240,11 @@ func (tx *Tx) replay(i int, l line) error {
 			return fmt.Errorf("change %d of %d", *l.Doing, len(tx.Plan.Steps))
 		}
 		tx.Begun = max(tx.Begun, *l.Doing+1)
+	case l.Kept != nil:
+		if *l.Kept < 0 || *l.Kept > len(tx.Plan.Steps) {
+			return fmt.Errorf("%d changes kept of %d", *l.Kept, len(tx.Plan.Steps))
+		}
+		tx.Kept = *l.Kept
 	case l.Undone:
 		tx.Undone = true
 	}
@@ -210,7 +254,16 @@ func (tx *Tx) replay(i int, l line) error {
 // Forget removes the records of an environment that has nothing left: key, state,
 // lock and folder.
 func (e Env) Forget() error {
-	for _, name := range []string{keyName, "state.json", reserveName, "lock"} { // the state is what tells that there is something to forget
+	ns, err := e.serials()
+	if err != nil {
+		return fmt.Errorf("forget environment: %w", err)
+	}
+	for _, n := range ns {
+		if err := e.forgetGeneration(n); err != nil {
+			return fmt.Errorf("forget environment: %w", err)
+		}
+	}
+	for _, name := range []string{keyName, history, stateName, local.ReserveName, "lock"} { // the state is what tells that there is something to forget
 		if err := os.Remove(filepath.Join(e.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("forget environment: %w", err)
 		}
@@ -218,29 +271,6 @@ func (e Env) Forget() error {
 	// Folders stay if somebody put something into them.
 	_ = os.Remove(e.Dir)
 	_ = os.Remove(filepath.Dir(e.Dir))
-	return nil
-}
-
-func (e Env) makeDir() error {
-	parent := filepath.Dir(e.Dir)
-	for _, dir := range []string{parent, e.Dir} {
-		err := os.Mkdir(dir, 0o700)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make state folder: %w", err)
-		}
-		// The workspace belongs to a person who may be tricked into replacing
-		// the folder by a link: root must not write through it.
-		fi, err := os.Lstat(dir)
-		if err != nil {
-			return fmt.Errorf("make state folder: %w", err)
-		}
-		if !fi.IsDir() {
-			return fmt.Errorf("make state folder: %s is not a folder", dir)
-		}
-		if err := ours(dir, fi); err != nil {
-			return fmt.Errorf("make state folder: %w", err)
-		}
-	}
 	return nil
 }
 

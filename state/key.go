@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"blast.example/blast/state/backend/local"
 )
 
 // keyName is the file of the environment's key. It is in no record: what is shown,
@@ -23,7 +25,7 @@ var ErrOtherKey = errors.New("the environment got another key for its secrets me
 // has none yet.
 func (e Env) Key() ([]byte, error) {
 	path := filepath.Join(e.Dir, keyName)
-	key, err := readBounded(path)
+	key, err := local.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -55,10 +57,10 @@ func (e Env) KeepKey(key []byte) error {
 	case len(key) != keySize:
 		return fmt.Errorf("keep key of secrets: it has %d bytes, not %d", len(key), keySize)
 	}
-	if err := e.makeDir(); err != nil {
+	if err := e.store().MakeDirs(); err != nil {
 		return err
 	}
-	if err := e.withRoom(func() error { return replaceFile(filepath.Join(e.Dir, keyName), key) }); err != nil {
+	if err := e.store().WithRoom(func() error { return local.Replace(filepath.Join(e.Dir, keyName), key) }); err != nil {
 		return fmt.Errorf("keep key of secrets: %w", err)
 	}
 	return nil

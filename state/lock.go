@@ -1,58 +1,27 @@
 package state
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"blast.example/blast/state/backend"
 )
 
 // ErrLocked means that another process changes the environment right now.
-var ErrLocked = errors.New("the environment is locked by another blast command; try again when it has ended")
+var ErrLocked = backend.ErrLocked
 
-// Lock takes the environment's lock and returns what gives it back. It never
-// waits. The kernel drops the lock when the process dies, so none is ever stale.
-func (e Env) Lock() (unlock func(), err error) {
-	if err := e.makeDir(); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(e.Dir, "lock")
-	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("lock environment: %w", err)
-		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			_ = f.Close()
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				return nil, ErrLocked
-			}
-			return nil, fmt.Errorf("lock environment: %w", err)
-		}
-		// A destroy may have removed the file between open and flock: such a
-		// lock excludes nobody.
-		if sameFile(f, path) {
-			return func() { release(f) }, nil
-		}
-		_ = f.Close()
-	}
+// Lock takes the environment's lock for a command and returns what gives it back. It
+// never waits. client is the pid of the command where that is another process, or 0.
+func (e Env) Lock(command string, client int) (unlock func(), err error) {
+	return e.store().Lock(backend.Myself(NewLineage()[:8], command, client))
 }
 
-// release unlocks before it closes. The lock belongs to the open file and not to
-// the descriptor: a process that is being forked at this moment has a copy of that
-// until its execve, and would hold the lock for us (flock(2)).
-func release(f *os.File) {
-	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN)
-	_ = f.Close()
-}
+// Holder says who changes the environment right now; nil is nobody.
+func (e Env) Holder() (*backend.Holder, error) { return e.store().Holder() }
 
-func sameFile(f *os.File, path string) bool {
-	a, err := f.Stat()
-	if err != nil {
-		return false
+// BreakLock frees the lock of a dead holder. See backend.Store.
+func (e Env) BreakLock(id string) error {
+	if err := e.store().Break(id); err != nil {
+		return fmt.Errorf("force-unlock: %w", err)
 	}
-	b, err := os.Stat(path)
-	return err == nil && os.SameFile(a, b)
+	return nil
 }

@@ -1,81 +1,70 @@
 package state
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"syscall"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/state/backend"
 )
 
-// Version is the version of the format of state.json and the journal.
-const Version = 1
+const stateName = "state.json"
 
-// maxFile bounds what is read from a state folder: a state with thousands of
-// packages is some MiB.
-const maxFile = 64 << 20
+// DefaultKeep is how many generations are kept where blast.hcl doesn't say.
+const DefaultKeep = 10
 
-// A State is what was true after the last successful apply.
+// A State is what was true after the last successful apply: a generation.
 type State struct {
 	Env     string        // name of the environment
+	ID      string        // what its things on the host are called by: Env.ID
 	Lineage string        // made up at the first apply; two states with different lineages have nothing in common
 	Serial  uint64        // one more with each commit; 0 is an environment never applied
+	Keep    int           // generations that are kept, this one among them
+	Origin  Origin        // how it came about
 	Objects []plan.Object // in the order in which they were applied
 }
 
-// onDisk is state.json. It is apart from State so that the code may change
-// without the file doing so.
-type onDisk struct {
-	Version     int           `json:"version"`
-	Environment string        `json:"environment"`
-	Lineage     string        `json:"lineage"`
-	Serial      uint64        `json:"serial"`
-	Objects     []plan.Object `json:"objects"`
+// Origin says how a generation came about. It explains, and nothing depends on it.
+type Origin struct {
+	Mode    plan.Mode   `json:"mode"`         // of the plan; "edit" for blast state rm and the like
+	Of      string      `json:"of,omitempty"` // the generation or snapshot of a rollback or load
+	Time    time.Time   `json:"time"`
+	UID     int         `json:"uid"` // the person on whose behalf
+	Counts  plan.Counts `json:"counts"`
+	What    []string    `json:"what,omitempty"`    // what changed, in short
+	Partial bool        `json:"partial,omitempty"` // an apply failed, and what it had done was kept
 }
+
+// Edit is the mode of a generation that was made by hand.
+const Edit plan.Mode = "edit"
 
 // Load reads the recorded state. An environment never applied has serial 0. A
 // file that is there but empty, short or of an unknown version is an error: it
 // is never taken for "no state".
 func (e Env) Load() (State, error) {
-	path := filepath.Join(e.Dir, "state.json")
-	b, err := readBounded(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return State{Env: e.Name}, nil
+	s, _, err := e.load(stateName)
+	if errors.Is(err, backend.ErrNotFound) {
+		return State{Env: e.Name, ID: e.ID, Keep: DefaultKeep}, nil
 	}
+	return s, err
+}
+
+func (e Env) load(name string) (State, backend.Version, error) {
+	b, v, err := e.store().Get(name)
 	if err != nil {
-		return State{}, fmt.Errorf("read state: %w", err)
+		return State{}, "", fmt.Errorf("read state: %w", err)
 	}
-	var v struct {
-		Version int `json:"version"`
+	s, err := Decode(b)
+	if err != nil {
+		return State{}, "", &CorruptError{Path: e.recordPath(name), Err: err}
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return State{}, &CorruptError{Path: path, Err: fmt.Errorf("it is no JSON object: %w", err)}
+	if s.ID == "" {
+		s.ID = e.ID
 	}
-	if v.Version > Version {
-		return State{}, &CorruptError{Path: path, Err: errNewer}
-	}
-	if v.Version != Version {
-		return State{}, &CorruptError{Path: path, Err: fmt.Errorf("format version %d, this Blast reads %d", v.Version, Version)}
-	}
-	var d onDisk
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
-		return State{}, &CorruptError{Path: path, Err: err}
-	}
-	if d.Serial == 0 || d.Lineage == "" {
-		return State{}, &CorruptError{Path: path, Err: errors.New("serial or lineage is missing")}
-	}
-	return State{Env: d.Environment, Lineage: d.Lineage, Serial: d.Serial, Objects: d.Objects}, nil
+	return s, v, nil
 }
 
 // A CorruptError is a state or journal that can't be read. Nothing is changed
@@ -89,63 +78,36 @@ func (e *CorruptError) Error() string {
 	if errors.Is(e.Err, errNewer) {
 		return fmt.Sprintf("%s %v: use that one", e.Path, e.Err)
 	}
-	return fmt.Sprintf("%s is damaged: %v; restore it from a backup, or remove the file and run `blast destroy` to start anew", e.Path, e.Err)
+	return fmt.Sprintf("%s is damaged: %v; put one of the folder history in its place (the latest generation there), or remove the file and run `blast destroy` to start anew", e.Path, e.Err)
 }
-
-// errNewer is not damage, and the file worth keeping.
-var errNewer = errors.New("was written by a newer Blast")
 
 // Unwrap returns the cause.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-// save writes s as state.json in one step. This rename is the commit point.
-func (e Env) save(s State) error {
-	b, err := json.MarshalIndent(onDisk{Version, s.Env, s.Lineage, s.Serial, s.Objects}, "", "  ")
+// save makes s the state, if was is still the serial that is recorded. The
+// generation goes into the history first, which doesn't count. The second write is
+// the commit point.
+func (e Env) save(s State, was uint64) error {
+	b, err := Encode(s)
 	if err != nil {
 		return err
 	}
-	return e.withRoom(func() error { return replaceFile(filepath.Join(e.Dir, "state.json"), append(b, '\n')) })
+	old, version, err := e.load(stateName)
+	if err != nil && !errors.Is(err, backend.ErrNotFound) {
+		return err
+	}
+	if old.Serial != was {
+		return fmt.Errorf("%w: it is at serial %d, not %d", backend.ErrConflict, old.Serial, was)
+	}
+	if err := e.remember(s.Serial, b); err != nil {
+		return err
+	}
+	return e.store().Put(stateName, b, version)
 }
 
-// newLineage returns 32 random hex digits.
-func newLineage() string {
+// NewLineage returns 32 random hex digits.
+func NewLineage() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
 	return hex.EncodeToString(b[:])
-}
-
-// readBounded reads a record. It follows no link and waits for no pipe: the
-// folder around belongs to a person.
-func readBounded(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() || fi.Size() > maxFile {
-		return nil, fmt.Errorf("%s is not a regular file of at most %d MiB", path, maxFile>>20)
-	}
-	if err := ours(path, fi); err != nil {
-		return nil, err
-	}
-	b := make([]byte, fi.Size())
-	n, err := f.ReadAt(b, 0)
-	if n < len(b) {
-		return nil, fmt.Errorf("%s: read %d of %d bytes: %w", path, n, len(b), err)
-	}
-	return b, nil
-}
-
-// ours refuses a record that somebody else could have written: what it says is
-// carried out with this user's rights.
-func ours(path string, fi fs.FileInfo) error {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s may have been written by somebody else than uid %d; if it is right, make it theirs alone: chown %d, chmod go-w", path, os.Geteuid(), os.Geteuid())
-	}
-	return nil
 }

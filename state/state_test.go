@@ -60,7 +60,7 @@ func TestDamagedStateIsAnError(t *testing.T) {
 		"empty":         func(string) string { return "" },
 		"short":         func(s string) string { return s[:len(s)/2] },
 		"zeros":         func(s string) string { return strings.Repeat("\x00", len(s)) },
-		"newer":         func(s string) string { return strings.Replace(s, `"version": 1`, `"version": 2`, 1) },
+		"newer":         func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 3`, 1) },
 		"unknown field": func(s string) string { return strings.Replace(s, `"lineage"`, `"linage"`, 1) },
 		"no serial":     func(s string) string { return strings.Replace(s, `"serial": 1`, `"serial": 0`, 1) },
 		"a list":        func(string) string { return "[]" },
@@ -145,15 +145,15 @@ func TestTornJournal(t *testing.T) {
 
 func TestLockExcludesAndIsNeverStale(t *testing.T) {
 	env := newEnv(t)
-	unlock, err := env.Lock()
+	unlock, err := env.Lock("test", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := env.Lock(); !errors.Is(err, state.ErrLocked) {
+	if _, err := env.Lock("test", 0); !errors.Is(err, state.ErrLocked) {
 		t.Fatalf("second lock: %v", err)
 	}
 	unlock()
-	again, err := env.Lock()
+	again, err := env.Lock("test", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestRecordsOfOthersAreRefused(t *testing.T) {
 			commit(t, env, plan.Plan{Version: 1, Env: "default", Desired: []plan.Object{plan.NewObject("a.b", 1, nil)}})
 			read := func() error {
 				_, err := env.Load()
-				unlock, lerr := env.Lock()
+				unlock, lerr := env.Lock("test", 0)
 				if lerr == nil {
 					unlock()
 				}
@@ -372,7 +372,7 @@ func TestTornLineIsCutOff(t *testing.T) {
 // must not hold the lock that was given back meanwhile.
 func TestLockIsGivenBackInSpiteOfCopies(t *testing.T) {
 	env := newEnv(t)
-	unlock, err := env.Lock()
+	unlock, err := env.Lock("test", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,11 +396,11 @@ func TestLockIsGivenBackInSpiteOfCopies(t *testing.T) {
 		t.Fatalf("%d descriptors of the lock", len(copies))
 	}
 	defer func() { _ = unix.Close(copies[0]) }()
-	if _, err := env.Lock(); !errors.Is(err, state.ErrLocked) {
+	if _, err := env.Lock("test", 0); !errors.Is(err, state.ErrLocked) {
 		t.Fatalf("control: %v", err)
 	}
 	unlock()
-	again, err := env.Lock()
+	again, err := env.Lock("test", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

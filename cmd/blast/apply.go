@@ -8,52 +8,62 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"blast.example/blast/config"
 	"blast.example/blast/plan"
-	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
-	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/process"
-	"blast.example/blast/state"
+	"blast.example/blast/state/backend"
 )
 
 type applyCmd struct {
-	Plan        string `arg:"" optional:"" help:"A plan saved by blast plan --out; carried out as it stands."`
-	AutoApprove bool   `help:"Don't ask."`
-	Upgrade     bool   `help:"Take the newest packages that fit, not those of the lock."`
-	JSON        bool   `name:"json" help:"Print the result as JSON."`
+	Plan string `arg:"" optional:"" help:"A plan saved by blast plan --out; carried out as it stands."`
+	scopeFlags
+	AutoApprove bool          `help:"Don't ask."`
+	LockTimeout time.Duration `placeholder:"TIME" help:"How long to wait for another command that changes the environment, such as 30s; else it ends with 75 at once."`
+	KeepPartial bool          `help:"If a change fails, keep and record what was done instead of taking it back. The sandbox may then be neither what it was nor what blast.hcl says."`
+	JSON        bool          `name:"json" help:"Print the result as JSON."`
 }
 
 // Run converges the sandbox to blast.hcl, or carries out a saved plan.
 func (cmd *applyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
-	p, err := u.open(g)
+	m, todo, err := cmd.todo(ctx, u, g)
 	if err != nil {
 		return err
 	}
-	c, err := client.New()
-	if err != nil {
-		return err
+	return cmd.apply(ctx, m, todo, "Apply", g)
+}
+
+// apply carries a plan out, when it is approved.
+func (cmd *applyCmd) apply(ctx context.Context, m *planning, todo *planned, verb string, g *Globals) error {
+	u := m.u
+	if todo.look.Busy != nil {
+		return &wire.Error{Code: wire.CodeLocked, Message: (&backend.LockedError{Holder: *todo.look.Busy}).Error()}
 	}
-	todo, err := cmd.todo(ctx, u, c, p)
-	if err != nil {
-		return err
+	res := outcome{Environment: m.env.Name, Serial: todo.Serial}
+	if m.p != nil {
+		res.Outputs = values(m.p.file.Outputs)
 	}
-	res := outcome{Environment: p.env.Name, Serial: todo.Serial, Outputs: values(p.file.Outputs)}
-	lost := todo.Serial == 0 && len(todo.Desired) > 0 // all is there, and no record of it
-	if todo.Empty() && !lost {
-		return cmd.tell(u, p, res, func() error { return u.showPlan(*todo, false) })
+	if todo.Empty() && !todo.Recorded {
+		return cmd.tell(u, m.p, res, func() error { return u.showPlan(todo.Plan, false) })
 	}
-	if cmd.Plan == "" {
-		if err := cmd.ask(ctx, u, *todo); err != nil {
+	if cmd.Plan == "" && !todo.Empty() {
+		if err := cmd.ask(ctx, u, todo.Plan); err != nil {
 			return err
 		}
 	}
-	if err := u.carryOut(ctx, c, p.env, *todo, &res, "Apply"); err != nil {
+	if cmd.KeepPartial {
+		u.say("Warning: --keep-partial: if a change fails, what was done stays, and the sandbox is neither what it was nor what blast.hcl says.")
+	}
+	if err := m.carryOut(ctx, todo.Plan, cmd.KeepPartial, &res, verb); err != nil {
 		return err
 	}
-	return cmd.tell(u, p, res, func() error {
-		return printAll(u.stdout, fmt.Appendf(nil, "%s   Generation %d.   Try: %s\n", complete("Apply", res.Counts), res.Serial, p.next(g.Env)))
+	return cmd.tell(u, m.p, res, func() error {
+		if m.mode == plan.Rollback {
+			u.say("blast.hcl is as it was: the next apply goes to what it says.")
+		}
+		return printAll(u.stdout, fmt.Appendf(nil, "%s   Generation %d.%s\n", complete(verb, res.Counts), res.Serial, m.next(g.Env)))
 	})
 }
 
@@ -82,19 +92,25 @@ func (cmd *applyCmd) tell(u *ui, p *project, res outcome, sentence func() error)
 	if err := sentence(); err != nil {
 		return err
 	}
+	if p == nil {
+		return nil
+	}
 	return u.showOutputs(p.file.Outputs)
 }
 
 // next is what a person may want to do in the environment that was chosen with --env.
-func (p *project) next(chosen string) string {
+func (m *planning) next(chosen string) string {
+	if m.p == nil || m.mode == plan.Destroy {
+		return ""
+	}
 	choice := ""
 	if chosen != "" {
 		choice = " -e " + chosen
 	}
-	if _, err := os.Lstat(filepath.Join(p.env.Project, "app.py")); err != nil {
-		return "blast shell" + choice
+	if _, err := os.Lstat(filepath.Join(m.env.Project, "app.py")); err != nil {
+		return "   Try: blast shell" + choice
 	}
-	return "blast run" + choice + " -- python app.py"
+	return "   Try: blast run" + choice + " -- python app.py"
 }
 
 // showOutputs prints what the output blocks say, as Terraform does.
@@ -127,49 +143,35 @@ func complete(verb string, n plan.Counts) string {
 }
 
 // todo is the saved plan, if it still fits, or a new one.
-func (cmd *applyCmd) todo(ctx context.Context, u *ui, c *client.Client, p *project) (*plan.Plan, error) {
-	if cmd.Plan == "" {
-		fresh, err := u.plan(ctx, c, p, cmd.Upgrade)
-		if err != nil {
-			return nil, err
+func (cmd *applyCmd) todo(ctx context.Context, u *ui, g *Globals) (*planning, *planned, error) {
+	if err := cmd.check(u); err != nil {
+		return nil, nil, err
+	}
+	mode, saved := cmd.mode(), plan.Plan{}
+	if cmd.Plan != "" {
+		if cmd.mode() != plan.Normal || cmd.Upgrade || !cmd.scope().Whole() {
+			return nil, nil, u.misused("a saved plan is carried out as it stands: say to blast plan what it is to be about")
 		}
-		return &fresh.Plan, nil
-	}
-	saved, err := readPlan(cmd.Plan)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case saved.Env != p.env.Name:
-		return nil, fmt.Errorf("%s is a plan for environment %q, not %q", cmd.Plan, saved.Env, p.env.Name)
-	case saved.Config != "" && saved.Config != p.file.Digest:
-		return nil, fmt.Errorf("%s is stale: blast.hcl, a file it reads or a variable changed since: plan again", cmd.Plan)
-	}
-	return u.again(ctx, c, p, cmd.Plan, saved)
-}
-
-// again makes a saved plan once more, of blast.hcl and the host as they are, with
-// the packages that were settled then. Only if it comes out the same is it carried
-// out: the file may lie where code in the sandbox could write to it.
-func (u *ui) again(ctx context.Context, c *client.Client, p *project, name string, saved plan.Plan) (*plan.Plan, error) {
-	var desired []plan.Object
-	of := p
-	if saved.Config == "" { // of blast destroy
-		of = nil
-	} else {
 		var err error
-		if desired, err = u.settle(ctx, p, kinds.ResolveInput{Settled: append([]plan.Object{}, saved.Desired...)}); err != nil {
-			return nil, err
+		if saved, err = readPlan(cmd.Plan); err != nil {
+			return nil, nil, err
 		}
+		mode = saved.Mode
 	}
-	now, err := u.compare(ctx, c, p.env, desired, of)
+	m, err := u.planning(g, mode, "blast apply")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if !now.Same(saved) {
-		return nil, fmt.Errorf("%s is not what would be done now: the environment, this host or the file changed since: plan again", name)
+	m.scope, m.upgrade, m.wait = cmd.scope(), cmd.Upgrade, cmd.LockTimeout
+	if cmd.Plan == "" {
+		p, err := m.make(ctx)
+		return m, p, err
 	}
-	return &now.Plan, nil
+	if saved.Env != m.env.Name {
+		return nil, nil, fmt.Errorf("%s is a plan for environment %q, not %q", cmd.Plan, saved.Env, m.env.Name)
+	}
+	p, err := m.again(ctx, cmd.Plan, saved)
+	return m, p, err
 }
 
 // outcome is what apply --json and destroy --json print.
@@ -182,21 +184,30 @@ type outcome struct {
 }
 
 // carryOut sends a plan to the daemon, shows what happens and notes what came of it.
-func (u *ui) carryOut(ctx context.Context, c *client.Client, env state.Env, p plan.Plan, out *outcome, verb string) error {
-	key, err := process.Seal(&p, env)
+func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, out *outcome, verb string) error {
+	key, err := process.Seal(&p, m.env)
 	if err != nil {
 		return err
 	}
+	u := m.u
 	u.talkOnInterrupt = true
 	var res wire.ApplyResult
-	err = c.Call(ctx, wire.Apply, wire.ApplyParams{Env: env, Plan: p, Secrets: wire.Secrets{Key: key}}, &res, u.watch(p).event)
+	params := wire.ApplyParams{
+		Env: m.env, Plan: p, KeepPartial: keepPartial, Secrets: wire.Secrets{Key: key},
+		Caller: wire.Caller{Command: m.command, PID: os.Getpid(), Wait: m.wait},
+	}
+	err = m.c.Call(ctx, wire.Apply, params, &res, u.watch(p).event)
 	u.untick()
 	var we *wire.Error
-	if errors.As(err, &we) && we.Code == wire.CodeRolledBack {
+	switch {
+	case errors.As(err, &we) && we.Code == wire.CodeRolledBack:
 		u.say("%s failed, nothing changed: %s (%d of %d changes were begun and taken back).", verb, we.Addr, we.Undone, len(p.Steps))
 		return statusError{exitRolledBack}
-	}
-	if err != nil {
+	case errors.As(err, &we) && we.Code == wire.CodePartial:
+		u.say("%s failed at %s, and %d of %d changes are KEPT, as --keep-partial asks: generation %d is neither what was there nor what was planned.\n`blast plan` shows what is missing; `blast rollback` goes back.",
+			verb, we.Addr, we.Kept, len(p.Steps), p.Serial+1)
+		return statusError{exitError}
+	case err != nil:
 		return err
 	}
 	out.Serial, out.Counts = res.Serial, p.Counts()

@@ -4,28 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
-	"blast.example/blast/runtime/daemon/client"
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/state/backend"
 )
 
 type destroyCmd struct {
-	AutoApprove bool `help:"Don't ask."`
-	JSON        bool `name:"json" help:"Print the result as JSON."`
+	AutoApprove bool          `help:"Don't ask."`
+	LockTimeout time.Duration `placeholder:"TIME" help:"How long to wait for another command that changes the environment, such as 30s."`
+	JSON        bool          `name:"json" help:"Print the result as JSON."`
 }
 
 // Run converges to nothing. It needs no readable blast.hcl.
 func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
-	env, err := u.locate(g)
+	m, err := u.planning(g, plan.Destroy, "blast destroy")
 	if err != nil {
 		return err
 	}
-	c, err := client.New()
+	m.wait = cmd.LockTimeout
+	env := m.env
+	p, err := m.make(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := u.compare(ctx, c, env, nil, nil)
-	if err != nil {
-		return err
+	if p.look.Busy != nil {
+		return &wire.Error{Code: wire.CodeLocked, Message: (&backend.LockedError{Holder: *p.look.Busy}).Error()}
 	}
 	if p.Empty() {
 		if cmd.JSON {
@@ -48,7 +53,7 @@ func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		}
 	}
 	res := outcome{Environment: env.Name}
-	if err := u.carryOut(ctx, c, env, p.Plan, &res, "Destroy"); err != nil {
+	if err := m.carryOut(ctx, p.Plan, false, &res, "Destroy"); err != nil {
 		return err
 	}
 	if cmd.JSON {

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -30,6 +31,9 @@ type cli struct {
 	Show     showCmd     `cmd:"" help:"Show the recorded state, or a saved plan."`
 	Status   statusCmd   `cmd:"" help:"Show what the kernel says now, beside what was recorded."`
 	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`
+	History  historyCmd  `cmd:"" help:"List the generations that are kept."`
+	Rollback rollbackCmd `cmd:"" help:"Go back to an earlier generation, as one transaction."`
+	Diff     diffCmd     `cmd:"" help:"Compare two generations."`
 	Doctor   doctorCmd   `cmd:"" help:"Say what this machine can enforce."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
@@ -127,7 +131,8 @@ func misuse(err error) string {
 }
 
 // interruptible returns a context that ends with the first Ctrl-C or SIGTERM. The second
-// one ends this process; blastd then rolls back without it.
+// one stops blastd, too, in what it takes back, and then this process: the journal lets
+// the next command finish.
 func interruptible(u *ui) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ch := make(chan os.Signal, 2)
@@ -137,15 +142,27 @@ func interruptible(u *ui) (context.Context, func()) {
 			return
 		}
 		if u.talkOnInterrupt {
-			u.say("blast: interrupted: taking back what was begun (again: leave that to the next command)")
+			u.say("blast: interrupted: taking back what was begun (again: stop now, and leave that to the next command)")
 		}
 		cancel(errInterrupted)
-		if _, ok := <-ch; ok {
-			os.Exit(128 + int(syscall.SIGINT))
+		if _, ok := <-ch; !ok {
+			return
 		}
+		close(u.stop)
+		select { // blastd answers when it has stopped; one that hangs is not waited for
+		case _, ok := <-ch:
+			if !ok {
+				return
+			}
+		case <-time.After(stopTime):
+		}
+		os.Exit(128 + int(syscall.SIGINT))
 	}()
 	return ctx, func() { signal.Stop(ch); close(ch); cancel(nil) }
 }
+
+// stopTime is how long a second interrupt waits for blastd to stop.
+const stopTime = 2 * time.Second
 
 var errInterrupted = errors.New("interrupted")
 

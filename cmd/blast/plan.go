@@ -3,19 +3,22 @@ package main
 import (
 	"context"
 
+	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/client"
 )
 
 type planCmd struct {
+	scopeFlags
 	Out              string `placeholder:"FILE" help:"Save the plan, for blast apply FILE."`
 	JSON             bool   `name:"json" help:"Print the plan as JSON, in Terraform's names."`
 	DetailedExitcode bool   `help:"Exit with 2 if there are changes, 0 if there are none."`
-	Upgrade          bool   `help:"Take the newest packages that fit, not those of the lock."`
-	Destroy          bool   `help:"Plan what blast destroy would do."`
 }
 
 // Run makes a plan and shows it.
 func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	if err := cmd.check(u); err != nil {
+		return err
+	}
 	p, err := cmd.make(ctx, u, g)
 	if err != nil {
 		return err
@@ -38,24 +41,35 @@ func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 }
 
 func (cmd *planCmd) make(ctx context.Context, u *ui, g *Globals) (*planned, error) {
-	if cmd.Destroy {
-		env, err := u.locate(g)
-		if err != nil {
-			return nil, err
-		}
-		c, err := client.New()
-		if err != nil {
-			return nil, err
-		}
-		return u.compare(ctx, c, env, nil, nil)
-	}
-	p, err := u.open(g)
+	m, err := u.planning(g, cmd.mode(), "blast plan")
 	if err != nil {
 		return nil, err
 	}
+	m.scope, m.upgrade = cmd.scope(), cmd.Upgrade
+	return m.make(ctx)
+}
+
+// planning prepares a plan of this mode. Only a normal one needs blast.hcl to be whole.
+func (u *ui) planning(g *Globals, mode plan.Mode, command string) (*planning, error) {
+	m := &planning{u: u, mode: mode, command: command}
+	var err error
+	if mode == plan.Normal {
+		if m.p, err = u.open(g); err != nil {
+			return nil, err
+		}
+		m.env = m.p.env
+	} else if m.env, err = u.locate(g); err != nil {
+		return nil, err
+	}
+	m.c, err = u.client()
+	return m, err
+}
+
+// client is the way to the daemon. A second interrupt ends even what it takes back.
+func (u *ui) client() (*client.Client, error) {
 	c, err := client.New()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		c.Stop = u.stop
 	}
-	return u.plan(ctx, c, p, cmd.Upgrade)
+	return c, err
 }

@@ -16,8 +16,6 @@ import (
 	"blast.example/blast/config"
 	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
-	"blast.example/blast/runtime/daemon/client"
-	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/words"
@@ -113,29 +111,8 @@ func pick(f *config.File, name string) (config.Environment, error) {
 // must work while it is broken: run, shell, status, destroy.
 func (u *ui) locate(g *Globals) (state.Env, error) { return session.Locate(g.Env) }
 
-// planned is a plan with what it was made from.
-type planned struct {
-	plan.Plan
-	look wire.LookResult
-}
-
-// plan does the left half of Blast: evaluated blocks, resolved and linked, against
-// what was recorded and what is there. Nothing is changed, except that what a
-// dead apply left is finished or taken back first.
-func (u *ui) plan(ctx context.Context, c *client.Client, p *project, upgrade bool) (*planned, error) {
-	var look wire.LookResult
-	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: p.env, Records: true, NoWait: true}, &look, u.event); err != nil {
-		return nil, err
-	}
-	desired, err := u.settle(ctx, p, kinds.ResolveInput{Recorded: look.Recorded, Upgrade: upgrade})
-	if err != nil {
-		return nil, err
-	}
-	return u.compare(ctx, c, p.env, desired, p)
-}
-
 // settle resolves and links the objects of the configuration.
-func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput) ([]plan.Object, error) {
+func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput, replace []string) ([]plan.Object, error) {
 	objs := p.conf.Objects
 	in.Env, in.Project, in.Progress = p.env, p.env.Project, u.tick
 	for _, w := range words.All {
@@ -150,7 +127,7 @@ func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput) ([]p
 	}
 	for _, w := range words.All {
 		if l, ok := w.(kinds.Linker); ok {
-			objs = l.Link(objs)
+			objs = l.Link(kinds.LinkInput{Objects: objs, Recorded: in.Recorded, Replace: replace})
 		}
 	}
 	if diags := append(unguarded(p.file, objs), exposed(p.file, objs, p.env.Project)...); diags.HasErrors() {
@@ -184,22 +161,12 @@ func unguarded(f *config.File, objs []plan.Object) hcl.Diagnostics {
 	return diags
 }
 
-// compare looks at the host again, with what is wanted, and makes the plan. The
-// project is nil when nothing is wanted.
-func (u *ui) compare(ctx context.Context, c *client.Client, env state.Env, desired []plan.Object, p *project) (*planned, error) {
-	var look wire.LookResult
-	if err := c.Call(ctx, wire.Look, wire.LookParams{Env: env, Desired: desired, Check: p != nil, NoWait: true}, &look, u.event); err != nil {
-		return nil, err
+// sources are what diagnostics point into.
+func (m *planning) sources() map[string]*hcl.File {
+	if m.p == nil {
+		return nil
 	}
-	if len(look.Problems) > 0 {
-		return nil, &configError{problems(look.Problems, desired), p.file.Sources}
-	}
-	out := &planned{Plan: plan.Diff(desired, look.Recorded, words.Order(look.Observed), words.Describe), look: look}
-	out.Env, out.Lineage, out.Serial = env.Name, look.Lineage, look.Serial
-	if p != nil {
-		out.Config = p.file.Digest
-	}
-	return out, nil
+	return m.p.file.Sources
 }
 
 // problems turns what the host can't enforce into diagnostics at the line that

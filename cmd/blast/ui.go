@@ -29,12 +29,13 @@ type ui struct {
 	interactive           bool // questions can be asked
 	progress              string
 
-	talkOnInterrupt bool // an interrupt takes something back
+	talkOnInterrupt bool          // an interrupt takes something back
+	stop            chan struct{} // closed by a second interrupt
 }
 
 func newUI(g Globals, stdin, stdout, stderr *os.File) *ui {
 	tty := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-	u := &ui{stdin: stdin, stdout: stdout, stderr: stderr, progress: g.Progress}
+	u := &ui{stdin: stdin, stdout: stdout, stderr: stderr, progress: g.Progress, stop: make(chan struct{})}
 	u.interactive = tty(stdin) && tty(stderr)
 	u.color = tty(stdout) && tty(stderr) && os.Getenv("NO_COLOR") == "" && !g.NoColor && os.Getenv("TERM") != "dumb"
 	lang := os.Getenv("LC_ALL") + os.Getenv("LC_CTYPE") + os.Getenv("LANG")

@@ -1,7 +1,6 @@
 package variable
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"blast.example/blast/config/expression"
 	"blast.example/blast/config/nearest"
 	"blast.example/blast/config/source"
+	"blast.example/blast/plan"
 )
 
 // Sources are where values come from, weakest first: BLAST_VAR_NAME of the
@@ -56,23 +56,19 @@ func (vs Values) Object() cty.Value {
 	return cty.ObjectVal(out)
 }
 
-// JSON is a text that is the same for the same values. Sensitive ones are left out:
-// what is short could be guessed from a digest.
-func (vs Values) JSON() []byte {
-	out := map[string]json.RawMessage{}
+// Digests are digests of the values by name. A sensitive value has none: what is short
+// could be guessed from it.
+func (vs Values) Digests() map[string]string {
+	out := map[string]string{}
 	for name, g := range vs {
 		if g.value.ContainsMarked() {
 			continue
 		}
 		if b, err := ctyjson.Marshal(g.value, cty.DynamicPseudoType); err == nil {
-			out[name] = b
+			out[name] = plan.DigestOf(b)
 		}
 	}
-	b, err := json.Marshal(out) // sorts by name
-	if err != nil {
-		return nil
-	}
-	return b
+	return out
 }
 
 // Assign gives each declared variable its value.

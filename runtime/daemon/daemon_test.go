@@ -90,11 +90,16 @@ func newRig(t *testing.T) *rig {
 // plan is what makes one object.
 func (r *rig) plan(t *testing.T) plan.Plan {
 	t.Helper()
+	return r.planOf(t, 5)
+}
+
+func (r *rig) planOf(t *testing.T, pids int) plan.Plan {
+	t.Helper()
 	st, err := r.env.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := plan.Diff([]plan.Object{plan.NewObject("resource.limits", map[string]int{"pids": 5}, nil)}, st.Objects, nil, nil)
+	p := plan.Diff([]plan.Object{plan.NewObject("resource.limits", map[string]int{"pids": pids}, nil)}, st.Objects, st.Objects, nil)
 	p.Env, p.Lineage, p.Serial = r.env.Name, st.Lineage, st.Serial
 	return p
 }
@@ -180,33 +185,79 @@ func TestApplyTellsAndAnswers(t *testing.T) {
 	}
 }
 
-// A second apply doesn't wait, as it was planned from what changes just now. Who
-// only looks waits and sees the new state whole.
+// A second apply doesn't wait unless it is told to. Who only looks never does: it sees
+// the last committed generation, and who is at work.
 func TestOneApplyAtATime(t *testing.T) {
 	r := newRig(t)
+	p := wire.ApplyParams{Env: r.env, Plan: r.plan(t), Caller: wire.Caller{Command: "blast apply", PID: 4711}}
+	if resp, _ := r.ask(t, wire.Apply, p); resp.Error != nil {
+		t.Fatal(resp.Error)
+	}
 	r.host.begun, r.host.hold = make(chan string, 1), make(chan struct{})
-	p := wire.ApplyParams{Env: r.env, Plan: r.plan(t)}
+	p.Plan = r.planOf(t, 6)
 	first, _ := r.dial(t)
 	send(t, first, wire.Apply, p)
 	<-r.host.begun
-	if resp, _ := r.ask(t, wire.Apply, p); resp.Error == nil || resp.Error.Code != wire.CodeLocked {
+	if resp, _ := r.ask(t, wire.Apply, p); resp.Error == nil || resp.Error.Code != wire.CodeLocked || !strings.Contains(resp.Error.Message, "blast apply (pid 4711") {
 		t.Fatalf("second apply: %v %s", resp.Error, resp.Result)
 	}
-	if resp, _ := r.ask(t, wire.Look, wire.LookParams{Env: r.env, NoWait: true}); resp.Error == nil || resp.Error.Code != wire.CodeLocked {
-		t.Fatalf("a second plan: %v %s", resp.Error, resp.Result)
+	for range 10 {
+		resp, _ := r.ask(t, wire.Look, wire.LookParams{Env: r.env})
+		var look wire.LookResult
+		if err := json.Unmarshal(resp.Result, &look); err != nil || look.Serial != 1 || look.Busy == nil || look.Busy.Client != 4711 || string(look.Observed[0].Attrs) != `{"pids":5}` {
+			t.Fatalf("a plan beside an apply: %s %v", resp.Result, resp.Error)
+		}
 	}
 	look, _ := r.dial(t)
-	send(t, look, wire.Look, wire.LookParams{Env: r.env})
+	send(t, look, wire.Look, wire.LookParams{Env: r.env, Caller: wire.Caller{Wait: time.Minute}})
+	second, _ := r.dial(t)
+	p.Wait = time.Minute
+	send(t, second, wire.Apply, p)
+	impatient := p
+	impatient.Wait = time.Millisecond
+	if resp, _ := r.ask(t, wire.Apply, impatient); resp.Error == nil || resp.Error.Code != wire.CodeLocked {
+		t.Fatalf("an apply that waits a moment: %v %s", resp.Error, resp.Result)
+	}
 	close(r.host.hold)
 	if resp, _ := answer(t, first); resp.Error != nil {
 		t.Fatal(resp.Error)
 	}
 	resp, _ := answer(t, look)
-	if !strings.Contains(string(resp.Result), `"serial":1`) {
-		t.Errorf("look during the apply: %s %v", resp.Result, resp.Error)
+	if !strings.Contains(string(resp.Result), `"serial":2`) || strings.Contains(string(resp.Result), "busy") {
+		t.Errorf("a look that waited: %s %v", resp.Result, resp.Error)
 	}
-	if resp, _ := r.ask(t, wire.Apply, p); resp.Error == nil || resp.Error.Code != wire.CodeStale {
-		t.Errorf("the same plan again: %v %s", resp.Error, resp.Result)
+	if resp, _ := answer(t, second); resp.Error == nil || resp.Error.Code != wire.CodeStale {
+		t.Errorf("the same plan after a wait: %v %s", resp.Error, resp.Result)
+	}
+}
+
+// A second cancel ends the undo. The journal stays, and the next look goes on with it.
+func TestStopLeavesTheRestToTheNext(t *testing.T) {
+	r := newRig(t)
+	if resp, _ := r.ask(t, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.plan(t)}); resp.Error != nil {
+		t.Fatal(resp.Error)
+	}
+	r.host.begun, r.host.hold = make(chan string, 2), make(chan struct{})
+	conn, _ := r.dial(t)
+	send(t, conn, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.planOf(t, 6)})
+	<-r.host.begun
+	say := func(method string) {
+		t.Helper()
+		if err := wire.Write(conn, wire.Request{Method: method}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(wire.Cancel)
+	<-r.host.begun // the undo
+	say(wire.Stop)
+	if resp, _ := answer(t, conn); resp.Error == nil || resp.Error.Code != wire.CodeIncomplete {
+		t.Fatalf("%v %s", resp.Error, resp.Result)
+	}
+	close(r.host.hold)
+	r.host.begun = nil
+	resp, events := r.ask(t, wire.Look, wire.LookParams{Env: r.env})
+	if !strings.Contains(string(resp.Result), `"recovered":true`) || !strings.Contains(string(resp.Result), `"attrs":{"pids":5}`) || len(events) == 0 {
+		t.Errorf("%s %v", resp.Result, resp.Error)
 	}
 }
 
@@ -238,15 +289,15 @@ func TestBadRequests(t *testing.T) {
 	r := newRig(t)
 	for name, line := range map[string]string{
 		"no JSON":       "hello\n",
-		"cut off":       `{"protocol":1,`,
+		"cut off":       `{"protocol":2,`,
 		"nothing":       "",
 		"binary":        "\x00\xff\x16\x03\n",
 		"deep":          strings.Repeat("[", 100000) + "\n",
 		"other version": `{"protocol":99,"method":"look"}` + "\n",
-		"no method":     `{"protocol":1}` + "\n",
-		"unknown":       `{"protocol":1,"method":"rm"}` + "\n",
-		"no parameters": `{"protocol":1,"method":"apply"}` + "\n",
-		"other types":   `{"protocol":1,"method":"apply","params":{"plan":7}}` + "\n",
+		"no method":     `{"protocol":2}` + "\n",
+		"unknown":       `{"protocol":2,"method":"rm"}` + "\n",
+		"no parameters": `{"protocol":2,"method":"apply"}` + "\n",
+		"other types":   `{"protocol":2,"method":"apply","params":{"plan":7}}` + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, done := r.dial(t)
@@ -335,7 +386,7 @@ os.setresuid(int(sys.argv[1]), int(sys.argv[1]), int(sys.argv[1]))
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[2])
 try:
-    s.sendall(b'{"protocol":1,"method":"hello"}\n')
+    s.sendall(b'{"protocol":2,"method":"hello"}\n')
     print(s.makefile().readline())
 except OSError as e:
     print(e)

@@ -35,12 +35,12 @@ type Engine struct {
 	log   *slog.Logger
 
 	mu    sync.Mutex
-	locks map[string]*sync.RWMutex // by environment id
+	turns map[string]*turn // by environment id
 }
 
 // NewEngine returns an engine for these hosts, by kind.
 func NewEngine(hosts map[string]kinds.Host, log *slog.Logger) *Engine {
-	return &Engine{hosts: hosts, log: log, locks: map[string]*sync.RWMutex{}}
+	return &Engine{hosts: hosts, log: log, turns: map[string]*turn{}}
 }
 
 func (e *Engine) owners() apply.Owners {
@@ -51,46 +51,34 @@ func (e *Engine) owners() apply.Owners {
 	return o
 }
 
-func (e *Engine) lock(env state.Env) *sync.RWMutex {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	l := e.locks[env.ID]
-	if l == nil {
-		l = &sync.RWMutex{}
-		e.locks[env.ID] = l
-	}
-	return l
-}
-
-// Look recovers what a dead apply left and reads the records and the host. A
-// running apply is waited for, not disturbed, unless the caller wants to change
-// something itself.
+// Look recovers what a dead apply left and reads the records and the host. While
+// somebody changes the environment it waits only if the caller wants that; else
+// the answer is the last committed generation, and who is at it.
 func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Event)) (wire.LookResult, error) {
-	l := e.lock(p.Env)
-	if p.NoWait {
-		if !l.TryRLock() {
-			return wire.LookResult{}, state.ErrLocked
-		}
-		l.RUnlock() // what begins now is seen as stale when the plan is applied
-	}
-	recovered, err := e.recover(ctx, p.Env, l, tell)
-	if err != nil {
+	recovered, err := e.recover(ctx, p.Env, p.Caller, tell)
+	if err != nil && !errors.Is(err, state.ErrLocked) {
 		return wire.LookResult{}, err
 	}
-	if !l.TryRLock() {
-		tell(wire.Event{Phase: "progress", Message: "waiting for the running apply"})
-		l.RLock()
+	done, calm := e.turn(p.Env).observe()
+	if calm {
+		defer done()
 	}
-	defer l.RUnlock()
-	st, err := p.Env.Load()
-	if err != nil {
-		return wire.LookResult{}, err
+	st, lerr := p.Env.Load()
+	if lerr != nil {
+		return wire.LookResult{}, lerr
 	}
-	res := wire.LookResult{Lineage: st.Lineage, Serial: st.Serial, Recorded: st.Objects, Recovered: recovered}
+	res := wire.LookResult{Lineage: st.Lineage, Serial: st.Serial, Keep: st.Keep, Recorded: st.Objects, Recovered: recovered}
+	if !calm || err != nil {
+		h := busy(p.Env)
+		res.Busy, res.Observed = &h, st.Objects
+		return res, nil
+	}
 	if p.Records {
 		return res, nil
 	}
-	if res.Observed, err = apply.Observe(ctx, p.Env, e.owners()); err != nil {
+	if p.Blind {
+		res.Observed = st.Objects
+	} else if res.Observed, err = apply.Observe(ctx, p.Env, e.owners()); err != nil {
 		return wire.LookResult{}, err
 	}
 	if p.Check {
@@ -118,18 +106,20 @@ func (e *Engine) check(ctx context.Context, env state.Env, desired []plan.Object
 	return all, nil
 }
 
-// recover finishes a dead transaction if there is one.
-func (e *Engine) recover(ctx context.Context, env state.Env, l *sync.RWMutex, tell func(wire.Event)) (bool, error) {
-	if !env.Dirty() && !remains(env) {
+// recover finishes a dead transaction if there is one. A running one, whose journal
+// looks the same, is waited for as long as the caller wants.
+func (e *Engine) recover(ctx context.Context, env state.Env, by wire.Caller, tell func(wire.Event)) (bool, error) {
+	if by.Wait == 0 && !env.Dirty() && !remains(env) {
 		return false, nil
 	}
-	l.Lock() // waits for a running apply, whose journal this may be
-	defer l.Unlock()
-	unlock, err := env.Lock()
+	release, err := e.acquire(ctx, env, by, tell)
 	if err != nil {
 		return false, err
 	}
-	defer unlock()
+	defer release()
+	if !env.Dirty() && !remains(env) {
+		return false, nil
+	}
 	return e.recoverLocked(ctx, env, tell)
 }
 
@@ -162,26 +152,23 @@ func remains(env state.Env) bool {
 }
 
 // Apply carries out a plan.
-func (e *Engine) Apply(ctx context.Context, p wire.ApplyParams, tell func(wire.Event)) (wire.ApplyResult, error) {
+// What it has begun when ctx ends it takes back; when stop ends, the next command
+// does.
+func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(wire.Event)) (wire.ApplyResult, error) {
 	var none wire.ApplyResult
-	l := e.lock(p.Env)
-	if !l.TryLock() {
-		return none, state.ErrLocked
-	}
-	defer l.Unlock()
-	unlock, err := p.Env.Lock()
+	release, err := e.acquire(ctx, p.Env, p.Caller, tell)
 	if err != nil {
 		return none, err
 	}
-	defer func() { unlock() }()
+	defer func() { release() }()
 	did, err := e.recoverLocked(ctx, p.Env, tell)
 	if err != nil {
 		return none, err
 	}
 	if did { // it may have removed the state folder and the lock file with it
-		unlock()
-		if unlock, err = p.Env.Lock(); err != nil {
-			unlock = func() {}
+		release()
+		if release, err = e.acquire(ctx, p.Env, p.Caller, tell); err != nil {
+			release = func() {}
 			return none, err
 		}
 	}
@@ -202,16 +189,34 @@ func (e *Engine) Apply(ctx context.Context, p wire.ApplyParams, tell func(wire.E
 		}
 	}
 	ctx = kinds.WithSecrets(ctx, p.Secrets.Hidden())
-	runErr := apply.Run(kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) }), p.Env, p.Plan, e.owners(), forward(tell))
+	ctx = kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) })
+	runErr := apply.Run(ctx, p.Env, p.Plan, e.owners(), apply.Options{
+		Tell: forward(tell), KeepPartial: p.KeepPartial, Stop: stop,
+		Gate: func(ctx context.Context) error { return e.gate(ctx, p.Env, p.Plan.Desired) },
+	})
 	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
 		runErr = err
 	}
 	return wire.ApplyResult{Serial: p.Plan.Serial + 1}, runErr
 }
 
-// settle lets the watchers follow, and removes the last traces of an
-// environment that has nothing left.
-func (e *Engine) settle(ctx context.Context, env state.Env) error {
+// gate lets the watchers follow and asks every kind whether what was applied may be
+// kept. All say what is wrong.
+func (e *Engine) gate(ctx context.Context, env state.Env, desired []plan.Object) error {
+	if err := e.sync(ctx, env); err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(e.hosts)) {
+		if g, ok := e.hosts[name].(kinds.Gater); ok {
+			errs = append(errs, g.Gate(ctx, env, desired))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sync lets the watchers follow what the notes say.
+func (e *Engine) sync(ctx context.Context, env state.Env) error {
 	var errs []error
 	for name, h := range e.hosts {
 		if w, ok := h.(kinds.Watcher); ok {
@@ -220,7 +225,13 @@ func (e *Engine) settle(ctx context.Context, env state.Env) error {
 			}
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	return errors.Join(errs...)
+}
+
+// settle lets the watchers follow, and removes the last traces of an
+// environment that has nothing left.
+func (e *Engine) settle(ctx context.Context, env state.Env) error {
+	if err := e.sync(ctx, env); err != nil {
 		return err
 	}
 	st, err := env.Load()
@@ -303,8 +314,10 @@ func (e *Engine) Adopt(ctx context.Context) {
 		return
 	}
 	for _, env := range envs {
-		l := e.lock(env)
-		l.Lock()
+		release, ok := e.turn(env).take(ctx)
+		if !ok {
+			return
+		}
 		for name, h := range e.hosts {
 			w, ok := h.(kinds.Watcher)
 			if !ok {
@@ -320,18 +333,19 @@ func (e *Engine) Adopt(ctx context.Context) {
 				e.log.Error("remove what a dead process left", "env", env.ID, "err", err)
 			}
 		}
-		l.Unlock()
+		release()
 	}
 }
 
-// Wait returns when nothing is being applied.
-func (e *Engine) Wait() {
+// Wait returns when nothing is being applied, or ctx ends.
+func (e *Engine) Wait(ctx context.Context) {
 	e.mu.Lock()
-	locks := slices.Collect(maps.Values(e.locks))
+	turns := slices.Collect(maps.Values(e.turns))
 	e.mu.Unlock()
-	for _, l := range locks {
-		l.Lock()
-		l.Unlock() //nolint:staticcheck // having had it is the point
+	for _, t := range turns {
+		if release, ok := t.take(ctx); ok { // having had it is the point
+			release()
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -150,10 +151,9 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 		}
 		return
 	}
-	go func() { // the command went away or was interrupted
-		_, _ = r.ReadByte()
-		cancel()
-	}()
+	stopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go hearCancel(r, cancel, stop)
 	if s.isLeaving() && req.Method != wire.Shutdown {
 		<-ctx.Done() // no answer: the command asks the next daemon
 		return
@@ -164,7 +164,7 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 		defer mu.Unlock()
 		_ = wire.Write(conn, resp)
 	}
-	result, err := s.answer(ctx, req, func(ev wire.Event) { send(wire.Response{Event: &ev}) })
+	result, err := s.answer(ctx, stopCtx, req, func(ev wire.Event) { send(wire.Response{Event: &ev}) })
 	if err != nil {
 		s.Log.Info("request failed", "method", req.Method, "err", err)
 		send(wire.Response{Error: toWire(err)})
@@ -178,7 +178,26 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 	send(wire.Response{Result: raw})
 }
 
-func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Event)) (any, error) {
+// hearCancel waits for what a command says while it waits. One that went away has
+// cancelled, and not more: its undo goes on.
+func hearCancel(r *bufio.Reader, cancel, stop context.CancelFunc) {
+	defer cancel()
+	for {
+		var req wire.Request
+		if err := wire.Read(r, &req); err != nil {
+			return
+		}
+		switch req.Method {
+		case wire.Cancel:
+			cancel()
+		case wire.Stop:
+			cancel()
+			stop()
+		}
+	}
+}
+
+func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(wire.Event)) (any, error) {
 	if req.Protocol != wire.Protocol && req.Method != wire.Shutdown && req.Method != wire.Attend {
 		return nil, &wire.Error{Code: wire.CodeProtocol, Message: fmt.Sprintf("blastd speaks protocol %d, not %d", wire.Protocol, req.Protocol)}
 	}
@@ -191,7 +210,7 @@ func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Ev
 	case wire.Look:
 		return with(req, func(p wire.LookParams) (any, error) { return s.Engine.Look(ctx, p, tell) })
 	case wire.Apply:
-		return with(req, func(p wire.ApplyParams) (any, error) { return s.Engine.Apply(ctx, p, tell) })
+		return with(req, func(p wire.ApplyParams) (any, error) { return s.Engine.Apply(ctx, stop, p, tell) })
 	case wire.Status:
 		envs, err := s.Engine.Up()
 		return wire.StatusResult{PID: os.Getpid(), RSS: residentMemory(), Environments: envs}, err
@@ -203,7 +222,7 @@ func (s *Server) answer(ctx context.Context, req wire.Request, tell func(wire.Ev
 		<-ctx.Done()
 		return struct{}{}, nil
 	case wire.Shutdown:
-		s.leave()
+		s.leave(ctx)
 		return struct{}{}, nil
 	}
 	return nil, fmt.Errorf("unknown method %q", req.Method)
@@ -219,11 +238,11 @@ func with[P any](req wire.Request, answer func(P) (any, error)) (any, error) {
 }
 
 // leave ends the daemon when nothing is being applied any more.
-func (s *Server) leave() {
+func (s *Server) leave(ctx context.Context) {
 	s.mu.Lock()
 	s.leaving = true
 	s.mu.Unlock()
-	s.Engine.Wait()
+	s.Engine.Wait(context.WithoutCancel(ctx))
 	s.stop()
 }
 
@@ -261,12 +280,15 @@ func toWire(err error) *wire.Error {
 		we *wire.Error
 		rb *apply.RolledBackError
 		in *apply.IncompleteError
+		pa *apply.PartialError
 	)
 	switch {
 	case errors.As(err, &we):
 		return we
 	case errors.As(err, &in):
 		return &wire.Error{Code: wire.CodeIncomplete, Message: in.Error()}
+	case errors.As(err, &pa):
+		return &wire.Error{Code: wire.CodePartial, Message: pa.Err.Error(), Addr: pa.Addr, Kept: pa.Kept}
 	case errors.As(err, &rb):
 		return &wire.Error{Code: wire.CodeRolledBack, Message: rb.Err.Error(), Addr: rb.Addr, Undone: rb.Undone}
 	case errors.Is(err, state.ErrLocked):

@@ -6,6 +6,7 @@ import (
 	"blast.example/blast/config"
 	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/process"
 )
 
 // Words is the filesystem block, as a person writes it.
@@ -80,5 +81,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	}
 	t.Mounts = append(t.Mounts, r.mounts()...)
 	t.Mounts = append(t.Mounts, r.protections()...)
-	return []plan.Object{plan.NewObject(TreeAddr, t, r.src)}, r.diags
+	tree := plan.NewObject(TreeAddr, t, r.src)
+	tree.Needs = []string{process.SandboxAddr}
+	return []plan.Object{tree}, r.diags
 }

@@ -13,6 +13,7 @@ import (
 
 	"blast.example/blast/config/configtest"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/process"
 )
@@ -366,7 +367,7 @@ func TestLink(t *testing.T) {
 	}
 	box := plan.NewObject(process.SandboxAddr, process.Sandbox{Hostname: "a"}, nil)
 	set := plan.NewObject(packages.SetAddr, packages.Set{Lock: packages.Lock{Path: filepath.Join(dir, "locks/pylock.toml")}}, nil)
-	got := configtest.Decode[Tree](t, (Words{}).Link(append(objs, box, set)), TreeAddr)
+	got := configtest.Decode[Tree](t, (Words{}).Link(kinds.LinkInput{Objects: append(objs, box, set)}), TreeAddr)
 	if got.Sandbox != box.Digest() {
 		t.Errorf("sandbox %q, want %q", got.Sandbox, box.Digest())
 	}

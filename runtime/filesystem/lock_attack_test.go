@@ -7,6 +7,7 @@ import (
 
 	"blast.example/blast/config/configtest"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/packages"
 )
 
@@ -45,7 +46,7 @@ func TestLockIsProtectedInMounts(t *testing.T) {
 			t.Fatal(name, diags)
 		}
 		set := plan.NewObject(packages.SetAddr, packages.Set{Lock: packages.Lock{Path: lock}}, nil)
-		got := configtest.Decode[Tree](t, (Words{}).Link(append(objs, set)), TreeAddr)
+		got := configtest.Decode[Tree](t, (Words{}).Link(kinds.LinkInput{Objects: append(objs, set)}), TreeAddr)
 		if got.Writable(lock) {
 			t.Errorf("%s: the lock can be written: %+v", name, got.Mounts)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/process"
 )
@@ -223,10 +224,10 @@ func (r *reading) opening(ts []block.Text, kind, list string) {
 
 // Link implements kinds.Linker: a tree belongs to one sandbox, and protects the
 // lock file that the python block names.
-func (Words) Link(objs []plan.Object) []plan.Object {
+func (Words) Link(in kinds.LinkInput) []plan.Object {
 	var box string
 	var set packages.Set
-	for _, o := range objs {
+	for _, o := range in.Objects {
 		switch o.Addr {
 		case process.SandboxAddr:
 			box = o.Digest()
@@ -236,7 +237,7 @@ func (Words) Link(objs []plan.Object) []plan.Object {
 			}
 		}
 	}
-	out := slices.Clone(objs)
+	out := slices.Clone(in.Objects)
 	for i, o := range out {
 		var t Tree
 		if o.Addr != TreeAddr || o.Decode(&t) != nil {
@@ -244,7 +245,7 @@ func (Words) Link(objs []plan.Object) []plan.Object {
 		}
 		t.Sandbox = box
 		t.Mounts = relock(t.Mounts, set.Lock.Path)
-		out[i] = plan.NewObject(o.Addr, t, o.Src)
+		out[i] = o.With(t)
 	}
 	return out
 }

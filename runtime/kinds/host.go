@@ -44,6 +44,15 @@ type Watcher interface {
 	Close() error
 }
 
+// A Gater has a say before a change is final.
+type Gater interface {
+	// Gate returns an error if what was applied must not be kept. It is called
+	// after all changes of a plan, when the watchers follow already, and before the
+	// commit point. desired is what will be recorded. A cancelled ctx ends it early
+	// with an error. It changes nothing.
+	Gate(ctx context.Context, env state.Env, desired []plan.Object) error
+}
+
 // A Flusher notes what happens in a sandbox with some delay.
 type Flusher interface {
 	// Flush returns when all that happened before the call is on record, or with

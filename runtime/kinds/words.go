@@ -9,6 +9,7 @@ package kinds
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -43,12 +44,40 @@ type ResolveInput struct {
 	Upgrade  bool          // ignore the lock and take the newest
 	Settled  []plan.Object // of a saved plan: taken if they answer what is asked, and nothing else is
 	Progress func(string)  // told what is being done; may be nil
+	Lock     func([]byte)  // told what a lock file holds now, nothing if there is none; may be nil
 }
 
-// A Linker fills in attributes that follow from other objects.
+// A Linker fills in attributes that no line says: they follow from other objects, or
+// stay as they were recorded.
 type Linker interface {
-	// Link returns objs with its own objects completed. It is pure.
-	Link(objs []plan.Object) []plan.Object
+	// Link returns in.Objects with its own objects completed. It is pure.
+	Link(in LinkInput) []plan.Object
+}
+
+// LinkInput is what a Linker works on.
+type LinkInput struct {
+	Objects  []plan.Object // all objects of one environment
+	Recorded []plan.Object // what the last apply left
+	Replace  []string      // addresses whose objects are to be made anew, though nothing about them changed
+}
+
+// Incarnation is the number that an object has in an attribute of its own, so that it
+// can be made anew without another change: as recorded, or the next one.
+func (in LinkInput) Incarnation(addr string, recorded int) int {
+	if slices.Contains(in.Replace, addr) || slices.Contains(in.Replace, plan.Object{Addr: addr}.Kind()) {
+		return recorded + 1
+	}
+	return recorded
+}
+
+// Recall decodes the recorded attributes of an object, and reports whether there are any.
+func (in LinkInput) Recall(addr string, attrs any) bool {
+	for _, o := range in.Recorded {
+		if o.Addr == addr {
+			return o.Decode(attrs) == nil
+		}
+	}
+	return false
 }
 
 // Outside is the Extra of a diagnostic that is not about what is written: a server

@@ -72,8 +72,7 @@ func (w Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 		p.Egress = append(p.Egress, r.egress(e))
 	}
 	p.Ingress = r.ingresses(v.Blocks("ingress"))
-	return []plan.Object{
-		plan.NewObject(NamespaceAddr, Namespace{}, map[string]string{"": src[""]}),
-		plan.NewObject(PolicyAddr, p, src),
-	}, r.diags
+	policy := plan.NewObject(PolicyAddr, p, src)
+	policy.Needs = []string{NamespaceAddr}
+	return []plan.Object{plan.NewObject(NamespaceAddr, Namespace{}, map[string]string{"": src[""]}), policy}, r.diags
 }

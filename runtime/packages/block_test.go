@@ -10,6 +10,7 @@ import (
 
 	"blast.example/blast/config/configtest"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
 )
 
 func wishes(t *testing.T, dir string) Wishes {
@@ -176,7 +177,7 @@ func TestDescribe(t *testing.T) {
 // Where a line stands is nothing that is applied.
 func TestLinkDropsPlaces(t *testing.T) {
 	set := Set{Wishes: Wishes{Requirements: []Requirement{{Text: "flask", Place: "requirements.txt:1"}}}}
-	out := (Words{}).Link([]plan.Object{plan.NewObject(SetAddr, set, nil)})
+	out := (Words{}).Link(kinds.LinkInput{Objects: []plan.Object{plan.NewObject(SetAddr, set, nil)}})
 	if got := configtest.Decode[Set](t, out, SetAddr); got.Wishes.Requirements[0].Place != "" {
 		t.Errorf("%+v", got.Wishes)
 	}

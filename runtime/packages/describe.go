@@ -26,7 +26,10 @@ func (Words) Describe(c plan.Change) plan.Description {
 		return d
 	}
 	d.Items = append(d.Items, wording.Changed("python", from.Python.text(), to.Python.text(), plan.Same)...)
-	d.Items = append(d.Items, pinnedItems(from.Packages, to.Packages)...)
+	d.Items = append(d.Items, updates(pinnedItems(from.Packages, to.Packages), from.Wishes, to.Wishes)...)
+	if from.Incarnation != to.Incarnation {
+		d.Items = append(d.Items, plan.Item{Name: "python", Action: plan.Replace, Cause: plan.ByRequest, Because: "installed anew"})
+	}
 	if len(d.Items) == 0 {
 		d.Items = wishItems(from.Wishes, to.Wishes)
 	}
@@ -57,13 +60,26 @@ func pinnedItems(from, to []Pinned) []plan.Item {
 			it.Before = old.text()
 		}
 		if it.Before == it.After {
-			it.Because = "another file of the same version"
+			it.Cause, it.Because = plan.ByPackage, "another file of the same version"
 		}
 		items = append(items, it)
 	}
 	for _, p := range from {
 		if _, gone := was[p.Name]; gone {
 			items = append(items, plan.Item{Name: "package." + p.Name, Action: plan.Delete, Before: p.text()})
+		}
+	}
+	return items
+}
+
+// updates says of versions that nobody asked to change that they are updates.
+func updates(items []plan.Item, from, to Wishes) []plan.Item {
+	before, after := asked(from.Requirements), asked(to.Requirements)
+	for i := range items {
+		it := &items[i]
+		name := strings.TrimPrefix(it.Name, "package.")
+		if it.Cause == "" && it.Action == plan.Update && before[name] == after[name] {
+			it.Cause, it.Because = plan.ByPackage, "package update"
 		}
 	}
 	return items

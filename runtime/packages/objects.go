@@ -18,6 +18,9 @@ type Set struct {
 	Packages []Pinned    `json:"packages"` // sorted by name
 	Lock     Lock        `json:"lock"`
 
+	// Incarnation counts how often the set was asked to be made anew.
+	Incarnation int `json:"incarnation,omitempty"`
+
 	// Drift says how the generation differs from what was applied; it is never
 	// set in what is wanted.
 	Drift []string `json:"drift,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"blast.example/blast/config/block"
 	"blast.example/blast/config/nearest"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/process/secret"
 )
 
@@ -81,8 +82,10 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	if esrc[""] = s.Place(); root.Has("env") {
 		esrc[""] = block.Place(root.At("env"))
 	}
+	sandbox := plan.NewObject(SandboxAddr, box, src)
+	sandbox.Needs = []string{"resource.limits", "network.namespace", "packages.set"}
 	return []plan.Object{
-		plan.NewObject(SandboxAddr, box, src),
+		sandbox,
 		plan.NewObject(EnvironmentAddr, e, esrc),
 	}, r.diags
 }
@@ -182,19 +185,27 @@ func (r *reading) vars(user string, pairs []block.Pair) (vars, src map[string]st
 	return vars, src
 }
 
-// Link implements kinds.Linker: commands start in the workspace, if there is one.
-func (Words) Link(objs []plan.Object) []plan.Object {
-	workspace := slices.ContainsFunc(objs, hasWorkspace)
-	out := slices.Clone(objs)
+// Link implements kinds.Linker: commands start in the workspace, if there is one, and a
+// sandbox is the one that is there until another is asked for.
+func (Words) Link(in kinds.LinkInput) []plan.Object {
+	dir := HomeDir
+	if slices.ContainsFunc(in.Objects, hasWorkspace) {
+		dir = WorkspaceDir
+	}
+	var was Sandbox
+	in.Recall(SandboxAddr, &was)
+	out := slices.Clone(in.Objects)
 	for i, o := range out {
 		var e Environment
-		if o.Addr != EnvironmentAddr || o.Decode(&e) != nil {
-			continue
+		var box Sandbox
+		switch {
+		case o.Addr == EnvironmentAddr && o.Decode(&e) == nil:
+			e.Dir = dir
+			out[i] = o.With(e)
+		case o.Addr == SandboxAddr && o.Decode(&box) == nil:
+			box.Incarnation = in.Incarnation(SandboxAddr, was.Incarnation)
+			out[i] = o.With(box)
 		}
-		if e.Dir = HomeDir; workspace {
-			e.Dir = WorkspaceDir
-		}
-		out[i] = plan.NewObject(o.Addr, e, o.Src)
 	}
 	return out
 }

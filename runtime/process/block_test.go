@@ -8,6 +8,7 @@ import (
 
 	"blast.example/blast/config/configtest"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/kinds"
 )
 
 func box(t *testing.T, src string) Sandbox {
@@ -98,7 +99,7 @@ func TestLink(t *testing.T) {
 		}{[]mount{{target}}}, nil)
 	}
 	for target, want := range map[string]string{"/workspace": "/workspace", "/models": "/home/sandbox"} {
-		if got := configtest.Decode[Environment](t, (Words{}).Link(append(objs, tree(target))), EnvironmentAddr).Dir; got != want {
+		if got := configtest.Decode[Environment](t, (Words{}).Link(kinds.LinkInput{Objects: append(objs, tree(target))}), EnvironmentAddr).Dir; got != want {
 			t.Errorf("with %s: %q, want %q", target, got, want)
 		}
 	}

@@ -58,7 +58,11 @@ func sandboxItems(from, to Sandbox) []plan.Item {
 	items = append(items, wording.Changed("owner", owner(from), owner(to), plan.Same)...)
 	items = append(items, wording.Changed("capabilities", strings.Join(from.Capabilities, ", "), strings.Join(to.Capabilities, ", "), setAccess(from.Capabilities, to.Capabilities))...)
 	items = append(items, wording.Changed("seccomp", from.Seccomp, to.Seccomp, changedAccess(from.Seccomp, to.Seccomp))...)
-	return append(items, wording.Changed("hostname", from.Hostname, to.Hostname, plan.Same)...)
+	items = append(items, wording.Changed("hostname", from.Hostname, to.Hostname, plan.Same)...)
+	if from.Incarnation != to.Incarnation {
+		items = append(items, plan.Item{Name: "sandbox", Action: plan.Replace, Cause: plan.ByRequest, Because: "made anew"})
+	}
+	return items
 }
 
 func (s Sandbox) who() string {

@@ -22,6 +22,7 @@ type Sandbox struct {
 	Capabilities []string `json:"capabilities,omitempty"` // CAP_NET_BIND_SERVICE; sorted
 	Seccomp      string   `json:"seccomp"`                // "default"
 	Hostname     string   `json:"hostname"`
+	Incarnation  int      `json:"incarnation,omitempty"` // how often it was asked to be made anew
 }
 
 // Environment is the attributes of process.environment: what each command

@@ -28,6 +28,10 @@ var ErrPrivilege = errors.New("root is needed: Blast makes namespaces, mounts an
 type Client struct {
 	Daemon string // path of blastd
 	Socket string
+
+	// Stop, when it is closed, ends even an undo that a cancelled apply is at: see
+	// wire.Stop. Nil never is.
+	Stop <-chan struct{}
 }
 
 // New returns a client that starts the blastd beside this very program.
@@ -58,7 +62,7 @@ func (c *Client) Call(ctx context.Context, method string, params, result any, te
 		if err != nil {
 			return err
 		}
-		err = converse(ctx, conn, wire.Request{Protocol: wire.Protocol, Method: method, Params: raw, Program: wire.Program(c.Daemon)}, result, tell)
+		err = c.converse(ctx, conn, wire.Request{Protocol: wire.Protocol, Method: method, Params: raw, Program: wire.Program(c.Daemon)}, result, tell)
 		_ = conn.Close()
 		switch {
 		case errors.Is(err, errNoAnswer) && attempt < 3:
@@ -83,13 +87,11 @@ func isProtocol(err error) bool {
 	return errors.As(err, &we) && we.Code == wire.CodeProtocol
 }
 
-func converse(ctx context.Context, conn *net.UnixConn, req wire.Request, result any, tell func(wire.Event)) error {
+func (c *Client) converse(ctx context.Context, conn *net.UnixConn, req wire.Request, result any, tell func(wire.Event)) error {
 	if err := wire.Write(conn, req); err != nil {
 		return errNoAnswer
 	}
-	// Half a close says "cancel", and the answer still gets through.
-	stop := context.AfterFunc(ctx, func() { _ = conn.CloseWrite() })
-	defer stop()
+	defer c.pass(ctx, conn)()
 	r := wire.NewReader(conn)
 	for first := true; ; first = false {
 		var resp wire.Response
@@ -119,6 +121,21 @@ func converse(ctx context.Context, conn *net.UnixConn, req wire.Request, result 
 			return nil
 		}
 	}
+}
+
+// pass tells the daemon when ctx ends and when Stop is closed, until the returned
+// function is called.
+func (c *Client) pass(ctx context.Context, conn *net.UnixConn) func() {
+	over, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { _ = wire.Write(conn, wire.Request{Method: wire.Cancel}) })
+	go func() {
+		select {
+		case <-c.Stop:
+			_ = wire.Write(conn, wire.Request{Method: wire.Stop})
+		case <-over.Done():
+		}
+	}()
+	return func() { stop(); end() }
 }
 
 // Attend makes sure that a daemon is there, and brings it back whenever it dies,

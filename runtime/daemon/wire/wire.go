@@ -7,7 +7,12 @@
 //	blastd → {"event":{"phase":"doing","addr":"network.policy"}}   any number
 //	blastd → {"result":{…}}  or  {"error":{"code":"locked","message":"…"}}
 //
-// Closing the connection cancels the request; an apply then rolls back.
+// While it waits blast may send one more line, and another one after that:
+//
+//	blast  → {"method":"cancel"}    an apply then takes back what it has begun
+//	blast  → {"method":"stop"}      and stops even that; the next command goes on with it
+//
+// Closing the connection cancels, too.
 package wire
 
 import (
@@ -18,14 +23,16 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/state"
+	"blast.example/blast/state/backend"
 )
 
 // Protocol is the version of the messages. A daemon that speaks another one is
 // asked to go and a new one is started.
-const Protocol = 1
+const Protocol = 2
 
 // Socket is the control socket; Lock excludes a second daemon.
 const (
@@ -47,6 +54,9 @@ const (
 	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
 	Attend   = "attend"   // no answer until the daemon goes: tells a caller that it died
 	Shutdown = "shutdown" // → {}
+
+	Cancel = "cancel" // of the request before it on the connection; no answer
+	Stop   = "stop"
 )
 
 // Request is the first line of a connection.
@@ -92,6 +102,7 @@ const (
 	CodeFailed     = "failed"      // nothing was changed
 	CodeRolledBack = "rolled-back" // an apply failed and was taken back
 	CodeIncomplete = "incomplete"  // an apply failed and could not be taken back entirely
+	CodePartial    = "partial"     // an apply failed, and what it had done was kept as was asked
 	CodeLocked     = "locked"
 	CodeStale      = "stale" // the plan was made from another state
 	CodeProtocol   = "protocol"
@@ -103,6 +114,7 @@ type Error struct {
 	Message string `json:"message"`
 	Addr    string `json:"addr,omitempty"`   // the change that failed
 	Undone  int    `json:"undone,omitempty"` // changes taken back
+	Kept    int    `json:"kept,omitempty"`   // changes kept
 	Total   int    `json:"total,omitempty"`  // changes of the plan
 }
 
@@ -121,17 +133,30 @@ type LookParams struct {
 	Desired []plan.Object `json:"desired,omitempty"` // checked against what this host can do
 	Check   bool          `json:"check,omitempty"`
 	Records bool          `json:"records,omitempty"` // only recover and read the records
-	NoWait  bool          `json:"no_wait,omitempty"` // CodeLocked at once while another command changes the environment
+	Blind   bool          `json:"blind,omitempty"`   // don't observe: take the records for what is there
+	Caller
+}
+
+// A Caller is the command that asks, as others see it that it locks out.
+type Caller struct {
+	Command string        `json:"command,omitempty"` // "blast apply"
+	PID     int           `json:"pid,omitempty"`
+	Wait    time.Duration `json:"wait,omitempty"` // how long to wait for another command that changes the environment, in nanoseconds
 }
 
 // LookResult is the answer to Look.
 type LookResult struct {
 	Lineage   string         `json:"lineage"`
 	Serial    uint64         `json:"serial"`
+	Keep      int            `json:"keep"` // generations that the history keeps
 	Recorded  []plan.Object  `json:"recorded"`
 	Observed  []plan.Object  `json:"observed"`
 	Problems  []plan.Problem `json:"problems"`
 	Recovered bool           `json:"recovered"` // a dead apply was finished or taken back first
+
+	// Busy is who changes the environment right now; nil is nobody. Then what is
+	// recorded is the last committed generation, and stands for what is observed, too.
+	Busy *backend.Holder `json:"busy,omitempty"`
 }
 
 // ApplyParams asks for a plan to be carried out.
@@ -139,6 +164,9 @@ type ApplyParams struct {
 	Env     state.Env `json:"env"`
 	Plan    plan.Plan `json:"plan"`
 	Secrets Secrets   `json:"secrets,omitzero"`
+
+	KeepPartial bool `json:"keep_partial,omitempty"` // of an apply that fails keep what was done
+	Caller
 }
 
 // ApplyResult is the answer to Apply.

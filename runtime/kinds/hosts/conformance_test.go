@@ -93,7 +93,7 @@ func (w *world) apply(t *testing.T, objs []plan.Object) {
 	}
 	p := plan.Diff(objs, st.Objects, now, nil)
 	p.Env, p.Lineage, p.Serial = w.env.Name, st.Lineage, st.Serial
-	if err := apply.Run(ctx, w.env, p, owners, func(apply.Event) {}); err != nil {
+	if err := apply.Run(ctx, w.env, p, owners, apply.Options{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -169,7 +169,8 @@ func (h *Host) ensure(ctx context.Context, f *folder, to target) error {
 	return h.build(ctx, f, to)
 }
 
-// Commit removes every generation but c.To, and all that was kept for the undo.
+// Commit drops all that was kept for the undo. Generations that the history refers to
+// stay, so that a rollback needs no index.
 func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 	if c.Addr != packages.SetAddr {
 		return nil
@@ -189,10 +190,42 @@ func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 	if err := dropDraft(env, f); err != nil {
 		return err
 	}
-	if !to.none() {
-		return f.clear(to.id, currentName)
+	return f.keep(env, to.id)
+}
+
+// Prune removes the generations that the history refers to no more.
+func (h *Host) Prune(_ context.Context, env state.Env) error {
+	f, err := openFolder(env, false)
+	if errors.Is(err, errNoFolder) {
+		return nil
 	}
-	if err := f.clear(); err != nil {
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	return f.keep(env, f.current())
+}
+
+// keep removes all but the generation in use and those of the history.
+func (f *folder) keep(env state.Env, id string) error {
+	kept, err := env.Kept(packages.SetAddr)
+	var corrupt *state.CorruptError
+	if errors.As(err, &corrupt) {
+		return nil // nobody knows what is of use: all of it stays
+	}
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, attrs := range kept {
+		if t, err := newTarget(attrs); err == nil && !t.none() {
+			names = append(names, t.id)
+		}
+	}
+	if id != "" {
+		names = append(names, id, currentName)
+	}
+	if err := f.clear(names...); err != nil || len(names) > 0 {
 		return err
 	}
 	return f.forget(env)

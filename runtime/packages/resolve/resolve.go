@@ -60,7 +60,7 @@ func (rv Resolver) Resolve(ctx context.Context, in kinds.ResolveInput) ([]plan.O
 		if diags.HasErrors() {
 			return nil, diags
 		}
-		out[i] = plan.NewObject(o.Addr, set, o.Src)
+		out[i] = o.With(set)
 	}
 	return out, diags
 }
@@ -100,6 +100,10 @@ func (r *run) settle() hcl.Diagnostics {
 	r.set.Lock.Path = filepath.Join(r.in.Project, r.set.Wishes.LockPath)
 	if diags := r.readAsks(); diags.HasErrors() {
 		return diags
+	}
+	if r.in.Lock != nil {
+		b, _ := r.lockBytes() // what can't be read is said below
+		r.in.Lock(b)
 	}
 	if r.in.Settled != nil {
 		return r.asSettled()

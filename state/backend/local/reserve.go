@@ -1,4 +1,4 @@
-package state
+package local
 
 import (
 	"errors"
@@ -12,13 +12,13 @@ import (
 // workspace. A journal needs room, also that of the destroy that would end it. So
 // while an environment is there a reserve is, too, given up when there is no room.
 const (
-	reserveName = "reserve"
+	ReserveName = "reserve"
 	reserveSize = 1 << 20 // bytes; journal and state of hundreds of packages
 )
 
-// keepReserve makes the reserve. Without one a full disk stops what it stops.
-func (e Env) keepReserve() {
-	path := filepath.Join(e.Dir, reserveName)
+// KeepReserve makes the reserve. Without one a full disk stops what it stops.
+func (s Store) KeepReserve() {
+	path := filepath.Join(s.Dir, ReserveName)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return
@@ -29,14 +29,14 @@ func (e Env) keepReserve() {
 	_ = f.Close()
 }
 
-// giveReserve gives the reserve up and reports whether there was one.
-func (e Env) giveReserve() bool { return os.Remove(filepath.Join(e.Dir, reserveName)) == nil }
+// GiveReserve gives the reserve up and reports whether there was one.
+func (s Store) GiveReserve() bool { return os.Remove(filepath.Join(s.Dir, ReserveName)) == nil }
 
-// withRoom does something that takes room on disk, and once more without the
+// WithRoom does something that takes room on disk, and once more without the
 // reserve if there was none. What the first attempt did in part f undoes itself.
-func (e Env) withRoom(f func() error) error {
+func (s Store) WithRoom(f func() error) error {
 	err := f()
-	if (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && e.giveReserve() {
+	if (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && s.GiveReserve() {
 		return f()
 	}
 	return err

@@ -1,0 +1,133 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxFile bounds what is read, in bytes: a state with thousands of packages is some
+// MiB.
+const MaxFile = 64 << 20
+
+// tempSuffix ends the names of files that are being written.
+const tempSuffix = ".tmp"
+
+// Replace puts b at path so that a reader, a crash or a full disk sees either the
+// old content or the new: temp file, fsync, rename, fsync of the folder. Only this
+// user may read it.
+func Replace(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*"+tempSuffix) // CreateTemp is 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes the names in a folder survive a power failure.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Sync()
+}
+
+// born is about when this process started.
+var born = time.Now()
+
+// Orphans are the temporary files that a process which died left in a folder while
+// it replaced a file. Those of this process are younger than itself.
+func Orphans(dir string) []string {
+	var out []string
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // not there, or not ours to read: nothing to clean
+	}
+	for _, d := range es {
+		if !strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(d.Name(), tempSuffix) {
+			continue
+		}
+		if fi, err := d.Info(); err == nil && fi.Mode().IsRegular() && fi.ModTime().Before(born) {
+			out = append(out, filepath.Join(dir, d.Name()))
+		}
+	}
+	return out
+}
+
+// Read reads a record. It follows no link and waits for no pipe: the folder around
+// belongs to a person.
+func Read(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > MaxFile {
+		return nil, fmt.Errorf("%s is not a regular file of at most %d MiB", path, MaxFile>>20)
+	}
+	if err := ours(path, fi); err != nil {
+		return nil, err
+	}
+	b := make([]byte, fi.Size())
+	n, err := f.ReadAt(b, 0)
+	if n < len(b) {
+		return nil, fmt.Errorf("%s: read %d of %d bytes: %w", path, n, len(b), err)
+	}
+	return b, nil
+}
+
+// ours refuses a record that somebody else could have written: what it says is
+// carried out with this user's rights.
+func ours(path string, fi fs.FileInfo) error {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s may have been written by somebody else than uid %d; if it is right, make it theirs alone: chown %d, chmod go-w", path, os.Geteuid(), os.Geteuid())
+	}
+	return nil
+}
+
+// MakeDir makes a folder of records in a folder that may belong to a person, who may
+// be tricked into replacing it by a link: root must not write through that.
+func MakeDir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	fi, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	if !fi.IsDir() {
+		return fmt.Errorf("make state folder: %s is not a folder", dir)
+	}
+	if err := ours(dir, fi); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	return nil
+}
