@@ -31,8 +31,12 @@ type story struct {
 	replaces      bool // a new container takes the place of the old
 }
 
-// small has a bit of every kind.
+// small has a bit of every kind, and one generation: the history is the same size in
+// every state.
 const small = `
+blast {
+  generations = 1
+}
 python {
   index = ["INDEX"]
 }
