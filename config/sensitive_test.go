@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config"
+	"blast.example/blast/plan"
 )
 
 // hush is what must not be seen. Errors that cut it show parts.
