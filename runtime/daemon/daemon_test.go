@@ -87,19 +87,24 @@ func newRig(t *testing.T) *rig {
 	return &rig{s, h, env}
 }
 
-// plan is what makes one object.
+// plan is what makes one object, whatever is there.
 func (r *rig) plan(t *testing.T) plan.Plan {
 	t.Helper()
-	return r.planOf(t, 5)
+	return r.planOf(t, 5, false)
 }
 
-func (r *rig) planOf(t *testing.T, pids int) plan.Plan {
+// planOf is what makes one object of a value, also of what is recorded.
+func (r *rig) planOf(t *testing.T, pids int, recorded bool) plan.Plan {
 	t.Helper()
 	st, err := r.env.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := plan.Diff([]plan.Object{plan.NewObject("resource.limits", map[string]int{"pids": pids}, nil)}, st.Objects, st.Objects, nil)
+	now := st.Objects
+	if !recorded {
+		now = nil
+	}
+	p := plan.Diff([]plan.Object{plan.NewObject("resource.limits", map[string]int{"pids": pids}, nil)}, st.Objects, now, nil)
 	p.Env, p.Lineage, p.Serial = r.env.Name, st.Lineage, st.Serial
 	return p
 }
@@ -194,7 +199,7 @@ func TestOneApplyAtATime(t *testing.T) {
 		t.Fatal(resp.Error)
 	}
 	r.host.begun, r.host.hold = make(chan string, 1), make(chan struct{})
-	p.Plan = r.planOf(t, 6)
+	p.Plan = r.planOf(t, 6, true)
 	first, _ := r.dial(t)
 	send(t, first, wire.Apply, p)
 	<-r.host.begun
@@ -239,7 +244,7 @@ func TestStopLeavesTheRestToTheNext(t *testing.T) {
 	}
 	r.host.begun, r.host.hold = make(chan string, 2), make(chan struct{})
 	conn, _ := r.dial(t)
-	send(t, conn, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.planOf(t, 6)})
+	send(t, conn, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.planOf(t, 6, true)})
 	<-r.host.begun
 	say := func(method string) {
 		t.Helper()
