@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,15 +31,31 @@ type Defaults struct {
 	GID     uint32        `json:"gid,omitempty"`
 }
 
-const notePrefix = "command-"
+const (
+	notePrefix    = "command-"
+	appliedPrefix = "applied-"
+)
 
 // NoteName is the name of the note (see state.Env.WriteNote) in which kind
 // keeps its Defaults.
 func NoteName(kind string) string { return notePrefix + kind }
 
+// AppliedName is the name of a note that takes the place of NoteName's when the
+// apply under way is final. Until then commands follow the old one, so that they go
+// where they went before, and an apply that is taken back never was.
+func AppliedName(kind string) string { return appliedPrefix + kind }
+
 // Load merges the defaults of all kinds, in the order of their names. Where two
 // limit the same resource, both hold.
-func Load(env state.Env) (Defaults, error) {
+func Load(env state.Env) (Defaults, error) { return load(env, notePrefix) }
+
+// LoadApplied is Load as it will be when the apply under way is final. Without one
+// there is no difference.
+func LoadApplied(env state.Env) (Defaults, error) { return load(env, notePrefix, appliedPrefix) }
+
+// load merges the notes with these prefixes: of each kind the one whose prefix is
+// the last.
+func load(env state.Env, prefixes ...string) (Defaults, error) {
 	d := Defaults{Vars: map[string]string{}, Rlimits: rlimit.Limits{}}
 	es, err := os.ReadDir(env.Run)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,16 +64,18 @@ func Load(env state.Env) (Defaults, error) {
 	if err != nil {
 		return d, fmt.Errorf("read command defaults: %w", err)
 	}
-	var names []string
-	for _, e := range es {
-		if name, ok := strings.CutSuffix(filepath.Base(e.Name()), ".json"); ok && strings.HasPrefix(name, notePrefix) {
-			names = append(names, name)
+	notes := map[string]string{} // by kind
+	for _, prefix := range prefixes {
+		for _, e := range es {
+			name, ok := strings.CutSuffix(e.Name(), ".json")
+			if kind, ours := strings.CutPrefix(name, prefix); ok && ours {
+				notes[kind] = name
+			}
 		}
 	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, kind := range slices.Sorted(maps.Keys(notes)) {
 		var n Defaults
-		if _, err := env.ReadNote(name, &n); err != nil {
+		if _, err := env.ReadNote(notes[kind], &n); err != nil {
 			return d, err
 		}
 		maps.Copy(d.Vars, n.Vars)

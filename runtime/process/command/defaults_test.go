@@ -25,3 +25,31 @@ func TestLoadLimits(t *testing.T) {
 		t.Errorf("%v, want %v (%v)", d.Rlimits, want, err)
 	}
 }
+
+// What is applied takes the place of what commands follow only for who asks for it.
+func TestLoadApplied(t *testing.T) {
+	env := state.Env{Run: t.TempDir() + "/run"}
+	for name, d := range map[string]Defaults{
+		NoteName("process"):    {Dir: "/old"},
+		AppliedName("process"): {Dir: "/new"},
+		NoteName("zz"):         {Vars: map[string]string{"A": "1"}},
+		AppliedName("only"):    {Socket: "/s", UID: 7},
+		"process":              {Dir: "/other"},
+	} {
+		if err := env.WriteNote(name, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		load func(state.Env) (Defaults, error)
+		want Defaults
+	}{
+		"now":   {Load, Defaults{Dir: "/old"}},
+		"after": {LoadApplied, Defaults{Dir: "/new", Socket: "/s", UID: 7}},
+	} {
+		d, err := c.load(env)
+		if err != nil || d.Dir != c.want.Dir || d.Socket != c.want.Socket || d.UID != c.want.UID || d.Vars["A"] != "1" {
+			t.Errorf("%s: %+v, want %+v (%v)", name, d, c.want, err)
+		}
+	}
+}

@@ -28,7 +28,13 @@ type Request struct {
 	// as they are. A terminal is not: the command gets one of its own, and Run
 	// relays.
 	Stdin, Stdout, Stderr *os.File
+
+	// Deaf keeps signals of this process to itself: they are about something else.
+	Deaf bool
 }
+
+// An Exit is how a command ended: by itself with a status, or by a signal.
+type Exit = wire.Exit
 
 // An Error is a command that did not run, or whose end is unknown.
 type Error struct {
@@ -48,9 +54,9 @@ func failed(err error) *Error { return &Error{Code: wire.CodeFailed, Message: er
 // and doesn't ignore. If ctx ends, so does the command: it gets SIGHUP, and
 // SIGKILL shortly afterwards. So it does if this process dies.
 func Run(ctx context.Context, socket string, req Request) (int, error) {
-	code, err := run(ctx, socket, req)
+	exit, err := Await(ctx, socket, req)
 	if err == nil {
-		return code, nil
+		return exit.Code(), nil
 	}
 	var e *Error
 	if !errors.As(err, &e) {
@@ -59,33 +65,39 @@ func Run(ctx context.Context, socket string, req Request) (int, error) {
 	return e.Code, e
 }
 
-func run(ctx context.Context, socket string, req Request) (int, error) {
+// Await is Run for who wants to know more than an exit code. An *Error is a command
+// that can't be started; when ctx ends, the error is its cause.
+func Await(ctx context.Context, socket string, req Request) (Exit, error) {
+	var none Exit
 	io, err := openStdio(req)
 	if err != nil {
-		return 0, err
+		return none, err
 	}
 	defer io.close()
 	cmd, err := message(req, io)
 	if err != nil {
-		return 0, err
+		return none, err
 	}
-	signals := catchSignals() // before the command runs, so that none is lost
-	defer signals.stop()
+	signals := &signals{}
+	if !req.Deaf {
+		signals = catchSignals() // before the command runs, so that none is lost
+		defer signals.stop()
+	}
 	c, err := dial(ctx, socket)
 	if err != nil {
-		return 0, err
+		return none, orCanceled(ctx, err)
 	}
 	defer func() { _ = c.Close() }()
 	// A ctx that ends closes the connection, and init ends the command.
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	master, err := started(c, signals, func() (*os.File, error) { return begin(c, cmd, io.passed) })
 	if err != nil {
-		return 0, orCanceled(ctx, err)
+		return none, orCanceled(ctx, err)
 	}
 	t := newTerminal(io, master)
 	defer t.close()
-	code, err := attend(c, signals, t)
-	return code, orCanceled(ctx, err)
+	exit, err := attend(c, signals, t)
+	return exit, orCanceled(ctx, err)
 }
 
 // message turns a Request into what init reads.
@@ -192,7 +204,7 @@ func interrupted(early []os.Signal) *Error {
 }
 
 // attend waits for the end of the command and passes signals on meanwhile.
-func attend(c *net.UnixConn, s *signals, t *terminal) (int, error) {
+func attend(c *net.UnixConn, s *signals, t *terminal) (Exit, error) {
 	type end struct {
 		exit wire.Exit
 		err  error
@@ -209,7 +221,7 @@ func attend(c *net.UnixConn, s *signals, t *terminal) (int, error) {
 		select {
 		case e := <-done:
 			t.drain()
-			return e.exit.Code(), e.err
+			return e.exit, e.err
 		case sig := <-s.c:
 			s.handle(c, t, sig)
 		}
