@@ -48,14 +48,14 @@ func (s suite) createDelete(t *testing.T) {
 	empty := s.Kernel(t)
 	s.all(t, t.Context(), changes(nil, s.A), 2)
 	s.sees(t, s.A)
-	full := s.Kernel(t)
-	if full == empty {
+	if s.Kernel(t) == empty {
 		t.Fatal("Kernel reads the same with and without the objects: the test sees nothing")
 	}
 	s.commit(t, changes(nil, s.A))
+	full := s.Kernel(t)
 	s.commit(t, changes(nil, s.A))
 	s.sees(t, s.A)
-	s.same(t, "after commit", full)
+	s.same(t, "after a second commit", full)
 	// Undo of a delete, before it is final.
 	s.all(t, t.Context(), changes(s.A, nil), 2)
 	s.sees(t, nil)

@@ -6,12 +6,13 @@
 // A sandbox is named by the digest of its attributes, so that the one that is
 // wanted stands beside the one that is there until the change is final:
 //
-//	Apply  A → B    B is made, A stays; commands go to B
-//	Apply  B → A    commands go to A again, which never stopped
-//	Commit … → A    all but A end
+//	Apply  A → B    B is made, A stays, and commands go there
+//	Apply  B → A    A never stopped
+//	Commit … → A    commands go to A, and all others end
 //
-// Which one commands go to is one note, replaced in one step. All else is read
-// back from the kernel.
+// So there are two notes of it, one of what is applied and one that commands
+// follow; the first is there only until it is final. What commands start with is
+// kept in the same way. All else is read back from the kernel.
 package host
 
 import (
@@ -39,15 +40,8 @@ type Host struct {
 // blast-init program.
 func New(init string) *Host { return &Host{init: init} }
 
-// Notes: what commands start with, and which sandbox they go to. Package command
-// reads both.
-var (
-	environmentNote = command.NoteName("process")
-	socketNote      = command.NoteName("process-socket")
-)
-
-// Observe returns the sandbox that commands go to, if it runs and is what was
-// made, and the environment that they start with.
+// Observe returns the sandbox that was applied last, if it runs and is what was
+// made, and the environment that commands start with in it.
 func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error) {
 	var objs []plan.Object
 	attrs, err := observeSandbox(ctx, env)
@@ -58,7 +52,7 @@ func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error
 		objs = append(objs, plan.Object{Addr: process.SandboxAddr, Attrs: attrs})
 	}
 	var d command.Defaults
-	ok, err := env.ReadNote(environmentNote, &d)
+	ok, err := environmentNote.read(env, &d)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +66,7 @@ func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error
 // none, or none that is as it was made.
 func observeSandbox(ctx context.Context, env state.Env) (json.RawMessage, error) {
 	var d destination
-	if ok, err := env.ReadNote(socketNote, &d); !ok || err != nil {
+	if ok, err := socketNote.read(env, &d); !ok || err != nil {
 		return nil, err
 	}
 	id := sandbox.IDOfSocket(d.Socket)
@@ -110,20 +104,27 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 
 func applyEnvironment(env state.Env, c plan.Change) error {
 	if c.To == nil {
-		return env.DropNote(environmentNote)
+		return environmentNote.drop(env)
 	}
-	var to process.Environment
-	if _, _, err := c.Sides(&process.Environment{}, &to); err != nil {
+	d, err := defaultsOf(c)
+	if err != nil {
 		return err
 	}
-	return env.WriteNote(environmentNote, command.Defaults{Vars: to.Vars, Dir: to.Dir, Secrets: to.Secrets})
+	return environmentNote.apply(env, d)
 }
 
-// applySandbox makes c.To run and sends commands there. With no To, commands go
-// nowhere; the sandbox itself ends in Commit, as an undo wants it back as it is.
+// defaultsOf is what commands start with in c.To.
+func defaultsOf(c plan.Change) (command.Defaults, error) {
+	var to process.Environment
+	_, _, err := c.Sides(&process.Environment{}, &to)
+	return command.Defaults{Vars: to.Vars, Dir: to.Dir, Secrets: to.Secrets}, err
+}
+
+// applySandbox makes c.To run. With no To, commands go nowhere, as limits and rules
+// are about to go; the sandbox itself ends in Commit: an undo wants it back as it is.
 func (h *Host) applySandbox(ctx context.Context, env state.Env, c plan.Change) error {
 	if c.To == nil {
-		if err := env.DropNote(socketNote); err != nil {
+		if err := socketNote.drop(env); err != nil {
 			return err
 		}
 		return destroyAllBut(ctx, env, digest(c.From))
@@ -136,7 +137,7 @@ func (h *Host) applySandbox(ctx context.Context, env state.Env, c plan.Change) e
 	if err := h.ensure(ctx, env, id, c.To, to); err != nil {
 		return err
 	}
-	return env.WriteNote(socketNote, destinationOf(env, id, to))
+	return socketNote.apply(env, destinationOf(env, id, to))
 }
 
 // ensure makes sandbox id run. What is left of one that died is cleared first.
@@ -144,6 +145,9 @@ func (h *Host) ensure(ctx context.Context, env state.Env, id string, attrs json.
 	s, err := sandbox.Load(ctx, env, id)
 	if err == nil && s.Matches(to.UID, to.GID, to.Capabilities, to.Hostname) == nil {
 		return writeAttrs(env, id, attrs)
+	}
+	if err := closeTo(env, id); err != nil {
+		return err
 	}
 	if err := destroy(ctx, env, id); err != nil {
 		return err
@@ -192,10 +196,14 @@ func packagesFolder(env state.Env) (string, error) {
 
 const packagesDir = "packages"
 
-// Commit ends every sandbox but the one of c.To, and forgets them.
+// Commit lets commands follow what was applied. Then it ends every sandbox but the
+// one of c.To, and forgets them.
 func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 	if c.Addr != process.SandboxAddr {
-		return nil
+		return commitEnvironment(env, c)
+	}
+	if err := commitSandbox(env, c); err != nil {
+		return err
 	}
 	if err := destroyAllBut(ctx, env, digest(c.To)); err != nil {
 		return err
@@ -208,6 +216,28 @@ func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 	}
 	_ = os.Remove(filepath.Join(env.Dir, packagesDir)) // only if nothing was ever installed
 	return sandbox.ReleaseIDs(env)
+}
+
+func commitEnvironment(env state.Env, c plan.Change) error {
+	if c.To == nil {
+		return environmentNote.drop(env)
+	}
+	d, err := defaultsOf(c)
+	if err != nil {
+		return err
+	}
+	return environmentNote.commit(env, d)
+}
+
+func commitSandbox(env state.Env, c plan.Change) error {
+	if c.To == nil {
+		return socketNote.drop(env)
+	}
+	var to process.Sandbox
+	if _, _, err := c.Sides(&process.Sandbox{}, &to); err != nil {
+		return err
+	}
+	return socketNote.commit(env, destinationOf(env, digest(c.To), to))
 }
 
 func digest(attrs json.RawMessage) string {

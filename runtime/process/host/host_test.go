@@ -20,7 +20,6 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/process"
-	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/runtime/process/host"
 	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/runtime/sandbox"
@@ -178,80 +177,6 @@ func change(addr string, from, to []plan.Object) plan.Change {
 		}
 	}
 	return c
-}
-
-// A new sandbox stands beside the old one: what runs in that goes on until the
-// change is final, new commands go to the new one, and back again if it is not.
-func TestReplace(t *testing.T) {
-	env := sandboxtest.Env(t)
-	h := host.New(sandboxtest.Init())
-	created := apply(t, h, env, process.SandboxAddr, nil, stateA)
-	if err := h.Commit(t.Context(), env, created); err != nil {
-		t.Fatal(err)
-	}
-	apply(t, h, env, process.EnvironmentAddr, nil, stateA)
-	hostname := func() string {
-		d, err := command.Load(env)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		code, err := command.Run(t.Context(), d.Socket, command.Request{Args: []string{"hostname"}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: "/", Stdout: w})
-		_ = w.Close()
-		b, _ := io.ReadAll(r)
-		if code != 0 || err != nil {
-			t.Fatal(code, err)
-		}
-		return strings.TrimSpace(string(b))
-	}
-	if got := hostname(); got != "a" {
-		t.Fatal(got)
-	}
-	old := initOf(t, env, idA).PID()
-	long := make(chan string, 1)
-	go func() {
-		code, err := command.Run(context.Background(), sandbox.SocketPath(env, idA), command.Request{Args: []string{"sleep", "1001"}, Env: []string{"PATH=/bin"}, Dir: "/"})
-		long <- fmt.Sprint(code, err)
-	}()
-	replaced := apply(t, h, env, process.SandboxAddr, stateA, stateB)
-	if got := hostname(); got != "b" {
-		t.Error(got)
-	}
-	// Taken back: the old one never stopped.
-	if err := h.Apply(t.Context(), env, replaced.Reverse()); err != nil {
-		t.Fatal(err)
-	}
-	if got := hostname(); got != "a" || initOf(t, env, idA).PID() != old {
-		t.Error(got)
-	}
-	if err := h.Commit(t.Context(), env, replaced.Reverse()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sandbox.Load(t.Context(), env, idB); err == nil {
-		t.Error("the new one is still there")
-	}
-	select {
-	case got := <-long:
-		t.Errorf("a running command ended: %s", got)
-	default:
-	}
-	// And for good.
-	apply(t, h, env, process.SandboxAddr, stateA, stateB)
-	if err := h.Commit(t.Context(), env, replaced); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-long; !strings.HasPrefix(got, "125") {
-		t.Errorf("the old sandbox's command: %s", got)
-	}
-	if got := hostname(); got != "b" {
-		t.Error(got)
-	}
-	if err := unix.Kill(old, 0); err == nil {
-		t.Error("the old init is still there")
-	}
 }
 
 // daemon applies the change in the environment variable and ends; a test kills

@@ -15,9 +15,64 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/process"
+	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
 )
+
+// What commands start with, and which sandbox they go to. Package command reads
+// both.
+const (
+	environmentNote = followed("process")
+	socketNote      = followed("process-socket")
+)
+
+// A followed note is one that commands follow, with another one beside it while an
+// apply is not final: that says what was applied.
+type followed string
+
+// read reads what was applied last.
+func (n followed) read(env state.Env, v any) (bool, error) {
+	ok, err := env.ReadNote(command.AppliedName(string(n)), v)
+	if ok || err != nil {
+		return ok, err
+	}
+	return env.ReadNote(command.NoteName(string(n)), v)
+}
+
+// apply notes what was applied. Commands don't follow yet.
+func (n followed) apply(env state.Env, v any) error {
+	return env.WriteNote(command.AppliedName(string(n)), v)
+}
+
+// commit lets commands follow v, if it was applied and they don't yet: after a
+// reboot nothing is applied.
+func (n followed) commit(env state.Env, v any) error {
+	var was json.RawMessage
+	if ok, err := env.ReadNote(command.AppliedName(string(n)), &was); !ok || err != nil {
+		return err
+	}
+	if err := env.WriteNote(command.NoteName(string(n)), v); err != nil {
+		return err
+	}
+	return env.DropNote(command.AppliedName(string(n)))
+}
+
+// drop leaves nothing to follow.
+func (n followed) drop(env state.Env) error {
+	return errors.Join(env.DropNote(command.NoteName(string(n))), env.DropNote(command.AppliedName(string(n))))
+}
+
+// closeTo keeps commands out of a sandbox that is about to be made: what died may be
+// noted still.
+func closeTo(env state.Env, id string) error {
+	var d destination
+	ok, err := env.ReadNote(command.NoteName(string(socketNote)), &d)
+	if err != nil || !ok || sandbox.IDOfSocket(d.Socket) != id {
+		return err
+	}
+	return env.DropNote(command.NoteName(string(socketNote)))
+}
 
 // attrsNote is what sandbox id was made of.
 func attrsNote(id string) string { return attrsPrefix + id }
@@ -103,7 +158,11 @@ func noted(env state.Env) ([]string, error) {
 // dropDrafts removes what a process that died while it wrote a note of ours has
 // left: WriteNote writes .NAME.json.RANDOM first.
 func dropDrafts(env state.Env) error {
-	for _, name := range []string{attrsPrefix + "*", environmentNote, socketNote, sandbox.IDsNote} {
+	names := []string{attrsPrefix + "*", sandbox.IDsNote}
+	for _, n := range []followed{environmentNote, socketNote} {
+		names = append(names, command.NoteName(string(n)), command.AppliedName(string(n)))
+	}
+	for _, name := range names {
 		found, err := filepath.Glob(filepath.Join(env.Run, "."+name+".json.*"))
 		if err != nil {
 			return fmt.Errorf("list drafts of notes: %w", err)
