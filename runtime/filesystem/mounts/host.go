@@ -26,7 +26,7 @@ type Host struct {
 
 	mu     sync.Mutex
 	locks  map[string]*sync.Mutex // by environment id: one thing at a time
-	guards map[string]*guard      // by environment id
+	guards map[string][]*guard    // by environment id: of its sandboxes
 }
 
 var (
@@ -38,7 +38,7 @@ var (
 
 // New returns a Host that guards nothing yet; Sync starts that.
 func New(log *slog.Logger) *Host {
-	return &Host{log: log, locks: map[string]*sync.Mutex{}, guards: map[string]*guard{}}
+	return &Host{log: log, locks: map[string]*sync.Mutex{}, guards: map[string][]*guard{}}
 }
 
 // treeNote is what was applied last. What is true of it, the kernel says.

@@ -5,6 +5,8 @@ package mounts
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/sandbox"
@@ -13,27 +15,27 @@ import (
 
 // Sync implements kinds.Watcher: it guards the sandbox of the tree that was
 // applied last, and, when nothing is left of an environment, removes the
-// placeholders that had to stay for as long as something ran in it.
+// placeholders that had to stay for as long as something ran in it. A sandbox that
+// is to be replaced stays guarded until it ends: commands run in it.
 func (h *Host) Sync(ctx context.Context, env state.Env) error {
 	var t filesystem.Tree
 	ok, err := env.ReadNote(treeNote, &t)
 	if err != nil {
 		return err
 	}
-	h.mu.Lock()
-	g := h.guards[env.ID]
-	h.mu.Unlock()
-	if g != nil && (!ok || g.box.id != t.Sandbox || g.over()) {
-		h.forget(env)
-		g = nil
-	}
+	var guarded bool
+	h.forget(env, func(g *guard) bool {
+		over := !ok || g.over() || g.gone()
+		guarded = guarded || !over && g.box.id == t.Sandbox
+		return over
+	})
 	switch {
 	case !ok:
 		return h.sweep(env)
-	case g != nil:
+	case guarded:
 		return nil // it reads the note itself
 	}
-	g, err = newGuard(ctx, h, env, t)
+	g, err := newGuard(ctx, h, env, t)
 	if errors.Is(err, sandbox.ErrNotRunning) {
 		return nil // nothing to guard
 	}
@@ -42,7 +44,7 @@ func (h *Host) Sync(ctx context.Context, env state.Env) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.guards[env.ID] = g
+	h.guards[env.ID] = append(h.guards[env.ID], g)
 	return nil
 }
 
@@ -52,13 +54,22 @@ func (h *Host) sweep(env state.Env) error {
 	return tidy(env, nil)
 }
 
-// forget ends the guard of an environment.
-func (h *Host) forget(env state.Env) {
+// forget ends those guards of an environment for which over is true.
+func (h *Host) forget(env state.Env, over func(*guard) bool) {
+	var end []*guard
 	h.mu.Lock()
-	g := h.guards[env.ID]
-	delete(h.guards, env.ID)
+	h.guards[env.ID] = slices.DeleteFunc(h.guards[env.ID], func(g *guard) bool {
+		if !over(g) {
+			return false
+		}
+		end = append(end, g)
+		return true
+	})
+	if len(h.guards[env.ID]) == 0 {
+		delete(h.guards, env.ID)
+	}
 	h.mu.Unlock()
-	if g != nil {
+	for _, g := range end {
 		g.end()
 	}
 }
@@ -67,9 +78,9 @@ func (h *Host) forget(env state.Env) {
 func (h *Host) Close() error {
 	h.mu.Lock()
 	guards := h.guards
-	h.guards = map[string]*guard{}
+	h.guards = map[string][]*guard{}
 	h.mu.Unlock()
-	for _, g := range guards {
+	for _, g := range slices.Concat(slices.Collect(maps.Values(guards))...) {
 		g.end()
 	}
 	return nil
