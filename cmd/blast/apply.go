@@ -20,6 +20,8 @@ import (
 type applyCmd struct {
 	Plan string `arg:"" optional:"" help:"A plan saved by blast plan --out; carried out as it stands."`
 	scopeFlags
+	trustFlags
+	failFlags
 	AutoApprove bool          `help:"Don't ask."`
 	LockTimeout time.Duration `placeholder:"TIME" help:"How long to wait for another command that changes the environment, such as 30s; else it ends with 75 at once."`
 	KeepPartial bool          `help:"If a change fails, keep and record what was done instead of taking it back. The sandbox may then be neither what it was nor what blast.hcl says."`
@@ -48,6 +50,9 @@ func (cmd *applyCmd) apply(ctx context.Context, m *planning, todo *planned, verb
 	if todo.Empty() && !todo.Recorded {
 		return cmd.tell(u, m.p, res, func() error { return u.showPlan(todo.Plan, false) })
 	}
+	if err := cmd.judge(u, todo.Plan); err != nil {
+		return err
+	}
 	if cmd.Plan == "" && !todo.Empty() {
 		if err := cmd.ask(ctx, u, todo.Plan); err != nil {
 			return err
@@ -63,7 +68,7 @@ func (cmd *applyCmd) apply(ctx context.Context, m *planning, todo *planned, verb
 		if m.mode == plan.Rollback {
 			u.say("blast.hcl is as it was: the next apply goes to what it says.")
 		}
-		return printAll(u.stdout, fmt.Appendf(nil, "%s   Generation %d.%s\n", complete(verb, res.Counts), res.Serial, m.next(g.Env)))
+		return printAll(u.out, fmt.Appendf(nil, "%s   Generation %d.%s\n", complete(verb, res.Counts), res.Serial, m.next(g.Env)))
 	})
 }
 
@@ -82,6 +87,15 @@ func (cmd *applyCmd) ask(ctx context.Context, u *ui, p plan.Plan) error {
 		err = errors.New("apply cancelled: nothing was changed")
 	}
 	return err
+}
+
+// everything are the objects that are there and those that shall be.
+func (m *planning) everything() ([]plan.Object, error) {
+	st, err := m.env.Load()
+	if m.p != nil {
+		st.Objects = append(st.Objects, m.p.conf.Objects...)
+	}
+	return st.Objects, err
 }
 
 // tell is the answer: JSON, or a sentence and the outputs.
@@ -123,7 +137,7 @@ func (u *ui) showOutputs(outs []config.Output) error {
 	for _, o := range outs {
 		fmt.Fprintf(&b, "%s = %s\n", o.Name, o.Text)
 	}
-	return printAll(u.stdout, []byte(b.String()))
+	return printAll(u.out, []byte(b.String()))
 }
 
 // values are the outputs that may be told, for JSON.
@@ -144,16 +158,19 @@ func complete(verb string, n plan.Counts) string {
 
 // todo is the saved plan, if it still fits, or a new one.
 func (cmd *applyCmd) todo(ctx context.Context, u *ui, g *Globals) (*planning, *planned, error) {
-	if err := cmd.check(u); err != nil {
+	if err := cmd.scopeFlags.check(u); err != nil {
 		return nil, nil, err
 	}
-	mode, saved := cmd.mode(), plan.Plan{}
+	if err := cmd.trustFlags.check(u, cmd.Plan); err != nil {
+		return nil, nil, err
+	}
+	mode, saved, text := cmd.mode(), plan.Plan{}, []byte(nil)
 	if cmd.Plan != "" {
 		if cmd.mode() != plan.Normal || cmd.Upgrade || !cmd.scope().Whole() {
 			return nil, nil, u.misused("a saved plan is carried out as it stands: say to blast plan what it is to be about")
 		}
 		var err error
-		if saved, err = readPlan(cmd.Plan); err != nil {
+		if saved, text, err = readPlan(cmd.Plan); err != nil {
 			return nil, nil, err
 		}
 		mode = saved.Mode
@@ -165,10 +182,20 @@ func (cmd *applyCmd) todo(ctx context.Context, u *ui, g *Globals) (*planning, *p
 	m.scope, m.upgrade, m.wait = cmd.scope(), cmd.Upgrade, cmd.LockTimeout
 	if cmd.Plan == "" {
 		p, err := m.make(ctx)
+		if err == nil {
+			err = cmd.digest(p.Plan)
+		}
 		return m, p, err
 	}
 	if saved.Env != m.env.Name {
 		return nil, nil, fmt.Errorf("%s is a plan for environment %q, not %q", cmd.Plan, saved.Env, m.env.Name)
+	}
+	objs, err := m.everything()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(cmd.digest(saved), cmd.signature(u, cmd.Plan, text, m.env.UID, objs)); err != nil {
+		return nil, nil, err
 	}
 	p, err := m.again(ctx, cmd.Plan, saved)
 	return m, p, err

@@ -16,13 +16,13 @@ type completionCmd struct {
 func (cmd *completionCmd) Run(u *ui, k *kong.Kong) error {
 	verbs := k.Model.Leaves(true)
 	if cmd.Shell == "fish" {
-		return printAll(u.stdout, []byte(fishCompletion(k.Model.Flags, verbs)))
+		return printAll(u.out, []byte(fishCompletion(k.Model.Flags, verbs)))
 	}
 	text := bashCompletion(k.Model.Flags, verbs)
 	if cmd.Shell == "zsh" { // which can read bash's
 		text = "#compdef blast\nautoload -U +X bashcompinit && bashcompinit\n" + text
 	}
-	return printAll(u.stdout, []byte(text))
+	return printAll(u.out, []byte(text))
 }
 
 // bashCompletion looks for the first word that is no flag: the verb. What

@@ -36,7 +36,7 @@ func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		if cmd.JSON {
 			return u.answer(outcome{Environment: env.Name, Serial: p.Serial})
 		}
-		return printAll(u.stdout, []byte("Nothing to destroy: environment "+env.Name+" is not there.\n"))
+		return printAll(u.out, []byte("Nothing to destroy: environment "+env.Name+" is not there.\n"))
 	}
 	if !cmd.JSON {
 		if err := u.showPlan(p.Plan, false); err != nil {
@@ -59,5 +59,5 @@ func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if cmd.JSON {
 		return u.answer(res)
 	}
-	return printAll(u.stdout, []byte(complete("Destroy", res.Counts)+"\n"))
+	return printAll(u.out, []byte(complete("Destroy", res.Counts)+"\n"))
 }

@@ -44,7 +44,7 @@ func between(env string, a, b state.State) plan.Plan {
 // showDifference shows a plan that is not to be carried out.
 func (u *ui) showDifference(p plan.Plan, asJSON bool) error {
 	if p.Empty() && !asJSON {
-		return printAll(u.stdout, []byte("No difference.\n"))
+		return printAll(u.out, []byte("No difference.\n"))
 	}
 	return u.showPlan(p, asJSON)
 }

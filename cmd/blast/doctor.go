@@ -34,7 +34,7 @@ func (cmd *doctorCmd) Run(ctx context.Context, u *ui) error {
 	if cmd.JSON {
 		err = u.answer(map[string]any{"tier": facts.Tier(), "findings": findings, "facts": facts})
 	} else {
-		err = printAll(u.stdout, []byte(doctorText(findings, facts)))
+		err = printAll(u.out, []byte(doctorText(findings, facts)))
 	}
 	if err != nil {
 		return err

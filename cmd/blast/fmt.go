@@ -62,16 +62,16 @@ func (cmd *fmtCmd) format(u *ui, name string) (bool, error) {
 	out := config.Format(src)
 	same := bytes.Equal(src, out)
 	if name == "-" && !cmd.Check {
-		return !same, printAll(u.stdout, out)
+		return !same, printAll(u.out, out)
 	}
 	if same {
 		return false, nil
 	}
-	if err := printAll(u.stdout, []byte(name+"\n")); err != nil {
+	if err := printAll(u.out, []byte(name+"\n")); err != nil {
 		return true, err
 	}
 	if cmd.Diff {
-		if err := printAll(u.stdout, lineDiff(src, out)); err != nil {
+		if err := printAll(u.out, lineDiff(src, out)); err != nil {
 			return true, err
 		}
 	}

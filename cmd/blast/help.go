@@ -50,7 +50,7 @@ func (cmd *helpCmd) Run(u *ui, k *kong.Kong) error {
 	args := []string{"--help"}
 	switch {
 	case cmd.Topic == "exit-codes":
-		return printAll(u.stdout, []byte(exitsInFull()))
+		return printAll(u.out, []byte(exitsInFull()))
 	case cmd.Topic != "":
 		args = []string{cmd.Topic, "--help"}
 	}

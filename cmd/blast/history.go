@@ -47,7 +47,7 @@ func (cmd *historyCmd) Run(u *ui, g *Globals) error {
 		return u.answer(out)
 	}
 	if len(gens) == 0 {
-		return printAll(u.stdout, []byte("Nothing is recorded for environment "+env.Name+".\n"))
+		return printAll(u.out, []byte("Nothing is recorded for environment "+env.Name+".\n"))
 	}
 	var b strings.Builder
 	for i, s := range gens {
@@ -60,7 +60,7 @@ func (cmd *historyCmd) Run(u *ui, g *Globals) error {
 	if len(gens) > 1 {
 		fmt.Fprintf(&b, "To go back: blast rollback %d   To compare: blast diff %d %d\n", gens[1].Serial, gens[1].Serial, gens[0].Serial)
 	}
-	return printAll(u.stdout, []byte(b.String()))
+	return printAll(u.out, []byte(b.String()))
 }
 
 func when(t time.Time) string {

@@ -71,7 +71,7 @@ func (cmd *initCmd) Run(u *ui) error {
 	for _, m := range f.hosts {
 		out += fmt.Sprintf(" %s names %s: left as a commented rule.", m.place, m.host)
 	}
-	return printAll(u.stdout, []byte(out+"\nNext: blast plan\n"))
+	return printAll(u.out, []byte(out+"\nNext: blast plan\n"))
 }
 
 // create writes a new file as the person's own, also under sudo.

@@ -61,10 +61,12 @@ const (
 	exitRolledBack = 10
 	exitIncomplete = 11
 	exitDenied     = 20
-	exitUsage      = 64
-	exitLocked     = 75
-	exitPrivilege  = 77
-	exitConfig     = 78
+
+	exitNotApproved = 21
+	exitUsage       = 64
+	exitLocked      = 75
+	exitPrivilege   = 77
+	exitConfig      = 78
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -103,6 +105,7 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 		fmt.Fprintln(stderr, "Try `blast --help`, or `blast VERB --help`.")
 		return exitUsage
 	}
+	keepWriting()
 	u := newUI(c.Globals, stdin, stdout, stderr)
 	if c.Chdir != "" {
 		if err := os.Chdir(c.Chdir); err != nil {

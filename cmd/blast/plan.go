@@ -9,6 +9,9 @@ import (
 
 type planCmd struct {
 	scopeFlags
+	failFlags
+	Base             string `placeholder:"REV" help:"Compare what blast.hcl allows with another revision of it in git, instead of with the host."`
+	SignKey          string `placeholder:"FILE" help:"Sign the saved plan with this SSH key (FILE.sig, as ssh-keygen -Y does)."`
 	Out              string `placeholder:"FILE" help:"Save the plan, for blast apply FILE."`
 	JSON             bool   `name:"json" help:"Print the plan as JSON, in Terraform's names."`
 	DetailedExitcode bool   `help:"Exit with 2 if there are changes, 0 if there are none."`
@@ -23,16 +26,16 @@ func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if err != nil {
 		return err
 	}
+	if err := u.showPlan(p, cmd.JSON); err != nil {
+		return err
+	}
 	if cmd.Out != "" {
-		if err := savePlan(cmd.Out, p.Plan); err != nil {
+		if err := cmd.save(ctx, u, p); err != nil {
 			return err
 		}
 	}
-	if err := u.showPlan(p.Plan, cmd.JSON); err != nil {
+	if err := cmd.judge(u, p); err != nil {
 		return err
-	}
-	if cmd.Out != "" && !cmd.JSON {
-		u.say("\nSaved the plan. To carry out exactly this: blast apply %s", cmd.Out)
 	}
 	if cmd.DetailedExitcode && !p.Empty() {
 		return statusError{exitChanges}
@@ -40,13 +43,48 @@ func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	return nil
 }
 
-func (cmd *planCmd) make(ctx context.Context, u *ui, g *Globals) (*planned, error) {
+func (cmd *planCmd) check(u *ui) error {
+	switch {
+	case cmd.SignKey != "" && cmd.Out == "":
+		return u.misused("--sign-key signs a saved plan: add --out FILE")
+	case cmd.Base != "" && (cmd.Out != "" || cmd.mode() != plan.Normal || !cmd.scope().Whole() || cmd.Upgrade):
+		return u.misused("--base compares two revisions of blast.hcl, and nothing is carried out: leave out --out and what a plan of the host is about")
+	}
+	return cmd.scopeFlags.check(u)
+}
+
+// save saves the plan, with a signature if a key is given.
+func (cmd *planCmd) save(ctx context.Context, u *ui, p plan.Plan) error {
+	if err := savePlan(cmd.Out, p); err != nil {
+		return err
+	}
+	if cmd.SignKey != "" {
+		if err := u.signPlan(ctx, cmd.Out, cmd.SignKey); err != nil {
+			return err
+		}
+	}
+	digest, err := shownDigest(p)
+	if err != nil {
+		return err
+	}
+	u.say("\nSaved the plan, %s. To carry out exactly this: blast apply %s", digest, cmd.Out)
+	return nil
+}
+
+func (cmd *planCmd) make(ctx context.Context, u *ui, g *Globals) (plan.Plan, error) {
+	if cmd.Base != "" {
+		return u.since(ctx, g, cmd.Base)
+	}
 	m, err := u.planning(g, cmd.mode(), "blast plan")
 	if err != nil {
-		return nil, err
+		return plan.Plan{}, err
 	}
 	m.scope, m.upgrade = cmd.scope(), cmd.Upgrade
-	return m.make(ctx)
+	p, err := m.make(ctx)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return p.Plan, nil
 }
 
 // planning prepares a plan of this mode. Only a normal one needs blast.hcl to be whole.

@@ -136,7 +136,7 @@ func TestSavedPlanIsTheSaversAlone(t *testing.T) {
 	if _, err := held.WriteAt([]byte("forged"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readPlan("next.plan"); err != nil || got.Env != "default" || read(t, "next.plan") != before {
+	if got, _, err := readPlan("next.plan"); err != nil || got.Env != "default" || read(t, "next.plan") != before {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if fi, err := os.Stat("next.plan"); err != nil || fi.Mode() != 0o600 {
@@ -153,7 +153,7 @@ func TestSavedPlanIsTheSaversAlone(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(filepath.Dir(host), "new")); err == nil || read(t, host) != "host" {
 		t.Error("a plan was written through a link")
 	}
-	if _, err := readPlan("pipe.plan"); err == nil {
+	if _, _, err := readPlan("pipe.plan"); err == nil {
 		t.Error("a pipe is a plan")
 	}
 }

@@ -79,36 +79,45 @@ func replaceIn(root *os.Root, name string, b []byte, mode fs.FileMode, uid, gid 
 	return err
 }
 
-// readPlan reads what savePlan wrote.
-func readPlan(path string) (plan.Plan, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe that nobody writes to is empty
+// readPlan reads what savePlan wrote, and returns the bytes, too: a signature is of them.
+func readPlan(path string) (plan.Plan, []byte, error) {
+	b, err := readBounded(path, savedMax)
 	if err != nil {
-		return plan.Plan{}, fmt.Errorf("read plan: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, savedMax))
-	if err != nil {
-		return plan.Plan{}, fmt.Errorf("read plan: %w", err)
+		return plan.Plan{}, nil, fmt.Errorf("read plan: %w", err)
 	}
 	var s savedPlan
 	if err := json.Unmarshal(b, &s); err != nil || s.Format != savedFormat {
-		return plan.Plan{}, fmt.Errorf("%s is not a plan saved by `blast plan --out`", path)
+		return plan.Plan{}, nil, fmt.Errorf("%s is not a plan saved by `blast plan --out`", path)
 	}
 	if s.Version != savedVersion || s.Plan.Version != plan.FormatVersion {
-		return plan.Plan{}, fmt.Errorf("%s was saved by blast %s in another format: plan again", path, s.Blast)
+		return plan.Plan{}, nil, fmt.Errorf("%s was saved by blast %s in another format: plan again", path, s.Blast)
 	}
-	return s.Plan, nil
+	return s.Plan, b, nil
+}
+
+// readBounded reads a file that others may have put there.
+func readBounded(path string, size int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe that nobody writes to is empty
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, size+1))
+	if err == nil && int64(len(b)) > size {
+		err = fmt.Errorf("%s is larger than %d bytes", path, size)
+	}
+	return b, err
 }
 
 // showPlan prints a plan as the answer.
 func (u *ui) showPlan(p plan.Plan, asJSON bool) error {
 	u.untick()
 	if !asJSON {
-		return p.Text(u.stdout, u.style())
+		return p.Text(u.out, u.style())
 	}
 	b, err := p.JSON()
 	if err != nil {
 		return err
 	}
-	return printAll(u.stdout, append(b, '\n'))
+	return printAll(u.out, append(b, '\n'))
 }

@@ -20,7 +20,7 @@ type showCmd struct {
 // Run shows the recorded state, or a saved plan. It needs no daemon and takes no lock.
 func (cmd *showCmd) Run(u *ui, g *Globals) error {
 	if cmd.Plan != "" {
-		p, err := readPlan(cmd.Plan)
+		p, _, err := readPlan(cmd.Plan)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 		}{env.Name, st.Lineage, st.Serial, append([]plan.Object{}, st.Objects...)})
 	}
 	if len(st.Objects) == 0 {
-		return printAll(u.stdout, []byte("Nothing is recorded for environment "+env.Name+".\n"))
+		return printAll(u.out, []byte("Nothing is recorded for environment "+env.Name+".\n"))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# environment.%s, generation %d\n", env.Name, st.Serial)
@@ -59,5 +59,5 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 		}
 		b.Write(append(pretty, '\n'))
 	}
-	return printAll(u.stdout, []byte(b.String()))
+	return printAll(u.out, []byte(b.String()))
 }

@@ -66,7 +66,7 @@ func (cmd *statusCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if cmd.JSON {
 		return u.answer(r)
 	}
-	return printAll(u.stdout, []byte(r.text()))
+	return printAll(u.out, []byte(r.text()))
 }
 
 func compareStanding(recorded, observed []plan.Object) []standing {

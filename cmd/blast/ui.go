@@ -24,7 +24,8 @@ import (
 // the talk.
 type ui struct {
 	stdin, stdout, stderr *os.File
-	color                 bool // on stderr and stdout, both being terminals
+	out                   io.Writer // stdout, to whom a reader that went away is no error
+	color                 bool      // on stderr and stdout, both being terminals
 	ascii                 bool
 	interactive           bool // questions can be asked
 	progress              string
@@ -35,7 +36,7 @@ type ui struct {
 
 func newUI(g Globals, stdin, stdout, stderr *os.File) *ui {
 	tty := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-	u := &ui{stdin: stdin, stdout: stdout, stderr: stderr, progress: g.Progress, stop: make(chan struct{})}
+	u := &ui{stdin: stdin, stdout: stdout, out: tolerant{stdout}, stderr: stderr, progress: g.Progress, stop: make(chan struct{})}
 	u.interactive = tty(stdin) && tty(stderr)
 	u.color = tty(stdout) && tty(stderr) && os.Getenv("NO_COLOR") == "" && !g.NoColor && os.Getenv("TERM") != "dumb"
 	lang := os.Getenv("LC_ALL") + os.Getenv("LC_CTYPE") + os.Getenv("LANG")
@@ -72,7 +73,7 @@ func (u *ui) answer(v any) error {
 	if err != nil {
 		return err
 	}
-	return printAll(u.stdout, append(b, '\n'))
+	return printAll(u.out, append(b, '\n'))
 }
 
 // mark is a sign for good, bad or undone, that a plain terminal can show.

@@ -79,7 +79,7 @@ func (cmd *validateCmd) Run(u *ui, g *Globals) error {
 		return statusError{exitConfig}
 	}
 	if !cmd.JSON {
-		return printAll(u.stdout, fmt.Appendf(nil, "Success! blast.hcl is valid: %s.\n", plural(len(f.Environments), "environment")))
+		return printAll(u.out, fmt.Appendf(nil, "Success! blast.hcl is valid: %s.\n", plural(len(f.Environments), "environment")))
 	}
 	return nil
 }

@@ -15,5 +15,5 @@ func (cmd *versionCmd) Run(u *ui) error {
 	if cmd.JSON {
 		return u.answer(map[string]string{"blast_version": release.Version, "platform": runtime.GOOS + "_" + runtime.GOARCH, "go_version": runtime.Version()})
 	}
-	return printAll(u.stdout, []byte(release.Line()))
+	return printAll(u.out, []byte(release.Line()))
 }
