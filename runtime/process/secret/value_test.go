@@ -81,7 +81,7 @@ func TestValueOfFile(t *testing.T) {
 	if why := whyNot(t, r, env); !strings.Contains(why, "there is no file "+env.Project+"/token") {
 		t.Errorf("absent: %s", why)
 	}
-	for text, want := range map[string]string{"x": "x", "x\n": "x", "x\r\n": "x", "x\n\n": "x\n", " x y": " x y", "a\nb": "a\nb", "\xff\xfe": "\xff\xfe", strings.Repeat("x", MaxValue) + "\r\n": strings.Repeat("x", MaxValue)} {
+	for text, want := range map[string]string{"x": "x", "x\n": "x", "x\r\n": "x", "x\n\n": "x\n", "x y": "x y", "\tx": "\tx", "a\nb": "a\nb", "\xff\xfe": "\xff\xfe", strings.Repeat("x", MaxValue) + "\r\n": strings.Repeat("x", MaxValue)} {
 		put(t, env, "token", text, 0o644, 0, 0)
 		if v, err := r.Value(env); err != nil || v.Reveal() != want {
 			t.Errorf("%.20q: %.20q, %v", text, v.Reveal(), err)
