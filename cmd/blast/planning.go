@@ -15,6 +15,7 @@ import (
 	"blast.example/blast/runtime/hostinfo"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/words"
+	"blast.example/blast/runtime/process"
 	"blast.example/blast/state"
 )
 
@@ -142,7 +143,7 @@ func (m *planning) desired(ctx context.Context, look wire.LookResult) (objs []pl
 		return nil, "", nil
 	case plan.Rollback:
 		objs, err := m.generation()
-		return objs, "", err
+		return process.KeepHashes(objs, look.Recorded), "", err
 	}
 	in := kinds.ResolveInput{Recorded: look.Recorded, Upgrade: m.upgrade, Settled: m.settled, Lock: func(b []byte) {
 		if len(b) > 0 {

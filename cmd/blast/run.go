@@ -12,7 +12,7 @@ import (
 )
 
 type runCmd struct {
-	SetEnv []string `name:"set-env" sep:"none" placeholder:"NAME[=VALUE]" help:"Set a variable for this command, or pass on this shell's."`
+	SetEnv []string `name:"set-env" sep:"none" placeholder:"NAME[=VALUE]" help:"Set a variable for this command, or, by its name alone, pass on this shell's: nobody sees that in the list of processes."`
 	Dir    string   `placeholder:"DIR" help:"Working folder in the sandbox; by default this folder's place in the workspace."`
 	FailOn string   `enum:",denied" default:"" placeholder:"denied" help:"With denied: exit with 20 if the sandbox refused something."`
 	Args   []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments, after --."`

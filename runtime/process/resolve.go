@@ -47,7 +47,7 @@ func (Words) Resolve(_ context.Context, in kinds.ResolveInput) ([]plan.Object, h
 			}
 			e.Secrets[j].Hash = settle(ref, v, key, known)
 		}
-		out[i] = plan.NewObject(o.Addr, e, o.Src)
+		out[i] = o.With(e)
 	}
 	return out, diags
 }
@@ -73,6 +73,27 @@ func secretsOf(objs []plan.Object) []secret.Reference {
 		}
 	}
 	return nil
+}
+
+// KeepHashes gives the secrets of objs, which are of another day, the hashes that are
+// recorded now where it is the same secret: going back to them changes no value.
+func KeepHashes(objs, recorded []plan.Object) []plan.Object {
+	out := slices.Clone(objs)
+	known := secretsOf(recorded)
+	for i, o := range out {
+		var e Environment
+		if o.Addr != EnvironmentAddr || o.Decode(&e) != nil {
+			continue
+		}
+		for j, ref := range e.Secrets {
+			k := slices.IndexFunc(known, func(k secret.Reference) bool { return k.Name == ref.Name && k.From == ref.From })
+			if k >= 0 {
+				e.Secrets[j].Hash = known[k].Hash
+			}
+		}
+		out[i] = o.With(e)
+	}
+	return out
 }
 
 // Seal gives p's secrets the hashes that they lack, just before it is applied, and

@@ -86,9 +86,9 @@ func secretItems(from, to []secret.Reference) []plan.Item {
 		case a.Hash == b.Hash:
 			continue
 		case b.Hash == "":
-			it.Before, it.After = "", "value can't be compared with the last one: the key is gone"
+			it.Before, it.After, it.Cause = "", "value can't be compared with the last one: the key is gone", plan.BySecret
 		default:
-			it.Before, it.After = "", "value changed"
+			it.Before, it.After, it.Cause = "", "value changed", plan.BySecret
 		}
 		items = append(items, it)
 	}

@@ -67,8 +67,8 @@ func TestDescribeSecrets(t *testing.T) {
 		"one less":       {at(a), at(), []plan.Item{{Name: "secret.A", Action: plan.Delete, Before: "env:A", Access: plan.Narrow}}},
 		"another":        {at(a), at(other), []plan.Item{{Name: "secret.A", Action: plan.Update, Before: "env:A", After: "env:B", Access: plan.Both}}},
 		"same":           {at(a), at(a), nil},
-		"value":          {at(a), at(changed), []plan.Item{{Name: "secret.A", Action: plan.Update, After: "value changed"}}},
-		"key is gone":    {at(a), at(keyless), []plan.Item{{Name: "secret.A", Action: plan.Update, After: "value can't be compared with the last one: the key is gone"}}},
+		"value":          {at(a), at(changed), []plan.Item{{Name: "secret.A", Action: plan.Update, After: "value changed", Cause: plan.BySecret}}},
+		"key is gone":    {at(a), at(keyless), []plan.Item{{Name: "secret.A", Action: plan.Update, After: "value can't be compared with the last one: the key is gone", Cause: plan.BySecret}}},
 	} {
 		if d := cmp.Diff(c.want, (Words{}).Describe(plan.Change{Addr: EnvironmentAddr, From: c.from, To: c.to}).Items); d != "" {
 			t.Errorf("%s: %s", what, d)
@@ -254,5 +254,22 @@ func TestKeyIsGone(t *testing.T) {
 	}
 	if two := w.apply(p); two["A"] == one["A"] {
 		t.Error("another key makes the same hash")
+	}
+}
+
+// A rollback is about which secrets there are: their values are what they are.
+func TestRollbackKeepsHashes(t *testing.T) {
+	at := func(refs ...secret.Reference) []plan.Object {
+		return []plan.Object{plan.NewObject("other.object", 1, nil), plan.NewObject(EnvironmentAddr, Environment{Dir: "/", Secrets: refs}, nil)}
+	}
+	then := at(secret.Reference{Name: "A", From: "env:A", Hash: "1"}, secret.Reference{Name: "B", From: "env:B", Hash: "1"}, secret.Reference{Name: "C", From: "env:C", Hash: "1"})
+	now := at(secret.Reference{Name: "A", From: "env:A", Hash: "2"}, secret.Reference{Name: "B", From: "env:B2", Hash: "2"})
+	want := map[string]string{"A": "2", "B": "1", "C": "1"}
+	got := KeepHashes(then, now)
+	if d := cmp.Diff(want, hashes(t, got)); d != "" || len(got) != 2 {
+		t.Error(d)
+	}
+	if d := cmp.Diff(map[string]string{"A": "1", "B": "1", "C": "1"}, hashes(t, KeepHashes(then, nil))); d != "" {
+		t.Error(d)
 	}
 }

@@ -209,6 +209,7 @@ func TestSecretsGoNowhere(t *testing.T) {
 	d.running()
 	d.failing()
 	d.dying()
+	d.goingBack()
 	d.controls()
 	d.blast(0, "--progress", "json", "destroy", "--auto-approve", "--json")
 	d.search("destroyed")
@@ -320,6 +321,18 @@ func (d *den) dying() {
 	if got := d.tell(0, "run", "--", "printenv", "TOKEN"); strings.TrimSpace(got) != d.values["token"] {
 		t.Errorf("after the daemon's death: %q", got)
 	}
+}
+
+// goingBack: nor what compares and goes back.
+func (d *den) goingBack() {
+	d.t.Helper()
+	d.blast(0, "history")
+	d.blast(0, "history", "--json")
+	d.blast(0, "diff", "1")
+	d.blast(0, "rollback", "1", "--out", "back")
+	d.blast(0, "show", "back", "--json")
+	d.blast(0, "--progress", "json", "rollback", "1", "--auto-approve")
+	d.search("gone back")
 }
 
 // killedApply kills the daemon as soon as it says that it does something.
