@@ -174,12 +174,16 @@ func Run(ctx context.Context, env state.Env, p plan.Plan, owners Owners, opts Op
 		return err
 	}
 	if err := tx.Commit(); err != nil {
+		opts.tell(Event{Failed, "state.json", err.Error()})
 		return r.takeBack(ctx, "state.json", err)
 	}
 	opts.tell(Event{Phase: Committed})
 	ctx, cancel := opts.undoing(ctx)
 	defer cancel()
-	return r.finish(ctx)
+	if err := r.finish(ctx); err != nil {
+		return &IncompleteError{Err: err}
+	}
+	return nil
 }
 
 // run is one transaction under way.

@@ -141,3 +141,7 @@ func (e Env) Dirty() bool {
 	}
 	return len(e.orphans()) > 0
 }
+
+// Husk reports whether there is a folder for records and none in it: a process died
+// here before it had begun.
+func (e Env) Husk() bool { return e.store().Husk() }

@@ -77,6 +77,7 @@ func (e Env) Begin(p plan.Plan) (*Tx, error) {
 	if err != nil { // a full disk: nothing was begun, so nothing may stay
 		_ = f.Close()
 		_ = os.Remove(e.journal())
+		e.keepReserveIfUp() // which may have been given up in vain
 		return nil, fmt.Errorf("begin apply: %w", err)
 	}
 	return tx, nil
@@ -148,13 +149,18 @@ func (tx *Tx) Close() error {
 	if tx.f != nil {
 		_ = tx.f.Close()
 	}
-	if st, err := tx.env.Load(); err == nil && len(st.Objects) > 0 {
-		tx.env.store().KeepReserve()
-	}
+	tx.env.keepReserveIfUp()
 	if err := os.Remove(tx.env.journal()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("close journal: %w", err)
 	}
 	return local.SyncDir(tx.env.Dir)
+}
+
+// keepReserveIfUp makes the reserve of an environment that is there.
+func (e Env) keepReserveIfUp() {
+	if st, err := e.Load(); err == nil && len(st.Objects) > 0 {
+		e.store().KeepReserve()
+	}
 }
 
 func (tx *Tx) log(l line) error {

@@ -229,6 +229,7 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 	switch {
 	case errors.As(err, &we) && we.Code == wire.CodeRolledBack:
 		u.say("%s failed, nothing changed: %s (%d of %d changes were begun and taken back).", verb, we.Addr, we.Undone, len(p.Steps))
+		u.advise(we)
 		return statusError{exitRolledBack}
 	case errors.As(err, &we) && we.Code == wire.CodePartial:
 		u.say("%s failed at %s, and %d of %d changes are KEPT, as --keep-partial asks: generation %d is neither what was there nor what was planned.\n`blast plan` shows what is missing; `blast rollback` goes back.",

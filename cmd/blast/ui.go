@@ -115,6 +115,7 @@ func (u *ui) fail(err error) int {
 		return exitConfig
 	case errors.As(err, &we):
 		u.say("blast: %s", we.Message)
+		u.advise(we)
 		switch we.Code {
 		case wire.CodeRolledBack:
 			return exitRolledBack
@@ -134,6 +135,13 @@ func (u *ui) fail(err error) int {
 	}
 	u.say("blast: %v", err)
 	return exitError
+}
+
+// advise says what to do about an error, where the daemon knows it.
+func (u *ui) advise(we *wire.Error) {
+	if we.Advice != "" {
+		u.say("%s", we.Advice)
+	}
 }
 
 // outside reports whether it isn't the configuration that is wrong.

@@ -140,15 +140,16 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 	return did, err
 }
 
-// remains reports whether a destroyed environment still has a folder: the
-// process that destroyed it died before it had removed the last traces.
+// remains reports whether an environment that isn't there still has a folder: the
+// process that destroyed it died before it had removed the last traces, or the one
+// that was to make it before the first.
 func remains(env state.Env) bool {
 	st, err := env.Load()
 	if err != nil || len(st.Objects) > 0 {
 		return false
 	}
 	_, err = os.Lstat(env.Run)
-	return st.Serial > 0 || err == nil
+	return st.Serial > 0 || err == nil || env.Husk()
 }
 
 // Apply carries out a plan.

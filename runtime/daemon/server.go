@@ -286,15 +286,15 @@ func toWire(err error) *wire.Error {
 	case errors.As(err, &we):
 		return we
 	case errors.As(err, &in):
-		return &wire.Error{Code: wire.CodeIncomplete, Message: in.Error()}
+		return &wire.Error{Code: wire.CodeIncomplete, Message: in.Error(), Advice: advice(in)}
 	case errors.As(err, &pa):
-		return &wire.Error{Code: wire.CodePartial, Message: pa.Err.Error(), Addr: pa.Addr, Kept: pa.Kept}
+		return &wire.Error{Code: wire.CodePartial, Message: pa.Err.Error(), Advice: advice(pa), Addr: pa.Addr, Kept: pa.Kept}
 	case errors.As(err, &rb):
-		return &wire.Error{Code: wire.CodeRolledBack, Message: rb.Err.Error(), Addr: rb.Addr, Undone: rb.Undone}
+		return &wire.Error{Code: wire.CodeRolledBack, Message: rb.Err.Error(), Advice: advice(rb), Addr: rb.Addr, Undone: rb.Undone}
 	case errors.Is(err, state.ErrLocked):
 		return &wire.Error{Code: wire.CodeLocked, Message: err.Error()}
 	}
-	return &wire.Error{Code: wire.CodeFailed, Message: err.Error()}
+	return &wire.Error{Code: wire.CodeFailed, Message: err.Error(), Advice: advice(err)}
 }
 
 // residentMemory is VmRSS of proc_pid_status(5), in bytes.

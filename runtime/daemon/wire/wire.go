@@ -112,6 +112,7 @@ const (
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	Advice  string `json:"advice,omitempty"` // what to do about it, where that is known
 	Addr    string `json:"addr,omitempty"`   // the change that failed
 	Undone  int    `json:"undone,omitempty"` // changes taken back
 	Kept    int    `json:"kept,omitempty"`   // changes kept

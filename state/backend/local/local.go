@@ -113,6 +113,16 @@ func (s Store) MakeDirs() error {
 	return MakeDir(s.Dir)
 }
 
+// Husk reports whether the folders were made and no record in them.
+func (s Store) Husk() bool {
+	es, err := os.ReadDir(s.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		es, err = os.ReadDir(filepath.Dir(s.Dir))
+		return err == nil && len(es) == 0
+	}
+	return err == nil && (len(es) == 0 || len(es) == 1 && es[0].Name() == lockName)
+}
+
 func versionOf(b []byte) backend.Version {
 	sum := sha256.Sum256(b)
 	return backend.Version(hex.EncodeToString(sum[:]))

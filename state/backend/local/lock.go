@@ -36,7 +36,7 @@ func (s Store) Lock(who backend.Holder) (unlock func(), err error) {
 			if errors.Is(err, unix.EWOULDBLOCK) {
 				return nil, &backend.LockedError{Holder: h}
 			}
-			return nil, fmt.Errorf("lock environment: %w", err)
+			return nil, fmt.Errorf("lock environment: %s: %w", path, err)
 		}
 		// A destroy may have removed the file between open and flock: such a
 		// lock excludes nobody.
