@@ -2,9 +2,6 @@ package gate
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"blast.example/blast/plan"
@@ -42,17 +39,7 @@ func kernelCan() (err error) {
 		return nil
 	}
 	defer func() { probed.Store(err == nil) }()
-	dir, err := os.MkdirTemp("", "blast-probe-*")
-	if err != nil {
-		return fmt.Errorf("probe: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	path := filepath.Join(dir, "net")
-	defer func() { _ = netns.Unpin(path) }() // before the folder goes
-	if err := netns.Create(path); err != nil {
-		return err
-	}
-	ns, err := netns.Open(path)
+	ns, err := netns.Unpinned() // a pin, and the folder for it, would outlive a daemon that is killed
 	if err != nil {
 		return err
 	}

@@ -69,13 +69,27 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
+func unshare() error { return unix.Unshare(unix.CLONE_NEWNET) }
+
 // Create pins a new, empty network namespace at path, which must not be one yet.
 func Create(path string) error {
 	if err := mountPoint(path); err != nil {
 		return fmt.Errorf("pin network namespace: %w", err)
 	}
-	unshare := func() error { return unix.Unshare(unix.CLONE_NEWNET) }
 	return onThread(unshare, func() error { return bind("/proc/thread-self/ns/net", path) })
+}
+
+// Unpinned makes a new, empty network namespace that ends with its descriptor, and so
+// with this process however that ends.
+func Unpinned() (ns *os.File, err error) {
+	err = onThread(unshare, func() error {
+		ns, err = os.Open("/proc/thread-self/ns/net")
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make network namespace: %w", err)
+	}
+	return ns, nil
 }
 
 // Move pins the namespace of from at to, and unpins it at from. In between it
