@@ -64,8 +64,8 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	if c.Addr != filesystem.TreeAddr {
 		return fmt.Errorf("%s: no such object", c.Addr)
 	}
-	var to filesystem.Tree
-	_, hasTo, err := c.Sides(&filesystem.Tree{}, &to)
+	var from, to filesystem.Tree
+	_, hasTo, err := c.Sides(&from, &to)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,13 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 		}
 	}
 	defer h.lock(env)()
-	return apply(ctx, env, to)
+	err = apply(ctx, env, to)
+	if errors.Is(err, sandbox.ErrNotRunning) && ctx.Err() == nil && from.Sandbox == to.Sandbox {
+		// It ended meanwhile, and its mounts with it. Nothing else of the plan brings it
+		// back, so an undo that waited for it would never end. Observe says what is.
+		return note(env, to)
+	}
+	return err
 }
 
 // apply makes the sandbox of a tree show it. Other sandboxes of the environment
@@ -98,6 +104,10 @@ func apply(ctx context.Context, env state.Env, to filesystem.Tree) error {
 	if err := b.converge(ctx); err != nil {
 		return err
 	}
+	return note(env, to)
+}
+
+func note(env state.Env, to filesystem.Tree) error {
 	if err := writeLimits(env, to.MaxFileSize); err != nil {
 		return err
 	}
