@@ -121,3 +121,19 @@ func TestSecretsOfAnApply(t *testing.T) {
 		t.Errorf("after destroy: %v", err)
 	}
 }
+
+// A daemon that dies when it has kept the key and begun nothing leaves no key behind.
+func TestKeyOfNothing(t *testing.T) {
+	r := newRig(t)
+	if err := errors.Join(r.env.WriteNote(envNote, r.env), r.env.KeepKey(secret.NewKey())); err != nil {
+		t.Fatal(err)
+	}
+	if resp, _ := r.ask(t, wire.Look, wire.LookParams{Env: r.env}); resp.Error != nil {
+		t.Fatal(resp.Error)
+	}
+	for _, dir := range []string{r.env.Dir, r.env.Run} {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
