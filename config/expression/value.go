@@ -33,6 +33,7 @@ func Value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostic
 		// The writer of diagnostics would show the values of variables.
 		d.Expression, d.EvalContext = nil, nil
 		if hide { // a function says what it was given
+			d.Extra = nil
 			d.Detail = "The expression is made of a sensitive value, so what is wrong with it isn't shown. Try it with another value, in a variable that isn't sensitive."
 		}
 	}
