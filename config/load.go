@@ -53,6 +53,9 @@ func Load(path string, opts Options) (*File, hcl.Diagnostics) {
 	l := &loader{opts: opts, file: &File{Path: path, Sources: map[string]*hcl.File{}}}
 	l.load()
 	l.showSources()
+	for name, f := range l.file.Sources { // of syntax trees, larger by far, nobody has any use
+		l.file.Sources[name] = &hcl.File{Bytes: f.Bytes}
+	}
 	return l.file, tidy(l.diags)
 }
 

@@ -25,6 +25,9 @@ type Output struct {
 func (l *loader) outputs(blocks []*hclsyntax.Block, envs []section) {
 	v, diags := l.top(blocks)
 	l.report(diags...)
+	if len(blocks) == 0 {
+		return
+	}
 	ctx := l.eval.NewChild()
 	ctx.Variables = map[string]cty.Value{"environment": l.written(envs)}
 	for _, o := range v.Blocks("output") {

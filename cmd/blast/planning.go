@@ -101,9 +101,12 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	if look, err = m.look(ctx, wire.LookParams{Desired: desired, Check: m.mode != plan.Destroy, Blind: m.scope.Blind}); err != nil {
+	again := wire.LookParams{Desired: bare(desired), Check: m.mode != plan.Destroy, Blind: m.scope.Blind, Lineage: look.Lineage, Serial: look.Serial}
+	recorded := look.Recorded
+	if look, err = m.look(ctx, again); err != nil {
 		return nil, err
 	}
+	look = look.Whole(recorded)
 	if len(look.Problems) > 0 {
 		return nil, &configError{problems(look.Problems, desired), m.sources()}
 	}
@@ -120,6 +123,15 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 		return nil, err
 	}
 	return &planned{Plan: out, look: look}, nil
+}
+
+// bare are objects without what explains them, which is most of them.
+func bare(objs []plan.Object) []plan.Object {
+	out := make([]plan.Object, len(objs))
+	for i, o := range objs {
+		out[i] = plan.Object{Addr: o.Addr, Attrs: o.Attrs}
+	}
+	return out
 }
 
 // look asks the daemon. While another command changes the environment, a plan is made

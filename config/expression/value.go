@@ -57,32 +57,48 @@ func functionNames(expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
 	if !ok {
 		return nil
 	}
-	known := map[string]bool{}
-	for c := ctx; c != nil; c = c.Parent() {
-		for name := range c.Functions {
-			known[name] = true
-		}
-	}
 	var diags hcl.Diagnostics
 	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		call, ok := n.(*hclsyntax.FunctionCallExpr)
 		switch {
 		case !ok:
-		case known[call.Name] && call.Name == declassify:
+		case hasFunction(ctx, call.Name) && call.Name == declassify:
 			diags = append(diags, public(call))
-		case known[call.Name]:
+		case hasFunction(ctx, call.Name):
 		case slices.Contains(NotYet, call.Name):
 			diags = append(diags, bad(call.NameRange, "Not supported yet", "The function %s is not supported yet by this version of Blast. Write the value itself.", call.Name))
 		default:
-			diags = append(diags, bad(call.NameRange, "Unknown function", "There is no function named %q.%s", call.Name, nearest.Hint(call.Name, slices.Collect(maps.Keys(known)))))
+			diags = append(diags, bad(call.NameRange, "Unknown function", "There is no function named %q.%s", call.Name, nearest.Hint(call.Name, functions(ctx))))
 		}
 		return nil
 	})
 	return diags
 }
 
+func hasFunction(ctx *hcl.EvalContext, name string) bool {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		if _, ok := ctx.Functions[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func functions(ctx *hcl.EvalContext) []string {
+	var out []string
+	for ; ctx != nil; ctx = ctx.Parent() {
+		out = slices.AppendSeq(out, maps.Keys(ctx.Functions))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // names reports references to what doesn't exist.
 func names(expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+	used := expr.Variables()
+	if len(used) == 0 {
+		return nil
+	}
 	roots := map[string]cty.Value{}
 	for c := ctx; c != nil; c = c.Parent() {
 		for name, v := range c.Variables {
@@ -92,7 +108,7 @@ func names(expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
 		}
 	}
 	var diags hcl.Diagnostics
-	for _, t := range expr.Variables() {
+	for _, t := range used {
 		if t.IsRelative() {
 			continue
 		}

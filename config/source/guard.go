@@ -28,7 +28,11 @@ func Guard(src []byte, name string) hcl.Diagnostics {
 	if d := guardBytes(src, name); d != nil {
 		return hcl.Diagnostics{d}
 	}
-	return append(guardRunes(src, name), guardDepth(src, name)...)
+	diags := guardRunes(src, name)
+	if len(diags) > 0 || !plain(src) {
+		diags = append(diags, guardDepth(src, name)...)
+	}
+	return diags
 }
 
 // guardBytes is about the file as a whole.
@@ -121,7 +125,10 @@ func (d *depth) token(t hclsyntax.Token) *hcl.Diagnostic {
 		if len(d.open) > 0 {
 			d.open, d.chained = d.open[:len(d.open)-1], d.chained[:len(d.chained)-1]
 		}
-	case hclsyntax.TokenNewline:
+	case hclsyntax.TokenNewline, hclsyntax.TokenComment:
+		if t.Type == hclsyntax.TokenComment && !bytes.HasSuffix(t.Bytes, []byte("\n")) {
+			break // /* */; others take the end of the line with them
+		}
 		if len(d.open) == 0 || d.open[len(d.open)-1] == hclsyntax.TokenOBrace {
 			d.chained[len(d.chained)-1] = 0
 		}
@@ -129,7 +136,7 @@ func (d *depth) token(t hclsyntax.Token) *hcl.Diagnostic {
 		d.chained[len(d.chained)-1] = 0
 	case hclsyntax.TokenNumberLit:
 		return hugeExponent(t)
-	case hclsyntax.TokenIdent, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenComment, hclsyntax.TokenEqual:
+	case hclsyntax.TokenIdent, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenEqual:
 	default:
 		d.chained[len(d.chained)-1]++
 	}

@@ -208,7 +208,10 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 	case wire.Hello:
 		return wire.HelloResult{Protocol: wire.Protocol, Version: s.Version, PID: os.Getpid()}, nil
 	case wire.Look:
-		return with(req, func(p wire.LookParams) (any, error) { return s.Engine.Look(ctx, p, tell) })
+		return with(req, func(p wire.LookParams) (any, error) {
+			look, err := s.Engine.Look(ctx, p, tell)
+			return look.Brief(p), err
+		})
 	case wire.Apply:
 		return with(req, func(p wire.ApplyParams) (any, error) { return s.Engine.Apply(ctx, stop, p, tell) })
 	case wire.Status:

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -135,6 +136,11 @@ type LookParams struct {
 	Check   bool          `json:"check,omitempty"`
 	Records bool          `json:"records,omitempty"` // only recover and read the records
 	Blind   bool          `json:"blind,omitempty"`   // don't observe: take the records for what is there
+
+	// Lineage and Serial say which records the caller has already. If they are still
+	// those, the answer has them not again, nor what is observed as it is recorded.
+	Lineage string `json:"lineage,omitempty"`
+	Serial  uint64 `json:"serial,omitempty"`
 	Caller
 }
 
@@ -152,12 +158,51 @@ type LookResult struct {
 	Keep      int            `json:"keep"` // generations that the history keeps
 	Recorded  []plan.Object  `json:"recorded"`
 	Observed  []plan.Object  `json:"observed"`
+	Known     bool           `json:"known,omitempty"` // see Brief: the records are those that the caller has
+	Same      []string       `json:"same,omitempty"`  // addresses of what is observed as it is recorded
 	Problems  []plan.Problem `json:"problems"`
 	Recovered bool           `json:"recovered"` // a dead apply was finished or taken back first
 
 	// Busy is who changes the environment right now; nil is nobody. Then what is
 	// recorded is the last committed generation, and stands for what is observed, too.
 	Busy *backend.Holder `json:"busy,omitempty"`
+}
+
+// Brief leaves out what the caller of p has already.
+func (r LookResult) Brief(p LookParams) LookResult {
+	if p.Serial == 0 || p.Serial != r.Serial || p.Lineage != r.Lineage {
+		return r
+	}
+	was := map[string]string{}
+	for _, o := range r.Recorded {
+		was[o.Addr] = string(o.Attrs)
+	}
+	r.Known, r.Recorded = true, nil
+	all := r.Observed
+	r.Observed = nil
+	for _, o := range all {
+		if attrs, known := was[o.Addr]; known && attrs == string(o.Attrs) {
+			r.Same = append(r.Same, o.Addr)
+		} else {
+			r.Observed = append(r.Observed, o)
+		}
+	}
+	return r
+}
+
+// Whole is the answer with what Brief left out, which recorded has.
+func (r LookResult) Whole(recorded []plan.Object) LookResult {
+	if !r.Known {
+		return r
+	}
+	r.Recorded = recorded
+	for _, o := range recorded {
+		if slices.Contains(r.Same, o.Addr) {
+			r.Observed = append(r.Observed, plan.Object{Addr: o.Addr, Attrs: o.Attrs})
+		}
+	}
+	r.Known, r.Same = false, nil
+	return r
 }
 
 // ApplyParams asks for a plan to be carried out.
