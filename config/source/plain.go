@@ -22,38 +22,57 @@ type counter struct {
 }
 
 func (c *counter) line(line []byte) bool {
-	quoted, run := false, 0 // run is how long a word or number is by now: a point may be in it
-	for i, b := range line {
-		if quoted {
-			if b == '\\' || b == '{' && (line[i-1] == '$' || line[i-1] == '%') {
-				return false // an escape, or a template
-			}
-			quoted = b != '"'
-			continue
-		}
+	run := 0 // how long a word or number is by now: a point may be in it
+	for i := 0; i < len(line); i++ {
+		b := line[i]
 		switch {
-		case b == '#':
-			return c.end()
-		case b == '/':
-			// Of a comment the rest of the line is no code; of a longer one, who knows.
-			return i+1 < len(line) && line[i+1] == '/' && c.end()
-		case b == '\\' || b == '<' && i+1 < len(line) && line[i+1] == '<':
-			return false
 		case b == '"':
-			quoted = true
-		case wordly(b) || (b == '.' || b >= 0x80) && c.symbol(b):
-			if run++; run > maxChained || (b == 'e' || b == 'E') && i > 0 && (line[i-1] == '.' || line[i-1] >= '0' && line[i-1] <= '9') {
-				return false // a number that may be out of bounds
+			n := quoted(line[i:])
+			if n == 0 {
+				return false
 			}
-		case !c.symbol(b):
+			i, run = i+n, 0
+			continue
+		case b == '#' || b == '/' && follows(line, i, '/'):
+			return c.end() // a comment
+		case doubtful(line, i) || !letter(b) && !digit(b) && !c.symbol(b):
 			return false
 		}
-		if !wordly(b) && b != '.' && b < 0x80 {
+		if run++; run > maxChained {
+			return false
+		}
+		if !letter(b) && !digit(b) && b != '.' && b < 0x80 {
 			run = 0
 		}
 	}
-	return !quoted && c.end()
+	return c.end()
 }
+
+// quoted is how far it is to the other quote, or 0 for a text that is not plain: one
+// with an escape, a template or no end.
+func quoted(text []byte) int {
+	n := bytes.IndexByte(text[1:], '"') + 1
+	if n == 0 || bytes.IndexByte(text[:n], '\\') >= 0 || bytes.Contains(text[:n], []byte("${")) || bytes.Contains(text[:n], []byte("%{")) {
+		return 0
+	}
+	return n
+}
+
+// doubtful is what is no code, begins a comment or text of several lines, or is the
+// exponent of a number.
+func doubtful(line []byte, i int) bool {
+	switch line[i] {
+	case '\\', '/':
+		return true
+	case '<':
+		return follows(line, i, '<')
+	case 'e', 'E':
+		return i > 0 && (line[i-1] == '.' || digit(line[i-1]))
+	}
+	return false
+}
+
+func follows(line []byte, i int, b byte) bool { return i+1 < len(line) && line[i+1] == b }
 
 // end is the end of a line, which ends an expression in a body. It is always true.
 func (c *counter) end() bool {
@@ -86,8 +105,6 @@ func (c *counter) symbol(b byte) bool {
 
 var opener = map[byte]byte{'}': '{', ')': '(', ']': '['}
 
-// wordly are the bytes of names and numbers, but for those beyond ASCII, which may be
-// anything.
-func wordly(b byte) bool {
-	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_'
-}
+func letter(b byte) bool { return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '_' }
+
+func digit(b byte) bool { return b >= '0' && b <= '9' }
