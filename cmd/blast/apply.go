@@ -12,6 +12,7 @@ import (
 
 	"blast.example/blast/config"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/state/backend"
@@ -225,6 +226,9 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 	}
 	err = m.c.Call(ctx, wire.Apply, params, &res, u.watch(p).event)
 	u.untick()
+	if errors.Is(err, client.ErrDied) {
+		res, err = m.afterDeath(ctx, p, verb, err)
+	}
 	var we *wire.Error
 	switch {
 	case errors.As(err, &we) && we.Code == wire.CodeRolledBack:
@@ -240,4 +244,23 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 	}
 	out.Serial, out.Counts = res.Serial, p.Counts()
 	return nil
+}
+
+// afterDeath says what came of a plan whose daemon died: another one finishes it or
+// takes it back first of all.
+func (m *planning) afterDeath(ctx context.Context, p plan.Plan, verb string, died error) (wire.ApplyResult, error) {
+	m.u.say("blast: %v; another one finishes that or takes it back", client.ErrDied)
+	look, err := m.look(context.WithoutCancel(ctx), wire.LookParams{Records: true})
+	res := wire.ApplyResult{Serial: look.Serial}
+	gone := len(p.Desired) == 0 && p.Serial > 0 && look.Serial == 0
+	switch {
+	case err != nil:
+		return res, errors.Join(died, err)
+	case look.Busy != nil || p.Serial == 0 && len(p.Desired) == 0:
+		return res, died // somebody else is at it, or there are no records to tell by
+	case look.Serial == p.Serial+1 || gone:
+		return res, nil
+	}
+	m.u.say("%s failed, nothing changed: what was begun is taken back.", verb)
+	return res, statusError{exitRolledBack}
 }

@@ -70,17 +70,18 @@ func (c *Client) Call(ctx context.Context, method string, params, result any, te
 		case isProtocol(err) && attempt < 3:
 			c.dismiss(ctx)
 			continue
-		case errors.Is(err, errNoAnswer), errors.Is(err, errCutOff):
+		case errors.Is(err, errNoAnswer), errors.Is(err, ErrDied):
 			return fmt.Errorf("%w; see %s; the next command recovers", err, wire.Log)
 		}
 		return err
 	}
 }
 
-var (
-	errNoAnswer = errors.New("blastd went away without an answer")
-	errCutOff   = errors.New("blastd died while it worked")
-)
+// ErrDied means that the daemon ended in the middle of a request. What it was at is
+// finished or taken back by the next one.
+var ErrDied = errors.New("blastd died while it worked")
+
+var errNoAnswer = errors.New("blastd went away without an answer")
 
 func isProtocol(err error) bool {
 	var we *wire.Error
@@ -100,7 +101,7 @@ func (c *Client) converse(ctx context.Context, conn *net.UnixConn, req wire.Requ
 				return errNoAnswer
 			}
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-				return errCutOff
+				return ErrDied
 			}
 			return fmt.Errorf("talk to blastd: %w", err)
 		}
