@@ -1,6 +1,7 @@
 # make demo   plays the tutorial on an example project
 # make test   runs everything: pure, story, kernel, crash and escape tests (as root)
 # make bench  measures Blast beside crun, bwrap and others, interleaved
+# make bench-plans  measures what a plan costs by the number of its items
 # make lint   the strict linter
 #
 # Every target installs what it needs on a fresh Debian or Ubuntu machine.
@@ -18,7 +19,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test lint bench clean
+.PHONY: all build deps demo test lint bench bench-plans clean
 
 all: build
 
@@ -54,6 +55,10 @@ lint:
 	$(GO) run $(LINT) run --build-tags seccomp ./...
 
 bench: EXTRA = $(BENCH)
+bench-plans: build
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/plans ./bench/plans
+	$(BIN)/plans
+
 bench: build
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/bench ./bench
 	$(BIN)/bench

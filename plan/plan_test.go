@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -103,4 +105,23 @@ func TestReverseTwiceIsItself(t *testing.T) {
 	if r := c.Reverse().Reverse(); r.Addr != c.Addr || string(r.From) != "1" || r.To != nil {
 		t.Errorf("%+v", r)
 	}
+}
+
+// What is taken for compact is what json.Compact would leave alone.
+func FuzzCompact(f *testing.F) {
+	for _, s := range []string{`{"a":"b c","d":[1,2]}`, `{"a": 1}`, `"a\\" `, `"a\\\"b"`, `"\\\\"`, "[\n]", `""`, `{"a":"\u0022 x"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if !json.Valid(raw) {
+			return
+		}
+		var b bytes.Buffer
+		if err := json.Compact(&b, raw); err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Equal(b.Bytes(), raw); got != compact(raw) {
+			t.Errorf("%q: compact is %v", raw, !got)
+		}
+	})
 }
