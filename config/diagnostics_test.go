@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config"
+	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/packages"
@@ -27,7 +28,7 @@ var today = time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)
 
 func words() []config.Words {
 	return []config.Words{
-		resource.Words{}, network.Words{Now: func() time.Time { return today }}, packages.Words{}, process.Words{}, filesystem.Words{},
+		resource.Words{}, network.Words{Now: func() time.Time { return today }}, packages.Words{}, process.Words{}, filesystem.Words{}, check.Words{},
 	}
 }
 

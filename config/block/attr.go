@@ -194,6 +194,8 @@ func list[T any](c *converter, v cty.Value, one func(*converter, cty.Value, hcl.
 		fix := fmt.Sprintf("Write: %s = %s.", c.Name, c.example())
 		if s, simple := c.written(v, at); simple && (c.Kind == Ints) == (ty == cty.Number) {
 			fix = "Put it in brackets: [" + s + "]."
+		} else if ty == cty.String && c.Argv {
+			fix = fmt.Sprintf("There is no shell: write each argument as a string of its own, or [\"sh\", \"-c\", %q].", v.AsString())
 		} else if ty == cty.String && c.Kind == Strings {
 			fix = fmt.Sprintf("Put it in brackets: [%q].", v.AsString())
 		}

@@ -40,6 +40,8 @@ type Attr struct {
 	OneOf  []string // the only texts that a String, or each of Strings, may be
 	NotYet []string // texts of the language that this version refuses
 
+	Argv bool // Strings are the words of a command, which is not for a shell
+
 	// Min and Max bound an Int, each of Ints, a Size (bytes) or a Duration
 	// (nanoseconds); both zero is no bound.
 	Min, Max int64

@@ -1,6 +1,9 @@
 package kinds
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 type progressKey struct{}
 
@@ -15,5 +18,21 @@ func WithProgress(ctx context.Context, tell func(message string)) context.Contex
 func Progress(ctx context.Context, message string) {
 	if tell, ok := ctx.Value(progressKey{}).(func(string)); ok {
 		tell(message)
+	}
+}
+
+type passedKey struct{}
+
+// WithPassed returns a context in which Passed tells tell. It may be called by
+// several goroutines at once.
+func WithPassed(ctx context.Context, tell func(addr string, took time.Duration)) context.Context {
+	return context.WithValue(ctx, passedKey{}, tell)
+}
+
+// Passed tells whoever waits for a Gate that one of the objects it tries is good.
+// Where nobody waits it does nothing.
+func Passed(ctx context.Context, addr string, took time.Duration) {
+	if tell, ok := ctx.Value(passedKey{}).(func(string, time.Duration)); ok {
+		tell(addr, took)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"blast.example/blast/runtime/check/trial"
 	"blast.example/blast/runtime/filesystem/mounts"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network/gate"
@@ -42,5 +43,6 @@ func With(init, wheels string, log *slog.Logger) map[string]kinds.Host {
 		"packages":   generation.New(wheels),
 		"process":    host.New(init),
 		"filesystem": mounts.New(log),
+		"check":      trial.Host{},
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"blast.example/blast/config"
 	"blast.example/blast/config/block"
+	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds/words"
 	"blast.example/blast/runtime/network"
@@ -41,6 +42,7 @@ func reference() string {
 	blocks := append([]block.Block{}, packages.Specs...)
 	blocks = append(blocks, network.Spec, resource.Spec, filesystem.Spec)
 	blocks = append(blocks, process.Specs...)
+	blocks = append(blocks, check.Spec)
 	text := head + block.Reference(3, nil, config.FileBlocks) + environment + block.Reference(3, process.Attrs, blocks)
 	return strings.TrimRight(text, "\n") + "\n"
 }

@@ -7,6 +7,7 @@ import (
 
 	"blast.example/blast/config"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network"
@@ -17,13 +18,15 @@ import (
 )
 
 // All is every kind, in the order in which it is applied: what a sandbox stands
-// on before the sandbox, the sandbox before what is mounted into it.
+// on before the sandbox, the sandbox before what is mounted into it, and last what
+// is tried in there.
 var All = []kinds.Words{
 	resource.Words{},
 	network.Words{},
 	packageWords{},
 	process.Words{},
 	filesystem.Words{},
+	check.Words{},
 }
 
 // packageWords are the python and package blocks with their resolver, which is
