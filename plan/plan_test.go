@@ -125,3 +125,18 @@ func FuzzCompact(f *testing.F) {
 		}
 	})
 }
+
+// A kind may have many objects, each with a summary of its own.
+func TestRowsTellAllSummaries(t *testing.T) {
+	objs := []Object{obj("check.a", "1"), obj("check.b", "2"), obj("x.silent", "3")}
+	objs[0].Src[""], objs[1].Src[""] = "blast.hcl:3", "blast.hcl:5"
+	rows := Diff(objs, nil, nil, func(c Change) Description {
+		if c.Addr == "x.silent" {
+			return Description{}
+		}
+		return Description{Summary: "about " + c.Addr}
+	}).Rows()
+	if len(rows) != 2 || rows[0].Summary != "about check.a; about check.b" || rows[0].Place != "blast.hcl:3" || rows[1].Summary != "" {
+		t.Errorf("%+v", rows)
+	}
+}

@@ -30,11 +30,14 @@ func (p Plan) Rows() []Row {
 		}
 		r := &rows[i]
 		r.Action = join(r.Action, s.Action)
-		if r.Summary == "" {
-			r.Summary = s.Summary
-		}
-		if r.Place == "" || s.Summary != "" && s.Place != "" {
+		first := r.Summary == ""
+		if r.Place == "" || first && s.Summary != "" && s.Place != "" {
 			r.Place = s.Place
+		}
+		if first || s.Summary == "" {
+			r.Summary += s.Summary
+		} else {
+			r.Summary += "; " + s.Summary // of checks there are several
 		}
 		r.Items = append(r.Items, s.Items...)
 		r.Notes = append(r.Notes, s.Notes...)

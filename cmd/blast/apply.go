@@ -12,6 +12,7 @@ import (
 
 	"blast.example/blast/config"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/process"
@@ -217,11 +218,17 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 	if err != nil {
 		return err
 	}
+	secrets := wire.Secrets{Key: key}
+	if len(check.Of(p.Desired)) > 0 { // commands that the daemon starts
+		if secrets.Values, err = process.Values(p.Desired, m.env); err != nil {
+			return err
+		}
+	}
 	u := m.u
 	u.talkOnInterrupt = true
 	var res wire.ApplyResult
 	params := wire.ApplyParams{
-		Env: m.env, Plan: p, KeepPartial: keepPartial, Secrets: wire.Secrets{Key: key},
+		Env: m.env, Plan: p, KeepPartial: keepPartial, Secrets: secrets,
 		Caller: wire.Caller{Command: m.command, PID: os.Getpid(), Wait: m.wait},
 	}
 	err = m.c.Call(ctx, wire.Apply, params, &res, u.watch(p).event)

@@ -9,6 +9,7 @@ import (
 
 	"blast.example/blast/apply"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/daemon/wire"
 )
 
@@ -94,13 +95,16 @@ func (a *applying) event(ev wire.Event) {
 		}
 		a.u.tick(kind)
 	case apply.Done:
-		if a.left[kind]--; a.left[kind] == 0 {
+		if a.left[kind]--; a.left[kind] == 0 && (kind != check.Name || a.rows[kind].Action == plan.Delete) { // of checks it is told when they pass
 			a.done(kind)
 		}
+	case wire.Passed:
+		a.u.untick()
+		a.u.say("%s %-11s %-56s %s", a.u.mark("✓", "ok"), kind, strings.TrimPrefix(ev.Addr, kind+"."), ev.Message)
 	case apply.Failed:
 		a.u.untick()
 		message := ev.Message
-		if strings.Contains(message, context.Canceled.Error()) {
+		if strings.HasSuffix(message, context.Canceled.Error()) && !strings.Contains(message, "\n| ") { // which a check may write, too
 			message = errInterrupted.Error()
 		}
 		a.u.say("%s %-11s %s", a.u.mark("✗", "x"), kind, strings.ReplaceAll(message, "\n", "\n              "))

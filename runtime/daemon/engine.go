@@ -191,6 +191,9 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 	}
 	ctx = kinds.WithSecrets(ctx, p.Secrets.Hidden())
 	ctx = kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) })
+	ctx = kinds.WithPassed(ctx, func(addr string, took time.Duration) {
+		tell(wire.Event{Phase: wire.Passed, Addr: addr, Message: fmt.Sprintf("%.1fs", took.Seconds())})
+	})
 	runErr := apply.Run(ctx, p.Env, p.Plan, e.owners(), apply.Options{
 		Tell: forward(tell), KeepPartial: p.KeepPartial, Stop: stop,
 		Gate: func(ctx context.Context) error { return e.gate(ctx, p.Env, p.Plan.Desired) },

@@ -5,6 +5,7 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -94,6 +95,22 @@ func KeepHashes(objs, recorded []plan.Object) []plan.Object {
 		out[i] = o.With(e)
 	}
 	return out
+}
+
+// Values are the values of the environment's secrets by name, for commands that the
+// daemon starts: see kinds.Secrets. The error says what has none.
+func Values(objs []plan.Object, env state.Env) (map[string][]byte, error) {
+	values := map[string][]byte{}
+	var missing []error
+	for _, ref := range secretsOf(objs) {
+		v, err := ref.Value(env)
+		if err != nil {
+			missing = append(missing, err)
+			continue
+		}
+		values[ref.Name] = []byte(v.Reveal())
+	}
+	return values, errors.Join(missing...)
 }
 
 // Seal gives p's secrets the hashes that they lack, just before it is applied, and

@@ -14,6 +14,7 @@ import (
 	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/process/command"
+	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
 )
@@ -52,7 +53,9 @@ func labelOf(o plan.Object) string { label, _ := check.Label(o.Addr); return lab
 type room struct {
 	box      *sandbox.Sandbox
 	defaults command.Defaults
-	fresh    bool // commands don't go there yet: all that runs in it is the checks' own
+	vars     []string // of each command: NAME=value
+	secret   []string // values that are in there, and must not be shown
+	fresh    bool     // commands don't go there yet: all that runs in it is the checks' own
 }
 
 func enter(ctx context.Context, env state.Env) (*room, error) {
@@ -71,7 +74,26 @@ func enter(ctx context.Context, env state.Env) (*room, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &room{box, d, now.Socket != d.Socket}, nil
+	r := &room{box: box, defaults: d, fresh: now.Socket != d.Socket}
+	return r, r.furnish(kinds.Secrets(ctx))
+}
+
+// furnish makes the variables that blast run would give a command, but for what is of
+// the caller's terminal.
+func (r *room) furnish(values map[string]secret.Value) error {
+	vars := maps.Clone(r.defaults.Vars)
+	for _, ref := range r.defaults.Secrets {
+		v, ok := values[ref.Name]
+		if !ok {
+			return fmt.Errorf("secret %s has no value here", ref.Name)
+		}
+		vars[ref.Name] = v.Reveal()
+		r.secret = append(r.secret, v.Reveal())
+	}
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		r.vars = append(r.vars, name+"="+vars[name])
+	}
+	return nil
 }
 
 // try runs one check. Its error is for a person.
@@ -93,7 +115,7 @@ func (r *room) try(ctx context.Context, o plan.Object) error {
 	exit, err := r.run(ctx, c, mark, out)
 	took := time.Since(begun)
 	left := r.sweep(ctx, mark)
-	v := verdict{name: labelOf(o), check: c, place: plan.PlaceOf(o.Src, ""), took: took, exit: exit, err: err, left: left, output: out.last()}
+	v := verdict{name: labelOf(o), check: c, place: plan.PlaceOf(o.Src, ""), took: took, exit: exit, err: err, left: left, output: out.last().without(r.secret)}
 	return v.failure()
 }
 
@@ -104,12 +126,8 @@ var errTime = errors.New("its time is over")
 func (r *room) run(ctx context.Context, c check.Check, mark string, out *output) (command.Exit, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTime)
 	defer cancel()
-	env := make([]string, 0, len(r.defaults.Vars)+1)
-	for _, name := range slices.Sorted(maps.Keys(r.defaults.Vars)) {
-		env = append(env, name+"="+r.defaults.Vars[name])
-	}
 	return command.Await(ctx, r.defaults.Socket, command.Request{
-		Args: c.Command, Env: append(env, mark), Dir: r.defaults.Dir, Rlimits: r.defaults.Rlimits,
+		Args: c.Command, Env: append(slices.Clone(r.vars), mark), Dir: r.defaults.Dir, Rlimits: r.defaults.Rlimits,
 		Stdout: out.in, Stderr: out.in, Deaf: true,
 	})
 }

@@ -15,7 +15,10 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/check"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/process/command"
+	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/runtime/resource/rlimit"
 )
 
@@ -141,5 +144,37 @@ func TestCancel(t *testing.T) {
 		if left := w.others(t); len(left) > 0 {
 			t.Errorf("%s: left %q", name, left)
 		}
+	}
+}
+
+// Secrets are variables of a check as of any command, and not in what is told of it.
+func TestSecrets(t *testing.T) {
+	const value = "correct horse\nbattery"
+	w := freshWorld(t)
+	with := variables
+	with.Secrets = []secret.Reference{{Name: "TOKEN", From: "env:X"}, {Name: "GREETING", From: "env:Y"}}
+	w.apply(t, []plan.Object{w.now[0], obj(process.EnvironmentAddr, with)})
+	objs := checks(map[string]string{
+		"a": `test "$GREETING" = "over vars" && test "$(printf %s "$TOKEN" | wc -c)" = 21`,
+		"b": `env; echo "x${TOKEN}x"; printf "$TOKEN"; exit 1`,
+		"c": `i=0; while [ $i -lt 5000 ]; do echo "$TOKEN"; i=$((i+1)); done; exit 1`,
+	})
+	ctx := kinds.WithSecrets(t.Context(), map[string]secret.Value{"TOKEN": secret.NewValue(value), "GREETING": secret.NewValue("over vars")})
+	passed, err := w.gate(ctx, objs)
+	if len(passed) != 1 || err == nil {
+		t.Fatalf("passed %q: %v", passed, err)
+	}
+	for _, part := range []string{"correct", "horse", "battery", "over vars"} {
+		if strings.Contains(err.Error(), part) {
+			t.Errorf("%q is told:\n%v", part, err)
+		}
+	}
+	for _, want := range []string{"| TOKEN=(secret)\n", "| x(secret)x\n", "| (secret)\n"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+	if _, err := w.gate(t.Context(), objs); err == nil || !strings.Contains(err.Error(), "secret TOKEN has no value") {
+		t.Errorf("without values: %v", err)
 	}
 }

@@ -81,6 +81,24 @@ func (t *tail) add(b []byte) {
 	}
 }
 
+// without is t with something in place of each value. What lost its beginning to the
+// bound goes with the line that it is in.
+func (t tail) without(values []string) tail {
+	if _, whole, ok := bytes.Cut(t.kept, []byte("\n")); t.cut && ok && len(values) > 0 {
+		t.kept = whole
+	}
+	for _, v := range values {
+		if len(v) >= shortestHidden {
+			t.kept = bytes.ReplaceAll(t.kept, []byte(v), []byte("(secret)"))
+		}
+	}
+	return t
+}
+
+// shortestHidden is the length of a value, in bytes, below which it would be found in
+// what is none.
+const shortestHidden = 4
+
 // lines are the last lines, made harmless: what a check writes must neither work on
 // the terminal nor look like Blast's own words, so there is a bar before each.
 func (t tail) lines() []string {

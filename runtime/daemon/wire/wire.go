@@ -93,10 +93,13 @@ type Response struct {
 
 // Event tells what a long request is doing.
 type Event struct {
-	Phase   string `json:"phase"` // see apply.Phase; "progress" and "recovered" beside them
+	Phase   string `json:"phase"` // see apply.Phase; "progress", "recovered" and Passed beside them
 	Addr    string `json:"addr,omitempty"`
 	Message string `json:"message,omitempty"`
 }
+
+// Passed is the phase of a check that succeeded; the message is how long it took: "0.3s".
+const Passed = "passed"
 
 // Codes of errors.
 const (
