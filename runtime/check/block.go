@@ -30,7 +30,7 @@ const maxArgument = 128 << 10
 
 // Spec is the declaration of the check block.
 var Spec = block.Block{
-	Name: Name, Label: "name", Doc: "A command that decides whether an apply is kept. It runs in the sandbox after all changes are made, as `blast run` would run it but without input, in every apply that changes anything. If one fails, all is taken back, and its last output is shown; until then commands go to the old sandbox. BLAST_CHECK is in its environment. What it starts ends with it; what it writes stays.",
+	Name: Name, Label: "name", Doc: "A command that decides whether an apply is kept. It runs in the sandbox after all changes are made, as `blast run` would run it but without input, in every apply that changes anything. If one fails, all is taken back, and its last output is shown. Until all have succeeded, commands go to the old sandbox. BLAST_CHECK is in its environment. What it starts ends with it; what it writes stays.",
 	NotYet: []string{"for_each"},
 	Attrs: []block.Attr{
 		{Name: "command", Kind: block.Strings, Argv: true, Required: true, Example: `["python", "-c", "import app"]`, Source: "execve(2)", Doc: "The command with its arguments. It succeeds if it exits with 0. There is no shell: for one, write [\"sh\", \"-c\", \"...\"]."},

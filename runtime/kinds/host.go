@@ -37,8 +37,8 @@ type Committer interface {
 type Watcher interface {
 	// Sync makes the running work match what env's notes say now: it starts,
 	// reconfigures or stops. The daemon calls it when it starts, for every
-	// environment that is up, and after every apply and rollback. It is
-	// idempotent and returns when the work is ready.
+	// environment that is up, before each gate, and after every apply and rollback.
+	// It is idempotent and returns when the work is ready.
 	Sync(ctx context.Context, env state.Env) error
 	// Close ends all work of this process. Kernel objects stay.
 	Close() error
