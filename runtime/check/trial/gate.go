@@ -15,6 +15,7 @@ import (
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/runtime/process/secret"
+	"blast.example/blast/runtime/process/secret/mask"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
 )
@@ -53,9 +54,9 @@ func labelOf(o plan.Object) string { label, _ := check.Label(o.Addr); return lab
 type room struct {
 	box      *sandbox.Sandbox
 	defaults command.Defaults
-	vars     []string // of each command: NAME=value
-	secret   []string // values that are in there, and must not be shown
-	fresh    bool     // commands don't go there yet: all that runs in it is the checks' own
+	vars     []string  // of each command: NAME=value
+	secrets  mask.Mask // takes out of what is shown what is in there
+	fresh    bool      // commands don't go there yet: all that runs in it is the checks' own
 }
 
 func enter(ctx context.Context, env state.Env) (*room, error) {
@@ -74,8 +75,9 @@ func enter(ctx context.Context, env state.Env) (*room, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &room{box: box, defaults: d, fresh: now.Socket != d.Socket}
-	return r, r.furnish(kinds.Secrets(ctx))
+	values := kinds.Secrets(ctx)
+	r := &room{box: box, defaults: d, secrets: mask.Of(values), fresh: now.Socket != d.Socket}
+	return r, r.furnish(values)
 }
 
 // furnish makes the variables that blast run would give a command, but for what is of
@@ -88,7 +90,6 @@ func (r *room) furnish(values map[string]secret.Value) error {
 			return fmt.Errorf("secret %s has no value here", ref.Name)
 		}
 		vars[ref.Name] = v.Reveal()
-		r.secret = append(r.secret, v.Reveal())
 	}
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		r.vars = append(r.vars, name+"="+vars[name])
@@ -115,7 +116,7 @@ func (r *room) try(ctx context.Context, o plan.Object) error {
 	exit, err := r.run(ctx, c, mark, out)
 	took := time.Since(begun)
 	left := r.sweep(ctx, mark)
-	v := verdict{name: labelOf(o), check: c, place: plan.PlaceOf(o.Src, ""), took: took, exit: exit, err: err, left: left, output: out.last().without(r.secret)}
+	v := verdict{name: labelOf(o), check: c, place: plan.PlaceOf(o.Src, ""), took: took, exit: exit, err: err, left: left, output: out.last().without(r.secrets)}
 	return v.failure()
 }
 

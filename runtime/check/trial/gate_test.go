@@ -169,7 +169,7 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("%q is told:\n%v", part, err)
 		}
 	}
-	for _, want := range []string{"| TOKEN=(secret)\n", "| x(secret)x\n", "| (secret)\n"} {
+	for _, want := range []string{"| TOKEN=***\n", "| x***x\n", "| ***\n"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
 		}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 	"unicode"
+
+	"blast.example/blast/runtime/process/secret/mask"
 )
 
 const (
@@ -81,23 +83,15 @@ func (t *tail) add(b []byte) {
 	}
 }
 
-// without is t with something in place of each value. What lost its beginning to the
-// bound goes with the line that it is in.
-func (t tail) without(values []string) tail {
-	if _, whole, ok := bytes.Cut(t.kept, []byte("\n")); t.cut && ok && len(values) > 0 {
+// without is t without values of secrets. What lost its beginning to the bound may be
+// the end of one, so the line that it is in goes.
+func (t tail) without(values mask.Mask) tail {
+	if _, whole, ok := bytes.Cut(t.kept, []byte("\n")); t.cut && ok {
 		t.kept = whole
 	}
-	for _, v := range values {
-		if len(v) >= shortestHidden {
-			t.kept = bytes.ReplaceAll(t.kept, []byte(v), []byte("(secret)"))
-		}
-	}
+	t.kept = []byte(values.Hide(string(t.kept)))
 	return t
 }
-
-// shortestHidden is the length of a value, in bytes, below which it would be found in
-// what is none.
-const shortestHidden = 4
 
 // lines are the last lines, made harmless: what a check writes must neither work on
 // the terminal nor look like Blast's own words, so there is a bar before each.
