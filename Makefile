@@ -54,11 +54,11 @@ test: build
 lint:
 	$(GO) run $(LINT) run --build-tags seccomp ./...
 
-bench: EXTRA = $(BENCH)
 bench-plans: build
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/plans ./bench/plans
 	$(BIN)/plans
 
+bench: EXTRA = $(BENCH)
 bench: build
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/bench ./bench
 	$(BIN)/bench

@@ -21,9 +21,11 @@ func (p Plan) Only(targets []string, recorded []Object) (Plan, error) {
 			return
 		}
 		in[addr] = true
-		for _, n := range g.needs[addr] {
-			if _, changes := g.steps[n]; changes && !g.goes(addr) {
-				take(n)
+		if s, changes := g.steps[addr]; !changes || s.To != nil { // what goes needs nothing
+			for _, n := range g.needs[addr] {
+				if _, changes := g.steps[n]; changes {
+					take(n)
+				}
 			}
 		}
 		if g.goes(addr) {
