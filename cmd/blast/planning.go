@@ -115,6 +115,9 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	}
 	out := plan.Diff(desired, look.Recorded, words.Order(look.Observed), words.Describe)
 	out.Env, out.Lineage, out.Serial, out.Mode, out.Of, out.Scope = m.env.Name, look.Lineage, look.Serial, m.mode, m.of, m.scope
+	if m.mode == plan.RefreshOnly {
+		out.Steps = nil // of what is gone, too, the host is left as it is
+	}
 	out.Basis, out.Keep = m.basis(lock), look.Keep
 	if m.p != nil {
 		out.Keep = m.p.file.Generations
