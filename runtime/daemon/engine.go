@@ -124,7 +124,11 @@ func (e *Engine) recover(ctx context.Context, env state.Env, by wire.Caller, tel
 }
 
 func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wire.Event)) (bool, error) {
-	did, err := apply.Recover(context.WithoutCancel(ctx), env, e.owners(), forward(tell))
+	owners, err := e.undoers(env)
+	if err != nil {
+		return false, err
+	}
+	did, err := apply.Recover(context.WithoutCancel(ctx), env, owners, forward(tell))
 	if err != nil {
 		return did, err
 	}

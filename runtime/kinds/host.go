@@ -32,6 +32,13 @@ type Committer interface {
 	Commit(ctx context.Context, env state.Env, c plan.Change) error
 }
 
+// A Keeper has objects of which a part is on disk and outlives a reboot.
+type Keeper interface {
+	// Restore is Apply after a reboot in the middle of a change: it takes what is on
+	// disk to c.To, and no part of the object that is not. It is idempotent.
+	Restore(ctx context.Context, env state.Env, c plan.Change) error
+}
+
 // A Watcher has work to do for as long as an environment is up, such as
 // answering its DNS. The daemon runs one per live environment.
 type Watcher interface {
