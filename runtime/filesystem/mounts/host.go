@@ -32,6 +32,7 @@ type Host struct {
 var (
 	_ kinds.Host      = (*Host)(nil)
 	_ kinds.Committer = (*Host)(nil)
+	_ kinds.Keeper    = (*Host)(nil)
 	_ kinds.Checker   = (*Host)(nil)
 	_ kinds.Watcher   = (*Host)(nil)
 )
@@ -88,6 +89,22 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	return err
 }
 
+// Restore implements kinds.Keeper: the layer is on disk, and nothing is mounted.
+func (h *Host) Restore(ctx context.Context, env state.Env, c plan.Change) error {
+	var to filesystem.Tree
+	_, hasTo, err := c.Sides(&filesystem.Tree{}, &to)
+	if err != nil {
+		return err
+	}
+	if hasTo && hasLayers(to) {
+		if err := prepareLayer(ctx, env, to.LayerSize); err != nil {
+			return err
+		}
+	}
+	defer h.lock(env)()
+	return remove(ctx, env, hasTo)
+}
+
 // apply makes the sandbox of a tree show it. Other sandboxes of the environment
 // are left as they are: the undo may want them back.
 func apply(ctx context.Context, env state.Env, to filesystem.Tree) error {
@@ -102,6 +119,9 @@ func apply(ctx context.Context, env state.Env, to filesystem.Tree) error {
 	defer b.close()
 	b.want(ws)
 	if err := b.converge(ctx); err != nil {
+		return err
+	}
+	if err := syncLedger(env); err != nil {
 		return err
 	}
 	return note(env, to)

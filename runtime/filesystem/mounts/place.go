@@ -237,10 +237,8 @@ func makeThere(dir *os.File, name string, p placeholder, o owner) error {
 	if st.Uid != uint32(os.Geteuid()) { // exchanged before it was opened: it is somebody's
 		return nil
 	}
-	if p.Content != "" {
-		if _, err := f.WriteString(p.Content); err != nil {
-			return err
-		}
+	if err := p.fill(f); err != nil {
+		return err
 	}
 	return o.own(f, mode, p)
 }
@@ -266,13 +264,25 @@ func makeFile(dir *os.File, name string, p placeholder, o owner) error {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer func() { _ = f.Close() }()
-	if _, err := f.WriteString(p.Content); err != nil {
+	if err := p.fill(f); err != nil {
 		return err
 	}
 	if err := o.own(f, 0o644, p); err != nil {
 		return err
 	}
 	return ignoreExist(unix.Linkat(fd, "", int(dir.Fd()), name, unix.AT_EMPTY_PATH))
+}
+
+// fill writes the content, and has it on disk before the file has a name: after a power
+// failure an empty one would be taken for the person's.
+func (p placeholder) fill(f *os.File) error {
+	if p.Content == "" {
+		return nil
+	}
+	if _, err := f.WriteString(p.Content); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // draftFolder is a folder on its way to its place. It is made where nobody but

@@ -57,15 +57,19 @@ func readLedger(env state.Env) ([]placeholder, error) {
 	}
 	defer func() { _ = f.Close() }()
 	var all []placeholder
-	if err := json.NewDecoder(f).Decode(&all); err != nil {
+	err = json.NewDecoder(f).Decode(&all)
+	if errors.Is(err, io.EOF) { // empty: there was a power failure before it was synced
+		return nil, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read placeholders: %w", err)
 	}
 	return all, nil
 }
 
-// writeLedger replaces the list; an empty one is no file. It is not synced: what it
-// tells apart is a process that died, and after a power failure a placeholder may
-// stay, which says nothing.
+// writeLedger replaces the list; an empty one is no file. It is synced only when all
+// is made, see syncLedger: until then what it tells apart is a process that died, and
+// after a power failure a placeholder may stay, which says nothing.
 func writeLedger(env state.Env, all []placeholder) error {
 	name := filepath.Join(env.Dir, ledgerFile)
 	if len(all) == 0 {
@@ -92,6 +96,23 @@ func writeLedger(env state.Env, all []placeholder) error {
 	}
 	if err != nil {
 		return fmt.Errorf("write placeholders: %w", err)
+	}
+	return nil
+}
+
+// syncLedger has the list on disk.
+func syncLedger(env state.Env) error {
+	for _, name := range []string{ledgerFile, "."} {
+		f, err := os.OpenFile(filepath.Join(env.Dir, name), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("sync placeholders: %w", err)
+		}
 	}
 	return nil
 }
