@@ -49,7 +49,7 @@ func (h *Host) build(ctx context.Context, f *folder, to target) (err error) {
 		}
 	}()
 	if err := f.fill(ctx, to, l); err != nil {
-		return fmt.Errorf("build packages: %w", err)
+		return fmt.Errorf("build packages in %s: %w", f.path, err)
 	}
 	return f.place(to.id)
 }

@@ -133,6 +133,11 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	return f.switchTo(to.id)
 }
 
+// Restore implements kinds.Keeper: all that there is of a generation is on disk.
+func (h *Host) Restore(ctx context.Context, env state.Env, c plan.Change) error {
+	return h.Apply(ctx, env, c)
+}
+
 // withdraw leaves no generation current.
 func withdraw(ctx context.Context, env state.Env, c plan.Change) error {
 	f, err := openFolder(env, false)
