@@ -39,6 +39,10 @@ env = {
   MODE = "one"
 }
 
+check "has" {
+  command = ["sh", "-c", "test $${#TOKEN} -gt 20 && test $${#KEY} -gt 20 # two"]
+}
+
 filesystem {
   workspace {
     source = "."
@@ -77,6 +81,7 @@ func TestSecretsGoNowhere(t *testing.T) {
 	}
 	d.running()
 	d.failing()
+	d.checking()
 	d.dying()
 	d.goingBack()
 	d.controls()
@@ -160,6 +165,22 @@ func (d *den) failing() {
 	d.blast(126, "run", "--dir", "/absent", "--", "true")
 	d.blast(-1, "run", "--fail-on", "denied", "--", "python3", "-c", "import socket; socket.create_connection(('192.0.2.1', 443), 1)")
 	d.search("failed")
+}
+
+// checking: nor what a check prints that fails.
+func (d *den) checking() {
+	d.t.Helper()
+	const fine, bad = "# two", "; printenv TOKEN; echo told:$KEY; printenv TOKEN | base64 -w0; printf 'x%s' $TOKEN | od -An -tx1 | tr -d ' \\n'; exit 7"
+	d.edit(fine, bad)
+	for _, args := range [][]string{{"apply", "--auto-approve"}, {"--progress", "json", "apply", "--auto-approve", "--json"}} {
+		out := d.tell(10, args...)
+		d.said.WriteString(out)
+		if strings.Count(out, "***") < 4 || !strings.Contains(out, "told:***") {
+			d.t.Errorf("control: the check said nothing: %s", out)
+		}
+	}
+	d.search("checked")
+	d.edit(bad, fine)
 }
 
 // dying: nor what dies. The journal of an apply whose daemon is killed stays, and is
