@@ -32,8 +32,9 @@ import (
 type Host struct{}
 
 var (
-	_ kinds.Host  = Host{}
-	_ kinds.Gater = Host{}
+	_ kinds.Host    = Host{}
+	_ kinds.Gater   = Host{}
+	_ kinds.Watcher = Host{}
 )
 
 // A check is a note of the environment, named by its label.
