@@ -66,6 +66,7 @@ type loader struct {
 	diags hcl.Diagnostics
 	eval  *hcl.EvalContext
 	vars  variable.Values
+	made  makers
 
 	declared map[string]bool // variables; true is sensitive
 	hidden   []string        // files that give values to those: their lines are not shown
@@ -135,6 +136,7 @@ func (l *loader) scope(p parts) {
 	l.report(diags...)
 	l.eval.Variables["var"] = l.vars.Object()
 	l.report(variable.Validate(decls, l.vars, l.eval)...)
+	l.made = makers{vars: l.vars, eval: l.eval, locals: map[string]hcl.Expression{}, known: map[string]plan.Makers{}}
 	l.eval.Variables["local"] = l.locals(p.blocks["locals"])
 }
 

@@ -26,6 +26,9 @@ func (l *loader) locals(blocks []*hclsyntax.Block) cty.Value {
 	for _, name := range names {
 		g.visit(name, nil)
 	}
+	for name, a := range g.attrs {
+		l.made.locals[name] = a.Expr
+	}
 	return cty.ObjectVal(g.values)
 }
 
@@ -101,23 +104,32 @@ func (g *localGraph) known() cty.Value {
 func (g *localGraph) needs(expr hcl.Expression) []string {
 	var out []string
 	for _, t := range expr.Variables() {
-		if t.IsRelative() || t.RootName() != "local" || len(t) < 2 {
+		if t.IsRelative() || t.RootName() != "local" {
 			continue
 		}
-		name := ""
-		switch step := t[1].(type) {
-		case hcl.TraverseAttr:
-			name = step.Name
-		case hcl.TraverseIndex:
-			if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
-				name = step.Key.AsString()
-			}
-		}
+		name := member(t)
 		if _, declared := g.attrs[name]; declared && !slices.Contains(out, name) {
 			out = append(out, name)
 		}
 	}
 	return out
+}
+
+// member is the name after the root of a traversal: "x" of local.x and local["x"]. It
+// is "" for the root as a whole.
+func member(t hcl.Traversal) string {
+	if len(t) < 2 {
+		return ""
+	}
+	switch step := t[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
+			return step.Key.AsString()
+		}
+	}
+	return ""
 }
 
 // cycle reports a ring of locals, from the one that stands first in the file.

@@ -196,7 +196,7 @@ func (l *loader) environment(s section) {
 	for _, w := range l.opts.Words {
 		objs, diags := w.Decode(Scope{
 			Content: picked(s.body, w.Schema()), Eval: l.eval, Env: s.name, Project: l.file.Project, Range: s.at,
-			UID: l.opts.UID, GID: l.opts.GID, Files: l.file.Sources,
+			UID: l.opts.UID, GID: l.opts.GID, Files: l.file.Sources, Makers: l.made.of,
 		})
 		l.report(diags...)
 		env.Objects = append(env.Objects, objs...)

@@ -34,12 +34,15 @@ type Scope struct {
 	UID     int              // the person on whose behalf Blast acts
 	GID     int
 	Files   map[string]*hcl.File // sources by name, to quote what was written
+
+	// Makers are the variables that the value of an expression is made of.
+	Makers func(hcl.Expression) plan.Makers
 }
 
 // Read decodes what was written by the kind's declaration of it.
 func (s Scope) Read(attrs []block.Attr, blocks []block.Block) (*block.Values, hcl.Diagnostics) {
-	return block.Reader{Eval: s.Eval, Files: s.Files}.Content(s.Content, attrs, blocks)
+	return block.Reader{Eval: s.Eval, Files: s.Files, Makers: s.Makers}.Content(s.Content, attrs, blocks)
 }
 
-// Place is where the environment begins: the place of all that nobody wrote.
-func (s Scope) Place() string { return block.Place(s.Range) }
+// Origin is where the environment begins: that of all that nobody wrote.
+func (s Scope) Origin() block.Origin { return block.Origin{Place: block.Place(s.Range)} }

@@ -76,26 +76,11 @@ const (
 	ByVariable      Cause = "variable"      // the same, and variables have a part in it
 	ByDrift         Cause = "drift"         // somebody else changed the host
 	ByPackage       Cause = "package"       // other versions were chosen for the same wishes
-	ByRequest       Cause = "request"       // --replace
+	ByRequest       Cause = "request"       // --replace, or a destroy
 	BySecret        Cause = "secret"        // the value of a secret is another one
 	ByGeneration    Cause = "generation"    // a rollback asks for it
 	BySnapshot      Cause = "snapshot"      // a load asks for it
 )
-
-// explain fills in what the kind left open about why.
-func (it *Item) explain(cause Cause, variables string) {
-	switch {
-	case it.Cause != "":
-	case it.Because != "": // what a kind found, it found on the host
-		it.Cause = ByDrift
-	case cause == ByDrift:
-		it.Cause, it.Because = ByDrift, "changed outside of Blast"
-	case variables != "":
-		it.Cause, it.Because = ByVariable, variables
-	default:
-		it.Cause = cause
-	}
-}
 
 // A Description is how a kind tells a person about one Change.
 type Description struct {

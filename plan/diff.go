@@ -104,10 +104,12 @@ type Describe func(Change) Description
 func Diff(desired, recorded, observed []Object, describe Describe) Plan {
 	p := Plan{Version: FormatVersion, Mode: Normal, Desired: desired}
 	want, rec, now := index(desired), index(recorded), index(observed)
+	was := make(map[string]*Object, len(recorded))
+	for i, o := range recorded {
+		was[o.Addr] = &recorded[i]
+	}
 	add := func(o Object, to json.RawMessage) {
-		c := Change{o.Addr, now[o.Addr], to}
-		was, known := rec[o.Addr]
-		p.Steps = append(p.Steps, newStep(c, o, was, known, describe))
+		p.Steps = append(p.Steps, newStep(Change{o.Addr, now[o.Addr], to}, o, was[o.Addr], describe))
 	}
 	for _, o := range desired {
 		if to := canonical(o.Attrs); !bytes.Equal(now[o.Addr], to) {
@@ -134,22 +136,39 @@ func Diff(desired, recorded, observed []Object, describe Describe) Plan {
 func drift(recorded []Object, now map[string]json.RawMessage, describe Describe) []Step {
 	var out []Step
 	for _, o := range recorded {
-		c := Change{o.Addr, canonical(o.Attrs), now[o.Addr]}
-		if bytes.Equal(c.From, c.To) {
-			continue
+		if c := (Change{o.Addr, canonical(o.Attrs), now[o.Addr]}); !bytes.Equal(c.From, c.To) {
+			out = append(out, drifted(c, o, describe))
 		}
-		s := newStep(c, o, c.From, true, describe)
-		s.Drift = true
-		out = append(out, s)
 	}
 	return out
 }
 
+// drifted tells what others did. What the kind itself found on the host says more
+// than how the attributes differ.
+func drifted(c Change, o Object, describe Describe) Step {
+	s := Step{Change: c, Action: actionOf(c), Drift: true, Place: o.Src[""]}
+	if describe == nil {
+		return s
+	}
+	d := describe(c)
+	s.Summary, s.Items, s.Notes = d.Summary, d.Items, d.Notes
+	found := slices.DeleteFunc(describe(c.Reverse()).Items, func(it Item) bool { return it.Cause != "" || it.Because == "" })
+	if len(found) > 0 {
+		s.Items = found
+	}
+	s.explain(o, nil, ByDrift)
+	return s
+}
+
 // newStep tells the story of one change: what was recorded, if anything, says
 // whether it is the configuration or the host that moved.
-func newStep(c Change, o Object, was json.RawMessage, known bool, describe Describe) Step {
+func newStep(c Change, o Object, was *Object, describe Describe) Step {
 	s := Step{Change: c, Action: actionOf(c), Place: o.Src[""]}
-	s.Drift = known && !bytes.Equal(was, c.From)
+	var recorded json.RawMessage
+	if was != nil {
+		recorded = canonical(was.Attrs)
+		s.Drift = !bytes.Equal(recorded, c.From)
+	}
 	if describe == nil {
 		return s
 	}
@@ -158,18 +177,12 @@ func newStep(c Change, o Object, was json.RawMessage, known bool, describe Descr
 	// Only what the configuration did not ask for is the host's doing: an item
 	// both edited in blast.hcl and drifted is blamed on blast.hcl.
 	cause := ByConfiguration
-	if s.Drift && bytes.Equal(was, c.To) {
+	if s.Drift && bytes.Equal(recorded, c.To) {
 		cause = ByDrift
 	}
-	for i := range s.Items {
-		it := &s.Items[i]
-		if it.Place == "" {
-			it.Place = PlaceOf(o.Src, it.Name)
-		}
-		it.explain(cause, nearest(o.By, it.Name))
-		if it.Restart && s.Action == Update {
-			s.Action = Replace
-		}
+	s.explain(o, was, cause)
+	if s.Action == Update && s.Restart() {
+		s.Action = Replace
 	}
 	return s
 }
@@ -186,21 +199,13 @@ func actionOf(c Change) Action {
 
 // PlaceOf finds the place of an item, or of the nearest block around it.
 func PlaceOf(src map[string]string, name string) string {
-	if p := nearest(src, name); p != "" {
-		return p
-	}
-	return src[""]
-}
-
-// nearest is what is said of an item, or of the nearest block around it.
-func nearest(said map[string]string, name string) string {
 	for {
-		if p, ok := said[name]; ok {
+		if p := src[name]; p != "" {
 			return p
 		}
 		i := lastDot(name)
 		if i < 0 {
-			return ""
+			return src[""]
 		}
 		name = name[:i]
 	}

@@ -27,9 +27,9 @@ type Object struct {
 	// never compared, so moving a line in blast.hcl changes nothing.
 	Src map[string]string `json:"src,omitempty"`
 
-	// By names the variables that an item's value was made of and where they got
-	// theirs: item name → "var.memory (--var memory)". Like Src, it only explains.
-	By map[string]string `json:"by,omitempty"`
+	// By names, by item, the variables that its value was made of, and where they
+	// got theirs. Like Src, it only explains.
+	By map[string]Makers `json:"by,omitempty"`
 
 	// Needs are the addresses that the object stands on: they are made before it.
 	Needs []string `json:"needs,omitempty"`

@@ -111,11 +111,11 @@ func (r Row) text() string {
 }
 
 // items are the lines below the row: for something new or gone the summary has
-// said it all, except where it widens access.
+// said it all, except where it widens access, or tells how it came that it is made.
 func (r Row) items() []Item {
 	var out []Item
 	for _, it := range r.Items {
-		if r.Action == Create && it.Access != Widen || r.Action == Delete {
+		if r.Action == Create && it.Access != Widen && !it.Tells() || r.Action == Delete {
 			continue
 		}
 		out = append(out, it)

@@ -19,7 +19,7 @@ import (
 
 // attr evaluates one attribute and stores it in v if it is what it should be.
 func (d *decoder) attr(v *Values, path string, spec Attr, attr *hcl.Attribute) {
-	v.wrote[spec.Name] = attr.Range
+	v.wrote[spec.Name] = d.origin(attr.Expr.Range(), spec.Private, attr.Expr)
 	if spec.Kind == Expression {
 		v.attrs[spec.Name] = value{attr.Expr, attr.Expr.Range()}
 		return
@@ -279,17 +279,20 @@ func (c *converter) pairs(v cty.Value) ([]Pair, bool) {
 		return nil, false
 	}
 	c.repeated()
-	where := pairRanges(c.expr, c.Eval)
+	written := pairsOf(c.expr, c.Eval)
 	out, good := []Pair{}, true
 	for it := v.ElementIterator(); it.Next(); { // in the order of the keys
 		k, e := it.Element()
 		name := k.AsString()
-		at, written := where[name]
-		if !written {
-			at = c.expr.Range()
+		p := Pair{Name: name, Range: c.expr.Range()}
+		exprs := []hcl.Expression{c.expr}
+		if item, ok := written[name]; ok {
+			p.Range, exprs = item.ValueExpr.Range(), []hcl.Expression{item.KeyExpr, item.ValueExpr}
 		}
-		s, fine := (&converter{c.decoder, Attr{Name: name, Kind: String}, join(c.path, name), c.expr}).text(e, at)
-		out, good = append(out, Pair{name, s, at}), good && fine
+		p.Origin = c.origin(p.Range, c.Private, exprs...)
+		var fine bool
+		p.Text, fine = (&converter{c.decoder, Attr{Name: name, Kind: String}, join(c.path, name), c.expr}).text(e, p.Range)
+		out, good = append(out, p), good && fine
 	}
 	return out, good
 }
@@ -315,17 +318,17 @@ func (c *converter) repeated() {
 	}
 }
 
-// pairRanges are the places of the values of an object that is written out.
-func pairRanges(expr hcl.Expression, ctx *hcl.EvalContext) map[string]hcl.Range {
-	where := map[string]hcl.Range{}
+// pairsOf are the items of an object that is written out, by key.
+func pairsOf(expr hcl.Expression, ctx *hcl.EvalContext) map[string]hclsyntax.ObjectConsItem {
+	out := map[string]hclsyntax.ObjectConsItem{}
 	if obj, isObject := expr.(*hclsyntax.ObjectConsExpr); isObject {
 		for _, item := range obj.Items {
 			if k, diags := item.KeyExpr.Value(ctx); !diags.HasErrors() && k.IsKnown() && !k.IsNull() && !k.IsMarked() && k.Type() == cty.String {
-				where[k.AsString()] = item.ValueExpr.Range()
+				out[k.AsString()] = item
 			}
 		}
 	}
-	return where
+	return out
 }
 
 func (c *converter) size(v cty.Value) (int64, bool) {

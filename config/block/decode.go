@@ -11,12 +11,30 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"blast.example/blast/config/nearest"
+	"blast.example/blast/plan"
 )
 
 // A Reader is what decoding needs besides the declaration.
 type Reader struct {
-	Eval  *hcl.EvalContext
-	Files map[string]*hcl.File // to quote a value as it was written; may be nil
+	Eval   *hcl.EvalContext
+	Files  map[string]*hcl.File             // to quote a value as it was written; may be nil
+	Makers func(hcl.Expression) plan.Makers // the variables that an expression's value is made of; may be nil
+}
+
+// origin is where the value of an expression, or of several together, came from.
+func (r Reader) origin(at hcl.Range, private bool, exprs ...hcl.Expression) Origin {
+	o := Origin{Place: Place(at)}
+	for _, e := range exprs {
+		if r.Makers != nil {
+			o.By = o.By.With(r.Makers(e)...)
+		}
+	}
+	for i := range o.By {
+		if private {
+			o.By[i].Value = ""
+		}
+	}
+	return o
 }
 
 // Content decodes the attributes and blocks that a schema picked out of a body.
@@ -34,7 +52,7 @@ func (r Reader) Content(content *hcl.BodyContent, attrs []Attr, blocks []Block) 
 }
 
 func newValues(name string, at hcl.Range) *Values {
-	return &Values{Name: name, Range: at, attrs: map[string]value{}, wrote: map[string]hcl.Range{}}
+	return &Values{Name: name, Range: at, attrs: map[string]value{}, wrote: map[string]Origin{}}
 }
 
 // Errorf makes an error diagnostic. The summary is constant; the detail says

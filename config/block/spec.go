@@ -37,6 +37,8 @@ type Attr struct {
 	Default  string // for the reference: what holds without it, as written
 	Source   string // for the reference: where its meaning comes from, such as a man page
 
+	Private bool // the value is shown in no plan, nor are those that it is made of
+
 	OneOf  []string // the only texts that a String, or each of Strings, may be
 	NotYet []string // texts of the language that this version refuses
 

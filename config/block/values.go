@@ -1,8 +1,6 @@
 package block
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -16,7 +14,7 @@ type Values struct {
 	LabelRange hcl.Range
 
 	attrs  map[string]value
-	wrote  map[string]hcl.Range // attributes that stand there, readable or not
+	wrote  map[string]Origin // attributes that stand there, readable or not
 	blocks []*Values
 }
 
@@ -41,6 +39,7 @@ type Whole struct {
 type Pair struct {
 	Name, Text string
 	Range      hcl.Range
+	Origin     Origin
 }
 
 // Bound is the value of a Limit.
@@ -147,41 +146,4 @@ func (v *Values) Blocks(name string) []*Values {
 		}
 	}
 	return out
-}
-
-// Sources notes where each value of the block came from, under prefix, as
-// plan.Object.Src wants it: "cpu" and "cpu.quota".
-func (v *Values) Sources(src map[string]string, prefix string) {
-	if v == nil {
-		return
-	}
-	src[prefix] = Place(v.Range)
-	for name, a := range v.attrs {
-		if prefix != "" {
-			name = prefix + "." + name
-		}
-		src[name] = Place(a.where)
-	}
-}
-
-// Place writes a range as blast.hcl:12.
-func Place(r hcl.Range) string {
-	if r.Filename == "" {
-		return ""
-	}
-	return r.Filename + ":" + strconv.Itoa(r.Start.Line)
-}
-
-// RangeOf reads what Place wrote; nil is for what it didn't.
-func RangeOf(place string) *hcl.Range {
-	i := strings.LastIndexByte(place, ':')
-	if i < 0 {
-		return nil
-	}
-	n, err := strconv.Atoi(place[i+1:])
-	if err != nil {
-		return nil
-	}
-	pos := hcl.Pos{Line: n, Column: 1}
-	return &hcl.Range{Filename: place[:i], Start: pos, End: pos}
 }

@@ -45,6 +45,8 @@ type Values map[string]given
 type given struct {
 	value cty.Value
 	at    hcl.Range
+	from  string // what gave it, if no file of values did: "--var NAME", "BLAST_VAR_NAME", "default"
+	place string // where the value itself stands, if in a file
 }
 
 // Object is what "var" means in an expression.
@@ -113,12 +115,16 @@ type assignment struct {
 
 func (a *assignment) report(d *hcl.Diagnostic) { a.diags = append(a.diags, d) }
 
-func (a *assignment) set(d Declaration, v cty.Value, at hcl.Range) {
+func (a *assignment) set(d Declaration, v cty.Value, at hcl.Range, from string) {
 	out, problem := d.convert(v, at)
 	if problem != nil {
 		a.report(problem)
 	}
-	a.values[d.Name] = given{out, at}
+	g := given{value: out, at: at, from: from}
+	if from == "" {
+		g.place = block.Place(at)
+	}
+	a.values[d.Name] = g
 }
 
 // environ takes the variables that are declared; others may be meant for other
@@ -151,10 +157,10 @@ func (a *assignment) file(body *hclsyntax.Body) {
 			diags = hcl.Diagnostics{block.Errorf(attr.Expr.Range(), "Unreadable value", "var.%s is sensitive, so what is wrong with its value isn't shown. A text stands in quotes: %s = \"...\".", d.Name, d.Name)}
 		}
 		if a.diags = append(a.diags, diags...); diags.HasErrors() {
-			a.values[d.Name] = given{cty.DynamicVal, attr.Expr.Range()}
+			a.values[d.Name] = given{value: cty.DynamicVal, at: attr.Expr.Range()}
 			continue
 		}
-		a.set(d, v, attr.Expr.Range())
+		a.set(d, v, attr.Expr.Range(), "")
 	}
 }
 
@@ -189,7 +195,7 @@ func (a *assignment) flag(text string) {
 func (a *assignment) text(d Declaration, text, from string) {
 	at := hcl.Range{Filename: from, Start: hcl.InitialPos, End: hcl.InitialPos}
 	if d.Type.IsPrimitiveType() || d.Type == cty.DynamicPseudoType {
-		a.set(d, cty.StringVal(text), at)
+		a.set(d, cty.StringVal(text), at, from)
 		return
 	}
 	expr, diags := source.Expression(from, text)
@@ -203,10 +209,10 @@ func (a *assignment) text(d Declaration, text, from string) {
 			why = "why isn't shown, as it is sensitive."
 		}
 		a.report(block.Errorf(at, "Unreadable value", "var.%s is no string, so its value is read as an expression, and that fails: %s Write for example: '[\"a\", \"b\"]'.", d.Name, why))
-		a.values[d.Name] = given{cty.DynamicVal, at}
+		a.values[d.Name] = given{value: cty.DynamicVal, at: at}
 		return
 	}
-	a.set(d, v, at)
+	a.set(d, v, at, from)
 }
 
 // rest gives defaults to those without a value.
@@ -220,7 +226,7 @@ func (a *assignment) rest(decls []Declaration) {
 			v = cty.DynamicVal
 			a.report(block.Errorf(d.Range, "Variable without a value", "var.%s has no default, and nothing gives it a value. Use --var %s=VALUE, a file *%s, or %s%s.", d.Name, d.Name, AutoSuffix, environPrefix, d.Name))
 		}
-		a.values[d.Name] = given{v, d.Range}
+		a.values[d.Name] = given{v, d.Range, "default", block.Place(d.defaultAt)}
 	}
 }
 

@@ -44,6 +44,7 @@ type Declaration struct {
 
 	defaults    *typeexpr.Defaults // of optional attributes of objects
 	fallback    cty.Value          // the default, converted; cty.NilVal if there is none
+	defaultAt   hcl.Range
 	validations []*block.Values
 }
 
@@ -92,7 +93,7 @@ func declare(v *block.Values, ctx *hcl.EvalContext) (Declaration, hcl.Diagnostic
 				diags = append(diags, problem)
 			}
 		}
-		d.fallback = fallback
+		d.fallback, d.defaultAt = fallback, expr.Range()
 	}
 	return d, diags
 }

@@ -4,6 +4,7 @@ package wording
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"blast.example/blast/plan"
@@ -20,12 +21,26 @@ func Unreadable(c plan.Change, err error) plan.Description {
 
 const longest = 120
 
-func clip(s string) string {
+func clip(s string) string { return cut(s, longest) }
+
+// cut is s with at most so many characters.
+func cut(s string, most int) string {
 	s = strings.ToValidUTF8(s, "?")
-	if utf8.RuneCountInString(s) <= longest {
+	if utf8.RuneCountInString(s) <= most {
 		return s
 	}
-	return string([]rune(s)[:longest]) + "..."
+	return string([]rune(s)[:most]) + "..."
+}
+
+// Foreign makes a text that somebody else chose, such as the name of a process, fit
+// to stand in a sentence: at most so many characters, each of which can be seen.
+func Foreign(s string, most int) string {
+	return cut(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?")), most)
 }
 
 // Action is what happens to something that was there before, or is after.

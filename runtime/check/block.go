@@ -52,9 +52,9 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 			r.report(block.Errorf(v.LabelRange, "Invalid name", "A check can't be called %q: a file on the host has its name. Use up to 63 letters, digits, - and _, and begin with a letter or digit.", v.Label))
 			continue
 		}
-		src := map[string]string{"": block.Place(v.Range)}
+		src := block.Origins{"": {Place: block.Place(v.Range)}}
 		v.Sources(src, v.Label)
-		objs = append(objs, plan.NewObject(addr, Check{Command: r.command(v), Timeout: r.timeout(v)}, src))
+		objs = append(objs, src.Object(addr, Check{Command: r.command(v), Timeout: r.timeout(v)}))
 	}
 	return objs, r.diags
 }

@@ -81,7 +81,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	}
 	t.Mounts = append(t.Mounts, r.mounts()...)
 	t.Mounts = append(t.Mounts, r.protections()...)
-	tree := plan.NewObject(TreeAddr, t, r.src)
+	tree := r.src.Object(TreeAddr, t)
 	tree.Needs = []string{process.SandboxAddr}
 	return []plan.Object{tree}, r.diags
 }

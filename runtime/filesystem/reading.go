@@ -17,7 +17,7 @@ type reading struct {
 	project string
 	people  []string // folders of the person that hold keys
 	always  []protection
-	src     map[string]string
+	src     block.Origins
 	diags   hcl.Diagnostics
 	space   *block.Values // the workspace block
 	root    string        // source of the workspace, "" if there is none
@@ -25,7 +25,7 @@ type reading struct {
 }
 
 func newReading(s config.Scope, v *block.Values, diags hcl.Diagnostics) *reading {
-	r := &reading{Values: v, project: s.Project, people: secretFolders(s.UID), always: defaults(s.Project), src: map[string]string{"": s.Place()}, diags: diags}
+	r := &reading{Values: v, project: s.Project, people: secretFolders(s.UID), always: defaults(s.Project), src: block.Origins{"": s.Origin()}, diags: diags}
 	v.Sources(r.src, "")
 	return r
 }

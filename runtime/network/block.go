@@ -61,7 +61,7 @@ func (Words) Schema() *hcl.BodySchema { return block.Schema(nil, []block.Block{S
 func (w Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	root, diags := s.Read(nil, []block.Block{Spec})
 	v := root.Block("network")
-	src := map[string]string{"": s.Place()}
+	src := block.Origins{"": s.Origin()}
 	v.Sources(src, "")
 	r := &reading{now: time.Now, src: src, diags: diags}
 	if w.Now != nil {
@@ -72,7 +72,7 @@ func (w Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 		p.Egress = append(p.Egress, r.egress(e))
 	}
 	p.Ingress = r.ingresses(v.Blocks("ingress"))
-	policy := plan.NewObject(PolicyAddr, p, src)
+	policy := src.Object(PolicyAddr, p)
 	policy.Needs = []string{NamespaceAddr}
-	return []plan.Object{plan.NewObject(NamespaceAddr, Namespace{}, map[string]string{"": src[""]}), policy}, r.diags
+	return []plan.Object{block.Origins{"": src[""]}.Object(NamespaceAddr, Namespace{}), policy}, r.diags
 }

@@ -15,7 +15,7 @@ import (
 // reading makes a policy of a decoded network block.
 type reading struct {
 	now   func() time.Time
-	src   map[string]string
+	src   block.Origins
 	diags hcl.Diagnostics
 }
 

@@ -49,7 +49,7 @@ const (
 // the rest of them. Without a block there is an interpreter and no package.
 func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	root, diags := s.Read(nil, Specs)
-	r := &reading{project: s.Project, src: map[string]string{"": s.Place()}, diags: diags}
+	r := &reading{project: s.Project, src: block.Origins{"": s.Origin()}, diags: diags}
 	python := root.Block("python")
 	if python != nil {
 		python.Sources(r.src, "python")
@@ -60,5 +60,5 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 		w.Manifest = r.manifest(python, &w)
 	}
 	w.Requirements = append(w.Requirements, r.packages(root.Blocks("package"))...)
-	return []plan.Object{plan.NewObject(SetAddr, Set{Wishes: w, Packages: []Pinned{}}, r.src)}, r.diags
+	return []plan.Object{r.src.Object(SetAddr, Set{Wishes: w, Packages: []Pinned{}})}, r.diags
 }

@@ -11,6 +11,7 @@ import (
 	"blast.example/blast/config/configtest"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/packages/pylock"
 )
 
 func wishes(t *testing.T, dir string) Wishes {
@@ -171,6 +172,79 @@ func TestDescribe(t *testing.T) {
 	same.Wishes.Requirements = []Requirement{{Text: "flask>=3.1"}}
 	if its := (Words{}).Describe(change(&a, &same)).Items; len(its) != 1 || its[0].After != "flask>=3.1" {
 		t.Errorf("another wish with the same answer: %+v", its)
+	}
+}
+
+// reason is why an item of a change is there.
+func reason(items []plan.Item, name string) string {
+	for _, it := range items {
+		if it.Name == name {
+			return string(it.Cause) + ": " + it.Because
+		}
+	}
+	return "no item"
+}
+
+func TestDescribeTellsWhy(t *testing.T) {
+	set := func(requirement string, versions ...string) Set { // flask needs werkzeug, which needs markupsafe
+		s := Set{Python: Interpreter{Version: "3.11.2"}, Wishes: Wishes{Requirements: []Requirement{{Text: requirement}, {Text: "attrs"}}}}
+		var lock pylock.File
+		for i, name := range []string{"attrs", "flask", "markupsafe", "werkzeug"} {
+			p := pylock.Package{Name: name, Version: versions[i], Wheels: []pylock.Wheel{{Name: name + "-" + versions[i] + "-py3-none-any.whl", URL: "https://x/y.whl", SHA256: strings.Repeat("ab", 32)}}}
+			if n := map[string]string{"flask": "werkzeug", "werkzeug": "markupsafe"}[name]; n != "" {
+				p.Dependencies = []pylock.Dependency{{Name: n}}
+			}
+			if p.Version != "0" {
+				lock.Packages = append(lock.Packages, p)
+				s.Packages = append(s.Packages, Pinned{Name: name, Version: versions[i], SHA256: versions[i]})
+			}
+		}
+		s.Lock.Content = string(pylock.Encode(lock))
+		return s
+	}
+	before := set("flask", "1", "1", "1", "1")
+	for _, c := range []struct {
+		name string
+		to   Set
+		want map[string]string // of packages
+	}{
+		{"updates", set("flask", "2", "2", "2", "2"), map[string]string{
+			"attrs": "package: package update", "flask": "package: package update",
+			"werkzeug": "package: package update, needed by flask", "markupsafe": "package: package update, needed by werkzeug",
+		}},
+		{"another wish", set("flask>=2", "2", "2", "2", "2"), map[string]string{
+			"attrs": "package: package update", "flask": ": ",
+			"werkzeug": "configuration: needed by flask", "markupsafe": "configuration: needed by werkzeug",
+		}},
+		{"one that is not needed any more", set("flask", "1", "2", "0", "1"), map[string]string{
+			"flask": "package: package update", "markupsafe": "package: was needed by werkzeug",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			items := (Words{}).Describe(change(&before, &c.to)).Items
+			for name, want := range c.want {
+				if got := reason(items, "package."+name); got != want {
+					t.Errorf("%s: %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+	for name, c := range map[string]struct {
+		change func(*Set)
+		item   string
+		want   string
+	}{
+		"another file":         {func(s *Set) { s.Packages[0].SHA256 = "other" }, "package.attrs", "package: another file of the same version"},
+		"another Python":       {func(s *Set) { s.Python.Version = "3.11.3" }, "python", "package: the host has another Python"},
+		"another Python asked": {func(s *Set) { s.Python.Version, s.Wishes.Version = "3.12.1", "3.12" }, "python", ": "},
+		"another index":        {func(s *Set) { s.Wishes.Index, s.Packages[0].Version = []string{"https://other/simple"}, "2" }, "package.attrs", ": "},
+		"an unreadable lock":   {func(s *Set) { s.Lock.Content, s.Packages[3].Version = "[", "2" }, "package.werkzeug", "package: package update, needed by flask"},
+	} {
+		to := set("flask", "1", "1", "1", "1")
+		c.change(&to)
+		if got := reason((Words{}).Describe(change(&before, &to)).Items, c.item); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 

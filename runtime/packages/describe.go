@@ -25,8 +25,8 @@ func (Words) Describe(c plan.Change) plan.Description {
 	if !hasFrom || !hasTo {
 		return d
 	}
-	d.Items = append(d.Items, wording.Changed("python", from.Python.text(), to.Python.text(), plan.Same)...)
-	d.Items = append(d.Items, updates(pinnedItems(from.Packages, to.Packages), from.Wishes, to.Wishes)...)
+	d.Items = append(d.Items, pythonItems(from, to)...)
+	d.Items = append(d.Items, newReasons(from, to).tell(pinnedItems(from.Packages, to.Packages))...)
 	if from.Incarnation != to.Incarnation {
 		d.Items = append(d.Items, plan.Item{Name: "python", Action: plan.Replace, Cause: plan.ByRequest, Because: "installed anew"})
 	}
@@ -59,9 +59,6 @@ func pinnedItems(from, to []Pinned) []plan.Item {
 		if there {
 			it.Before = old.text()
 		}
-		if it.Before == it.After {
-			it.Cause, it.Because = plan.ByPackage, "another file of the same version"
-		}
 		items = append(items, it)
 	}
 	for _, p := range from {
@@ -72,14 +69,13 @@ func pinnedItems(from, to []Pinned) []plan.Item {
 	return items
 }
 
-// updates says of versions that nobody asked to change that they are updates.
-func updates(items []plan.Item, from, to Wishes) []plan.Item {
-	before, after := asked(from.Requirements), asked(to.Requirements)
+// pythonItems tell of another interpreter. Where the same one was asked for, it is the
+// host's that was updated.
+func pythonItems(from, to Set) []plan.Item {
+	items := wording.Changed("python", from.Python.text(), to.Python.text(), plan.Same)
 	for i := range items {
-		it := &items[i]
-		name := strings.TrimPrefix(it.Name, "package.")
-		if it.Cause == "" && it.Action == plan.Update && before[name] == after[name] {
-			it.Cause, it.Because = plan.ByPackage, "package update"
+		if from.Wishes.Version == to.Wishes.Version && from.Wishes.RequiresPython == to.Wishes.RequiresPython {
+			items[i].Cause, items[i].Because = plan.ByPackage, "the host has another Python"
 		}
 	}
 	return items

@@ -24,7 +24,7 @@ import (
 // reading makes wishes of decoded blocks.
 type reading struct {
 	project string
-	src     map[string]string
+	src     block.Origins
 	diags   hcl.Diagnostics
 }
 
@@ -205,8 +205,8 @@ func (r *reading) lines(lines []pep508.Line, manifest string) []Requirement {
 	for _, l := range lines {
 		place := fmt.Sprintf("%s:%d", r.file(l.File, manifest), max(l.Number, 1))
 		out = append(out, Requirement{Text: l.Requirement.String(), Place: place, Constraint: l.Constraint, Hashes: l.Hashes})
-		if key := "package." + l.Requirement.Key(); r.src[key] == "" {
-			r.src[key] = place
+		if key := "package." + l.Requirement.Key(); r.src[key].Place == "" {
+			r.src[key] = block.Origin{Place: place}
 		}
 	}
 	return out

@@ -24,7 +24,7 @@ func (Words) Name() string { return "process" }
 
 // Attrs and Specs declare the env attribute, and the process and secret blocks.
 var (
-	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Example: `{ APP_ENV = "dev" }`, Default: "{}", Source: "environ(7)", Doc: "Environment variables of every command, over PATH, HOME, USER, LOGNAME, LANG, TMPDIR and VIRTUAL_ENV, which are always set. They are stored with the state: what is secret belongs into a secret block."}}
+	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Private: true, Example: `{ APP_ENV = "dev" }`, Default: "{}", Source: "environ(7)", Doc: "Environment variables of every command, over PATH, HOME, USER, LOGNAME, LANG, TMPDIR and VIRTUAL_ENV, which are always set. They are stored with the state: what is secret belongs into a secret block."}}
 	Specs = []block.Block{processSpec, secretSpec}
 
 	processSpec = block.Block{
@@ -66,7 +66,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	root, diags := s.Read(Attrs, Specs)
 	v := root.Block("process")
 	r := &reading{Values: v, diags: diags}
-	src := map[string]string{"": s.Place()}
+	src := block.Origins{"": s.Origin()}
 	v.Sources(src, "")
 	box := Sandbox{
 		Base: "host", OwnerUID: uint32(s.UID), OwnerGID: uint32(s.GID),
@@ -75,18 +75,18 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	box.User, box.UID, box.GID = r.user()
 
 	e := Environment{Dir: WorkspaceDir}
-	var esrc map[string]string
+	var esrc block.Origins
 	e.Vars, esrc = r.vars(box.User, root.Pairs("env"))
 	e.Secrets = r.secrets(root.Blocks("secret"), esrc)
 	conceal(r.diags, s.Content.Blocks.OfType("secret"))
-	if esrc[""] = s.Place(); root.Has("env") {
-		esrc[""] = block.Place(root.At("env"))
+	if esrc[""] = s.Origin(); root.Has("env") {
+		esrc[""] = block.Origin{Place: root.Origin("env").Place}
 	}
-	sandbox := plan.NewObject(SandboxAddr, box, src)
+	sandbox := src.Object(SandboxAddr, box)
 	sandbox.Needs = []string{"resource.limits", "network.namespace", "packages.set"}
 	return []plan.Object{
 		sandbox,
-		plan.NewObject(EnvironmentAddr, e, esrc),
+		esrc.Object(EnvironmentAddr, e),
 	}, r.diags
 }
 
@@ -172,15 +172,15 @@ func defaults(user string) map[string]string {
 }
 
 // vars are the defaults with the person's own over them.
-func (r *reading) vars(user string, pairs []block.Pair) (vars, src map[string]string) {
-	vars, src = defaults(user), map[string]string{}
+func (r *reading) vars(user string, pairs []block.Pair) (vars map[string]string, src block.Origins) {
+	vars, src = defaults(user), block.Origins{}
 	for _, p := range pairs {
 		if !secret.ValidName(p.Name) {
 			r.report(block.Errorf(p.Range, "Invalid name", "%q can't name an environment variable. Use letters, digits and _, and don't begin with a digit.", p.Name))
 			continue
 		}
 		vars[p.Name] = p.Text
-		src["env."+p.Name] = block.Place(p.Range)
+		src["env."+p.Name] = p.Origin
 	}
 	return vars, src
 }

@@ -23,7 +23,7 @@ var secretSpec = block.Block{
 }
 
 // secrets reads the secret blocks and notes in src where they are.
-func (r *reading) secrets(blocks []*block.Values, src map[string]string) []secret.Reference {
+func (r *reading) secrets(blocks []*block.Values, src block.Origins) []secret.Reference {
 	var out []secret.Reference
 	for _, b := range blocks {
 		from := b.String("from", "")
@@ -31,8 +31,8 @@ func (r *reading) secrets(blocks []*block.Values, src map[string]string) []secre
 			r.report(block.Errorf(b.LabelRange, "Invalid name", "%q can't name an environment variable, which is what commands get of a secret. Use letters, digits and _, and don't begin with a digit.", b.Label))
 			continue
 		}
-		if place, twice := src["env."+b.Label]; twice {
-			r.report(block.Errorf(b.LabelRange, "Duplicate definition", "%s is in env, too, at %s: commands would get one of the two. Remove it there, where its value is stored.", b.Label, place))
+		if was, twice := src["env."+b.Label]; twice {
+			r.report(block.Errorf(b.LabelRange, "Duplicate definition", "%s is in env, too, at %s: commands would get one of the two. Remove it there, where its value is stored.", b.Label, was.Place))
 			continue
 		}
 		if !b.Has("from") {

@@ -56,13 +56,13 @@ func (Words) Schema() *hcl.BodySchema { return block.Schema(nil, []block.Block{S
 func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	root, diags := s.Read(nil, []block.Block{Spec})
 	v := root.Block("resource")
-	r := &reading{Values: v, src: map[string]string{"": s.Place()}, diags: diags}
+	r := &reading{Values: v, src: block.Origins{"": s.Origin()}, diags: diags}
 	v.Sources(r.src, "")
 	limits := Limits{CPU: r.cpu(), Memory: r.memory(), IO: r.io(), PIDs: r.pids()}
 	rlimits, rsrc := r.rlimits()
 	rsrc[""] = r.src[""]
 	return []plan.Object{
-		plan.NewObject(LimitsAddr, limits, r.src),
-		plan.NewObject(RlimitsAddr, rlimits, rsrc),
+		r.src.Object(LimitsAddr, limits),
+		rsrc.Object(RlimitsAddr, rlimits),
 	}, r.diags
 }

@@ -35,7 +35,7 @@ const (
 // reading makes limits of a decoded resource block.
 type reading struct {
 	*block.Values
-	src   map[string]string
+	src   block.Origins
 	diags hcl.Diagnostics
 }
 
@@ -142,8 +142,8 @@ func near(name string) string {
 	return nearest.Hint(lower, limitNames)
 }
 
-func (r *reading) rlimits() (Rlimits, map[string]string) {
-	out, src := Rlimits{}, map[string]string{}
+func (r *reading) rlimits() (Rlimits, block.Origins) {
+	out, src := Rlimits{}, block.Origins{}
 	for _, v := range r.Blocks("rlimit") {
 		v.Sources(src, "rlimit."+v.Label)
 		if !slices.Contains(limitNames, v.Label) {

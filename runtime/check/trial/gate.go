@@ -31,10 +31,6 @@ func (Host) Gate(ctx context.Context, env state.Env, desired []plan.Object) erro
 	if err != nil {
 		return fmt.Errorf("run checks: %w", err)
 	}
-	if err := env.WriteNote(markNote, r.mark); err != nil {
-		return fmt.Errorf("run checks: %w", err)
-	}
-	defer func() { _ = env.DropNote(markNote) }() // or Sync does
 	var failed []error
 	for _, o := range checks {
 		begun := time.Now()
@@ -60,7 +56,6 @@ type room struct {
 	defaults command.Defaults
 	vars     []string  // of each command: NAME=value
 	secrets  mask.Mask // takes out of what is shown what is in there
-	mark     string    // see markName
 	fresh    bool      // commands don't go there yet: all that runs in it is the checks' own
 }
 
@@ -80,12 +75,8 @@ func enter(ctx context.Context, env state.Env) (*room, error) {
 	if err != nil {
 		return nil, err
 	}
-	mark, err := newMark()
-	if err != nil {
-		return nil, err
-	}
 	values := kinds.Secrets(ctx)
-	r := &room{box: box, defaults: d, secrets: mask.Of(values), mark: mark, fresh: now.Socket != d.Socket}
+	r := &room{box: box, defaults: d, secrets: mask.Of(values), fresh: now.Socket != d.Socket}
 	return r, r.furnish(values)
 }
 
@@ -112,15 +103,19 @@ func (r *room) try(ctx context.Context, o plan.Object) error {
 	if err := o.Decode(&c); err != nil {
 		return err
 	}
+	mark, err := newMark()
+	if err != nil {
+		return err
+	}
 	out, err := newOutput()
 	if err != nil {
 		return err
 	}
 	defer out.close()
 	begun := time.Now()
-	exit, err := r.run(ctx, c, out)
+	exit, err := r.run(ctx, c, mark, out)
 	took := time.Since(begun)
-	left := r.sweep(ctx)
+	left := r.sweep(ctx, mark)
 	v := verdict{name: labelOf(o), check: c, place: plan.PlaceOf(o.Src, ""), took: took, exit: exit, err: err, left: left, output: out.last().without(r.secrets)}
 	return v.failure()
 }
@@ -129,11 +124,11 @@ func (r *room) try(ctx context.Context, o plan.Object) error {
 var errTime = errors.New("its time is over")
 
 // run runs the command as blast run would.
-func (r *room) run(ctx context.Context, c check.Check, out *output) (command.Exit, error) {
+func (r *room) run(ctx context.Context, c check.Check, mark string, out *output) (command.Exit, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTime)
 	defer cancel()
 	return command.Await(ctx, r.defaults.Socket, command.Request{
-		Args: c.Command, Env: append(slices.Clone(r.vars), r.mark), Dir: r.defaults.Dir, Rlimits: r.defaults.Rlimits,
+		Args: c.Command, Env: append(slices.Clone(r.vars), mark), Dir: r.defaults.Dir, Rlimits: r.defaults.Rlimits,
 		Stdout: out.in, Stderr: out.in, Deaf: true,
 	})
 }

@@ -32,9 +32,8 @@ import (
 type Host struct{}
 
 var (
-	_ kinds.Host    = Host{}
-	_ kinds.Gater   = Host{}
-	_ kinds.Watcher = Host{}
+	_ kinds.Host  = Host{}
+	_ kinds.Gater = Host{}
 )
 
 // A check is a note of the environment, named by its label.

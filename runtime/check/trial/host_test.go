@@ -20,19 +20,12 @@ import (
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/runtime/process/host"
-	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/runtime/sandbox/sandboxtest"
 	"blast.example/blast/state"
 	"blast.example/blast/testfixtures/conformance"
 )
 
-func TestMain(m *testing.M) {
-	sandbox.Init()
-	if job := os.Getenv(asDaemon); job != "" {
-		os.Exit(daemon(job))
-	}
-	os.Exit(sandboxtest.Main(m))
-}
+func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
 
 func obj(addr string, attrs any) plan.Object {
 	return plan.NewObject(addr, attrs, map[string]string{"": "blast.hcl:7"})

@@ -7,26 +7,18 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"time"
-
-	"blast.example/blast/runtime/sandbox"
-	"blast.example/blast/state"
 )
 
 // markName is a variable in the environment of each check, and of all that it
 // starts: a process that made a session of its own and lost its parents is known
-// by it. Its value is another one in each apply, and noted as long as checks run: if
-// the daemon dies meanwhile, the next one finds what they left.
-const (
-	markName = "BLAST_CHECK"
-	markNote = "checking"
-)
+// by it. Its value is another one each time.
+const markName = "BLAST_CHECK"
 
 func newMark() (string, error) {
 	var random [8]byte
@@ -39,38 +31,9 @@ func newMark() (string, error) {
 // sweep ends what a check left running, also when the apply is cancelled. Where
 // commands of others run, that is what has its mark: who wants to stay there can
 // take the mark off, and gains nothing that a command doesn't have.
-func (r *room) sweep(ctx context.Context) error {
-	return r.box.End(context.WithoutCancel(ctx), func(pid int) bool { return r.fresh || marked(pid, r.mark) })
+func (r *room) sweep(ctx context.Context, mark string) error {
+	return r.box.End(context.WithoutCancel(ctx), func(pid int) bool { return r.fresh || marked(pid, mark) })
 }
-
-// Sync implements kinds.Watcher: it ends what checks left running whose daemon died.
-// PID 1 has ended their sessions by then, or is about to.
-func (Host) Sync(ctx context.Context, env state.Env) error {
-	var mark string
-	if ok, err := env.ReadNote(markNote, &mark); !ok || err != nil {
-		return err
-	}
-	ids, err := sandbox.List(env)
-	if err != nil {
-		return fmt.Errorf("end checks of a dead process: %w", err)
-	}
-	for _, id := range ids {
-		box, err := sandbox.Load(ctx, env, id)
-		if errors.Is(err, sandbox.ErrNotRunning) && ctx.Err() == nil {
-			continue
-		}
-		if err == nil {
-			err = box.End(ctx, func(pid int) bool { return marked(pid, mark) })
-		}
-		if err != nil {
-			return fmt.Errorf("end checks of a dead process: %w", err)
-		}
-	}
-	return env.DropNote(markNote)
-}
-
-// Close implements kinds.Watcher.
-func (Host) Close() error { return nil }
 
 // marked looks at the variables that a process was started with; see
 // proc_pid_environ(5). In the middle of an execve(2) there are none: the old ones are

@@ -4,19 +4,12 @@ package trial_test
 
 import (
 	"context"
-	"encoding/json"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"blast.example/blast/plan"
-	"blast.example/blast/runtime/check/trial"
 	"blast.example/blast/runtime/process/command"
-	"blast.example/blast/state"
 )
 
 // leavers are ways to leave a process behind.
@@ -113,51 +106,4 @@ func TestForkBomb(t *testing.T) {
 		}
 		t.Logf("%s: over after %v", name, time.Since(begun))
 	}
-}
-
-// A daemon that dies in a check leaves a note of it, by which the next one finds what
-// is left of the check, wherever it runs.
-func TestNextDaemonEndsWhatIsLeft(t *testing.T) {
-	for name, w := range map[string]*world{"new sandbox": freshWorld(t), "the one that runs": newWorld(t)} {
-		job, err := json.Marshal(dying{w.env, append(slices.Clone(w.now), checks(map[string]string{"a": "setsid sleep 1015 & setsid sh -c 'setsid sleep 1015 &'; sleep 1015"})...)})
-		must(t, err)
-		self, err := os.Executable()
-		must(t, err)
-		cmd := exec.CommandContext(t.Context(), self)
-		cmd.Env = append(os.Environ(), asDaemon+"="+string(job))
-		must(t, cmd.Start())
-		for len(w.others(t)) < 4 && t.Context().Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
-		must(t, cmd.Process.Kill())
-		_ = cmd.Wait()
-		if _, err := os.Lstat(filepath.Join(w.env.Run, "checking.json")); err != nil {
-			t.Errorf("%s: it was over already: %v", name, err)
-		}
-		must(t, trial.Host{}.Sync(t.Context(), w.env))
-		if left := w.others(t); len(left) > 0 {
-			t.Errorf("%s: left %q", name, left)
-		}
-		if _, err := os.Lstat(filepath.Join(w.env.Run, "checking.json")); err == nil {
-			t.Errorf("%s: the note stays", name)
-		}
-		must(t, trial.Host{}.Sync(t.Context(), w.env))
-	}
-}
-
-// asDaemon makes the test program run the checks of a dying in the variable.
-const asDaemon = "BLAST_TEST_DAEMON"
-
-type dying struct {
-	Env     state.Env
-	Desired []plan.Object
-}
-
-func daemon(job string) int {
-	var d dying
-	if err := json.Unmarshal([]byte(job), &d); err != nil {
-		return 2
-	}
-	_ = trial.Host{}.Gate(context.Background(), d.Env, d.Desired)
-	return 1
 }
