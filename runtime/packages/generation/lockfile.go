@@ -118,6 +118,9 @@ func lockDrift(env state.Env, set packages.Set) (string, error) {
 	case is.missing():
 		return name + " is missing", nil
 	}
+	if is.UID != env.UID { // else any program of the person's may have done it
+		return fmt.Sprintf("%s was changed, and belongs to user %d", name, is.UID), nil
+	}
 	return name + " was changed", nil
 }
 

@@ -3,6 +3,7 @@
 package generation_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,10 +63,14 @@ func TestMendedLockFileIsPutBack(t *testing.T) {
 	want := object(w.set("mine\n", w.pin(t, hello)))
 	w.install(t, want)
 	do(t, os.WriteFile(w.lockPath(), []byte("edited\n"), 0o644))
-	drifted := w.observe(t)
 	if d := w.drift(t); len(d) != 1 || d[0] != "pylock.blast.toml was changed" {
 		t.Fatal(d)
 	}
+	do(t, os.Chown(w.lockPath(), w.env.UID+7, 0))
+	if d, want := w.drift(t), fmt.Sprintf("pylock.blast.toml was changed, and belongs to user %d", w.env.UID+7); len(d) != 1 || d[0] != want {
+		t.Errorf("%q, want %q", d, want)
+	}
+	drifted := w.observe(t)
 	w.apply(t, drifted, want)
 	w.sees(t, want)
 	w.apply(t, want, drifted)
