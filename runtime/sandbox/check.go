@@ -20,15 +20,27 @@ import (
 // startOf reads when a process started, in clock ticks after boot: field 22 of
 // proc_pid_stat(5). A zombie has ended.
 func startOf(r *os.Root) (uint64, error) {
-	b, err := readAll(r, "stat")
+	f, err := statOf(r)
 	if err != nil {
 		return 0, err
 	}
-	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]) // the name before may hold anything
-	if len(f) < 20 || f[0][0] == 'Z' || f[0][0] == 'X' {
+	if f[0] == "Z" || f[0] == "X" {
 		return 0, errors.New("process has ended")
 	}
-	return strconv.ParseUint(string(f[19]), 10, 64)
+	return strconv.ParseUint(f[19], 10, 64)
+}
+
+// statOf reads the fields of proc_pid_stat(5) from the third on.
+func statOf(r *os.Root) ([]string, error) {
+	b, err := readAll(r, "stat")
+	if err != nil {
+		return nil, err
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name before may hold anything
+	if len(f) < 50 {
+		return nil, errors.New("process has ended")
+	}
+	return f, nil
 }
 
 func readAll(r *os.Root, name string) ([]byte, error) {

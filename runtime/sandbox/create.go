@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
@@ -113,8 +114,28 @@ func (s Spec) start(ctx context.Context, sk skeleton) error {
 		}
 		return fmt.Errorf("start container: %w", err)
 	}
-	go func() { _, _ = p.Wait() }() // reaps it, should it end before this process does
+	s.reap(p)
 	return awaitReady(ctx, ready)
+}
+
+// reap waits for the init, should it end before this process does, and notes how it
+// did.
+func (s Spec) reap(p *libcontainer.Process) {
+	pid, err := p.Pid()
+	if err != nil {
+		pid = 0 // it has ended: see awaitReady
+	}
+	w := newWatch(s.Env, s.ID, pid)
+	go func() {
+		state, _ := p.Wait() // an exit with a status is an error, too
+		switch {
+		case w == nil:
+		case state == nil:
+			w.close()
+		default:
+			w.ended(state.Sys().(syscall.WaitStatus)) //nolint:forcetypeassert // what it is on Linux
+		}
+	}()
 }
 
 const noRoom = "pids.max or memory.max of the resource block may leave no room for it, beside what runs already"

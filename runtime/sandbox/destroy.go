@@ -27,6 +27,7 @@ func Destroy(ctx context.Context, env state.Env, id string) error {
 	if err != nil {
 		return fmt.Errorf("destroy sandbox: %w", err)
 	}
+	expectEnd(env, id)
 	// First the door, so that no new command comes in.
 	if err := remove(SocketPath(env, id)); err != nil {
 		return fmt.Errorf("destroy sandbox: %w", err)
@@ -46,6 +47,9 @@ func Destroy(ctx context.Context, env state.Env, id string) error {
 		}
 	}
 	_ = os.Remove(stateRoot(env)) // only if it is empty
+	if err := env.DropNote(endingNote(id)); err != nil {
+		return fmt.Errorf("destroy sandbox: %w", err)
+	}
 	return nil
 }
 

@@ -23,6 +23,9 @@ import (
 // ErrNotRunning is a sandbox that isn't there, or isn't what was made.
 var ErrNotRunning = errors.New("sandbox is not running")
 
+// ErrEnded is an ErrNotRunning of one that was there: see Ending.
+var ErrEnded = fmt.Errorf("%w: init has ended", ErrNotRunning)
+
 // A Sandbox is one that runs.
 type Sandbox struct {
 	ID  string
@@ -64,12 +67,12 @@ func (s *Sandbox) PID() int { return s.pid }
 func (s *Sandbox) Proc() (*os.Root, error) {
 	r, err := os.OpenRoot(filepath.Join("/proc", strconv.Itoa(s.pid)))
 	if err != nil {
-		return nil, fmt.Errorf("%w: init has ended", ErrNotRunning)
+		return nil, ErrEnded
 	}
 	start, err := startOf(r)
 	if err != nil || start != s.start {
 		_ = r.Close()
-		return nil, fmt.Errorf("%w: init has ended", ErrNotRunning)
+		return nil, ErrEnded
 	}
 	return r, nil
 }

@@ -16,6 +16,7 @@ import (
 	"blast.example/blast/runtime/network/gate/names"
 	"blast.example/blast/runtime/network/gate/nameserver"
 	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/nft"
 	"blast.example/blast/runtime/network/gate/relay"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
@@ -45,6 +46,7 @@ type gate struct {
 	who     *who.Finder
 	lookups *rate.Limiter // of who
 	denied  *denial.Log
+	hands   *nft.Watch // of who changes the packet filter
 
 	barriers barriers
 
@@ -81,11 +83,14 @@ func start(env state.Env, ns *os.File, p policy, log *slog.Logger) (_ *gate, err
 	if err = g.serve(p); err != nil {
 		return nil, err
 	}
-	unwatch, err := g.watchFilter(ns)
-	if err != nil {
-		return nil, err
+	for _, watch := range []func(*os.File) (func(), error){g.watchHands, g.watchFilter} {
+		unwatch, err := watch(ns)
+		if err != nil {
+			return nil, err
+		}
+		g.stop = append(g.stop, unwatch)
 	}
-	g.stop = append(g.stop, unwatch, g.recheck())
+	g.stop = append(g.stop, g.recheck())
 	return g, nil
 }
 

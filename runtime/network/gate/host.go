@@ -43,6 +43,7 @@ var (
 	_ kinds.Committer = (*Host)(nil)
 	_ kinds.Watcher   = (*Host)(nil)
 	_ kinds.Checker   = (*Host)(nil)
+	_ kinds.Witness   = (*Host)(nil)
 )
 
 // New returns a Host without gates; Sync starts those of an environment.
@@ -97,7 +98,7 @@ func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 		return netns.Unpin(keptPath(env))
 	case network.PolicyAddr:
 		if c.To == nil {
-			return env.DropNote(namesNote)
+			return errors.Join(env.DropNote(namesNote), env.DropNote(filterNote))
 		}
 		return nil
 	}
