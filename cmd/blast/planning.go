@@ -114,9 +114,14 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 		desired = asFound(look)
 	}
 	out := plan.Diff(desired, look.Recorded, words.Order(look.Observed), words.Describe)
-	out.Env, out.Lineage, out.Serial, out.Mode, out.Of, out.Scope = m.env.Name, look.Lineage, look.Serial, m.mode, m.of, m.scope
+	out.Env, out.Lineage, out.Serial, out.Scope = m.env.Name, look.Lineage, look.Serial, m.scope
 	if m.mode == plan.RefreshOnly {
 		out.Steps = nil // of what is gone, too, the host is left as it is
+	}
+	out.For(m.mode, m.of)
+	out.Tell(look.Witnessed)
+	if m.upgrade {
+		out.Upgraded()
 	}
 	out.Basis, out.Keep = m.basis(lock), look.Keep
 	if m.p != nil {

@@ -24,6 +24,8 @@ type standing struct {
 	State  string      `json:"state"` // ok | changed | gone | unrecorded
 	Text   string      `json:"summary"`
 	Detail []plan.Item `json:"items,omitempty"` // what differs from the records
+
+	Because string `json:"because,omitempty"` // how that came, as far as it is known
 }
 
 type statusReport struct {
@@ -61,7 +63,7 @@ func (cmd *statusCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	}
 	u.untick()
 	r := statusReport{Environment: env.Name, Serial: look.Serial, Daemon: wireStatus{daemon.PID, daemon.RSS}, Recorded: look.Recorded, Observed: look.Observed}
-	r.Objects = compareStanding(look.Recorded, words.Order(look.Observed))
+	r.Objects = compareStanding(look.Recorded, words.Order(look.Observed), look.Witnessed)
 	r.Up = slices.ContainsFunc(look.Observed, func(o plan.Object) bool { return o.Addr == process.SandboxAddr })
 	if cmd.JSON {
 		return u.answer(r)
@@ -69,7 +71,7 @@ func (cmd *statusCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	return printAll(u.out, []byte(r.text()))
 }
 
-func compareStanding(recorded, observed []plan.Object) []standing {
+func compareStanding(recorded, observed []plan.Object, known map[string]string) []standing {
 	now := map[string]plan.Object{}
 	for _, o := range observed {
 		now[o.Addr] = o
@@ -84,6 +86,9 @@ func compareStanding(recorded, observed []plan.Object) []standing {
 		case !bytes.Equal(is.Attrs, o.Attrs):
 			s.State = "changed"
 			s.Detail = differences(o, is)
+		}
+		if s.State != "ok" {
+			s.Because = known[o.Addr]
 		}
 		delete(now, o.Addr)
 		out = append(out, s)
@@ -117,6 +122,9 @@ func (r statusReport) text() string {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-10s %-22s %s", o.State, o.Addr, o.Text), " ") + "\n")
 		for _, it := range o.Detail {
 			fmt.Fprintf(&b, "               %s\n", difference(it))
+		}
+		if o.Because != "" {
+			fmt.Fprintf(&b, "               %s\n", o.Because)
 		}
 	}
 	if slices.ContainsFunc(r.Objects, func(o standing) bool { return o.State != "ok" }) {

@@ -81,6 +81,7 @@ func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Eve
 	} else if res.Observed, err = apply.Observe(ctx, p.Env, e.owners()); err != nil {
 		return wire.LookResult{}, err
 	}
+	res.Witnessed = e.witnessed(ctx, p.Env, st, res.Observed)
 	if p.Check {
 		res.Problems, err = e.check(ctx, p.Env, p.Desired)
 	}

@@ -67,6 +67,16 @@ type Flusher interface {
 	Flush(ctx context.Context, env state.Env) error
 }
 
+// A Witness knows how it came that the host is not as it was left.
+type Witness interface {
+	// Witness returns what is known, by address, about objects of the kind that
+	// differ from what was applied: "by nft (pid 4711, uid 0)", "sandbox ended:
+	// killed by signal 9". What isn't known is left out. It explains, and nothing
+	// may be decided by it: who did it may have lied about themselves. It changes
+	// nothing.
+	Witness(ctx context.Context, env state.Env) (map[string]string, error)
+}
+
 // A Checker says before anything is planned what this host can't enforce.
 type Checker interface {
 	// Check returns a problem for each wish of desired, which holds the kind's

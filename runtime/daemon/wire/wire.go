@@ -169,6 +169,10 @@ type LookResult struct {
 	// Busy is who changes the environment right now; nil is nobody. Then what is
 	// recorded is the last committed generation, and stands for what is observed, too.
 	Busy *backend.Holder `json:"busy,omitempty"`
+
+	// Witnessed is how objects came to differ from the records, by address, as far as
+	// that is known: see kinds.Witness.
+	Witnessed map[string]string `json:"witnessed,omitempty"`
 }
 
 // Brief leaves out what the caller of p has already.
