@@ -2,6 +2,7 @@
 # make test   runs everything: pure, story, kernel, crash and escape tests (as root)
 # make bench  measures Blast beside crun, bwrap and others, interleaved
 # make bench-plans  measures what a plan costs by the number of its items
+# make compare  plays what goes wrong in practice against Blast and OpenTofu, for docs/COMPARISON.md (as root)
 # make lint   the strict linter
 #
 # Every target installs what it needs on a fresh Debian or Ubuntu machine.
@@ -13,13 +14,14 @@ BIN      = bin
 APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
            python3 python3-venv xz-utils dpkg-dev ca-certificates git procps openssh-client
 BENCH    = crun bubblewrap
+TOFU     = github.com/opentofu/opentofu@v1.12.6
 LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 
 # Test suites of others as data (see testfixtures/pypi/vectors), where a folder of
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test lint bench bench-plans clean
+.PHONY: all build deps demo test lint bench bench-plans compare clean
 
 all: build
 
@@ -62,6 +64,17 @@ bench: EXTRA = $(BENCH)
 bench: build
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/bench ./bench
 	$(BIN)/bench
+
+# OpenTofu's own sources and checksums, built where the module cache has them: its
+# go.mod replaces a module, which `go install` refuses.
+$(BIN)/tofu:
+	@mkdir -p $(BIN)
+	dir=$$(cd / && $(GO) mod download -json $(TOFU) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && cd "$$dir" && \
+	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/opentofu/opentofu/version.dev=no' -o $(abspath $(BIN))/tofu ./cmd/tofu
+
+compare: build $(BIN)/tofu
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/peers ./testfixtures/peers
+	$(BIN)/peers -bin $(BIN) -write docs/COMPARISON.md
 
 clean:
 	rm -rf $(BIN)
