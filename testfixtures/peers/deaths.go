@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -201,14 +199,7 @@ func (x *running) deaf() (result, error) {
 // asked for it has gone.
 func (s *sandbox) quiet() error {
 	return until("the lock", func() bool {
-		if _, err := os.Lstat(filepath.Join(s.env0.Dir, "lock")); err != nil {
-			return true // to take it would make the folder
-		}
-		unlock, err := s.env0.Lock()
-		if err != nil {
-			return false
-		}
-		unlock()
-		return true
+		who, err := s.env0.Holder()
+		return err == nil && who == nil
 	})
 }

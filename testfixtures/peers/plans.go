@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // plans are cases about what is planned, and what is kept of it.
@@ -186,7 +188,7 @@ func list(files []string) string {
 func occurrences(text string, dirs ...string) (n int, in []string, err error) {
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
+			if err != nil || !d.Type().IsRegular() || isNamespace(path) {
 				return err
 			}
 			b, err := os.ReadFile(path)
@@ -204,6 +206,12 @@ func occurrences(text string, dirs ...string) (n int, in []string, err error) {
 		}
 	}
 	return n, in, nil
+}
+
+// isNamespace tells the name of a namespace, which has no bytes, from a file.
+func isNamespace(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
 }
 
 // unpacked is the content of all that is in a zip, or b.
