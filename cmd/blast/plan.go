@@ -55,13 +55,17 @@ func (cmd *planCmd) check(u *ui) error {
 
 // save saves the plan, with a signature if a key is given.
 func (cmd *planCmd) save(ctx context.Context, u *ui, p plan.Plan) error {
-	if err := savePlan(cmd.Out, p); err != nil {
+	text, err := encodePlan(p)
+	if err != nil {
 		return err
 	}
 	if cmd.SignKey != "" {
-		if err := u.signPlan(ctx, cmd.Out, cmd.SignKey); err != nil {
-			return err
-		}
+		err = u.saveSigned(ctx, cmd.Out, text, cmd.SignKey)
+	} else {
+		err = saveText(cmd.Out, text)
+	}
+	if err != nil {
+		return err
 	}
 	digest, err := shownDigest(p)
 	if err != nil {

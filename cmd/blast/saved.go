@@ -32,11 +32,24 @@ const (
 
 // savePlan writes a plan that only its owner may read.
 func savePlan(path string, p plan.Plan) error {
+	text, err := encodePlan(p)
+	if err != nil {
+		return err
+	}
+	return saveText(path, text)
+}
+
+// encodePlan is what savePlan writes.
+func encodePlan(p plan.Plan) ([]byte, error) {
 	b, err := json.Marshal(savedPlan{savedFormat, savedVersion, release.Version, p})
 	if err != nil {
-		return fmt.Errorf("save plan: %w", err)
+		return nil, fmt.Errorf("save plan: %w", err)
 	}
-	if err := replaceFile(path, append(b, '\n')); err != nil {
+	return append(b, '\n'), nil
+}
+
+func saveText(path string, text []byte) error {
+	if err := replaceFile(path, text); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
 	return nil

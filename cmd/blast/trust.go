@@ -71,7 +71,7 @@ func (f trustFlags) signature(u *ui, path string, text []byte, person int, objs 
 	}
 	allowed, err := signature.ReadAllowedSigners(list, person, writable(objs)...)
 	if err != nil {
-		return fmt.Errorf("read allowed signers: %w", err)
+		return err
 	}
 	if f.Signer != "" {
 		allowed = allowed.For(f.Signer)
@@ -109,22 +109,19 @@ func writable(objs []plan.Object) []string {
 	return out
 }
 
-// signPlan writes the signature of a saved plan beside it.
-func (u *ui) signPlan(ctx context.Context, path, key string) error {
+// saveSigned saves a plan with its signature beside it. What was planned is signed,
+// and not what lies at path by then: that may be where code in a sandbox writes.
+func (u *ui) saveSigned(ctx context.Context, path string, text []byte, key string) error {
 	s, err := signature.LoadSigner(ctx, key, u.passphrase(key))
 	if err != nil {
-		return fmt.Errorf("load key: %w", err)
-	}
-	text, err := readBounded(path, savedMax)
-	if err != nil {
-		return fmt.Errorf("sign plan: %w", err)
+		return err
 	}
 	sig, err := signature.Sign(ctx, s, signature.Namespace, text)
 	if err != nil {
-		return fmt.Errorf("sign plan: %w", err)
+		return err
 	}
-	if err := replaceFile(path+signedSuffix, sig); err != nil {
-		return fmt.Errorf("sign plan: %w", err)
+	if err := errors.Join(saveText(path, text), replaceFile(path+signedSuffix, sig)); err != nil {
+		return err
 	}
 	u.say("Signed with %s: %s%s", s.Fingerprint(), path, signedSuffix)
 	return nil
@@ -135,8 +132,25 @@ func (u *ui) passphrase(key string) signature.Ask {
 	if !u.interactive {
 		return nil
 	}
-	return func(context.Context) ([]byte, error) {
+	return func(ctx context.Context) ([]byte, error) {
 		u.say("Passphrase of %s:", key)
-		return term.ReadPassword(int(u.stdin.Fd()))
+		tty := int(u.stdin.Fd())
+		before, err := term.GetState(tty)
+		if err != nil {
+			return nil, err
+		}
+		var pass []byte
+		done := make(chan error, 1)
+		go func() {
+			var err error
+			pass, err = term.ReadPassword(tty)
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			return pass, err
+		case <-ctx.Done(): // Ctrl-C: what is typed is to be seen again
+			return nil, errors.Join(context.Cause(ctx), term.Restore(tty, before))
+		}
 	}
 }

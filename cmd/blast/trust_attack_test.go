@@ -1,0 +1,107 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"blast.example/blast/cmd/internal/signature"
+	"blast.example/blast/plan"
+)
+
+// hasty is an agent that lets somebody write a plan of their own whenever it is asked.
+type hasty struct {
+	agent.ExtendedAgent
+	write func()
+}
+
+func (h hasty) List() ([]*agent.Key, error) { h.write(); return h.ExtendedAgent.List() }
+
+func (h hasty) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
+	h.write()
+	return h.ExtendedAgent.SignWithFlags(key, data, flags)
+}
+
+// agentWith serves an agent with a new key, and returns the public half.
+func agentWith(t *testing.T, write func()) []byte {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, ok := agent.NewKeyring().(agent.ExtendedAgent)
+	if !ok {
+		t.Fatal("no keyring")
+	}
+	if err := ring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "agent-") // a socket's path has room for 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close(); _ = os.RemoveAll(dir) })
+	t.Setenv("SSH_AUTH_SOCK", l.Addr().String())
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = agent.ServeAgent(hasty{ring, write}, c) }()
+		}
+	}()
+	return ssh.MarshalAuthorizedKey(signer.PublicKey())
+}
+
+// A plan lies where code in a sandbox may write, also while its person types a
+// passphrase: what was planned is signed, and nothing else.
+func TestSignsWhatWasPlanned(t *testing.T) {
+	t.Chdir(t.TempDir())
+	evil := []byte("another plan\n")
+	pub := agentWith(t, func() { _ = os.WriteFile("next.plan", evil, 0o600) })
+	put(t, "key.pub", string(pub))
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = null.Close() }()
+	p := plan.Plan{Version: plan.FormatVersion, Env: "default"}
+	cmd := planCmd{Out: "next.plan", SignKey: "key.pub"}
+	if err := cmd.save(t.Context(), newUI(Globals{Progress: "plain"}, null, null, null), p); err != nil {
+		t.Fatal(err)
+	}
+	want, err := encodePlan(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed, err := signature.ParseAllowedSigners(append([]byte("ann@example.com "), pub...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig := []byte(read(t, "next.plan.sig"))
+	if _, err := signature.Verify(sig, want, signature.Namespace, allowed, time.Now()); err != nil {
+		t.Errorf("what was planned is not signed: %v", err)
+	}
+	if _, err := signature.Verify(sig, evil, signature.Namespace, allowed, time.Now()); err == nil {
+		t.Error("what somebody else wrote is signed")
+	}
+	if read(t, "next.plan") != string(want) {
+		t.Error("what somebody else wrote is saved")
+	}
+}
