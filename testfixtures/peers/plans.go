@@ -155,7 +155,7 @@ func (t *tofu) ephemeral() error {
 }
 
 func (s *sandbox) secret() error {
-	s.program.env = append(s.program.env, "TOKEN="+hush)
+	s.env = append(s.env, "TOKEN="+hush)
 	if err := s.write("1", blastConfig+"\nsecret \"TOKEN\" {\n  from = \"env:TOKEN\"\n}\n"); err != nil {
 		return err
 	}

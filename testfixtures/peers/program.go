@@ -84,7 +84,14 @@ func (p *program) command(args ...string) *exec.Cmd {
 }
 
 func (p *program) shown(args []string) string {
-	return filepath.Base(p.path) + " " + strings.Join(args, " ")
+	words := []string{filepath.Base(p.path)}
+	for _, a := range args {
+		if strings.ContainsAny(a, " $&") {
+			a = "'" + a + "'"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
 }
 
 // must is for what only prepares a case.

@@ -76,7 +76,7 @@ func newSandbox(bin, dir string, d *disk) (*sandbox, error) {
 	if err := errors.Join(os.Mkdir(project, 0o755), os.Mkdir(cache, 0o700)); err != nil {
 		return nil, err
 	}
-	s.program.env = []string{"HOME=" + dir, "XDG_CACHE_HOME=" + cache, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
+	s.env = []string{"HOME=" + dir, "XDG_CACHE_HOME=" + cache, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
 	for i := range items {
 		for _, rev := range []string{"1", "2"} {
 			w := pypi.Wheel{Name: item(i), Version: rev, Files: map[string]string{item(i) + ".py": "rev = " + rev + "\n"}}
