@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,7 +40,7 @@ func (r result) quote(pattern string) string {
 	return ""
 }
 
-// quotes are the first lines that match.
+// quotes are the first lines that match, each once.
 func (r result) quotes(pattern string) []string {
 	var lines []string
 	for rest := r; len(lines) < 3; {
@@ -47,8 +48,10 @@ func (r result) quotes(pattern string) []string {
 		if line == "" {
 			break
 		}
-		lines = append(lines, line)
 		_, rest.out, _ = strings.Cut(rest.out, line)
+		if line, _, _ = strings.Cut(line, "   Access: "); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
 	}
 	return lines
 }
@@ -58,9 +61,6 @@ func (r result) said(pattern string) string {
 	lines := r.quotes(pattern)
 	if len(lines) == 0 {
 		return "nothing"
-	}
-	if lines[0] == lines[len(lines)-1] {
-		lines = lines[:1]
 	}
 	for i, l := range lines {
 		if r := []rune(l); len(r) > 160 {

@@ -51,7 +51,7 @@ resource {
 }
 `
 
-const blastEnd = `^Apply complete|nothing changed|^blast:`
+const blastEnd = `^Apply complete|^No changes|nothing changed|^blast:`
 
 var blastApply = []string{"apply", "--auto-approve"}
 
