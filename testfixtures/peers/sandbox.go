@@ -51,7 +51,7 @@ resource {
 }
 `
 
-const blastEnd = `^Apply complete|^No changes|nothing changed|^blast:`
+const blastEnd = `^Apply complete|^No changes|nothing changed|^blast:|^(state|configuration|variable|lock|host): `
 
 var blastApply = []string{"apply", "--auto-approve"}
 

@@ -25,6 +25,32 @@ var troubles = []scene{
 		},
 	},
 	{
+		title: "A check of the result fails",
+		tofu: func(t *tofu) error {
+			for _, c := range []struct{ what, config string }{{"a `check` block", tofuConfig + tofuCheck}, {"a `postcondition`", strings.Replace(tofuConfig, "  count ", tofuPostcondition+"  count ", 1)}} {
+				if err := t.write(c.config); err != nil {
+					return err
+				}
+				t.note("%s, which nothing meets", c.what)
+				r := t.run(tofuEnd+"|^Warning", tofuApply...)
+				t.sum(c.what+": "+r.exit+", "+r.said(tofuEnd+"|^Warning"), "")
+				if err := t.must("destroy", "-auto-approve", "-no-color"); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		blast: func(s *sandbox) error {
+			if err := s.write("1", blastConfig+blastCheck); err != nil {
+				return err
+			}
+			s.note("a `check` block, whose command exits with 1")
+			r := s.run(blastEnd+"|^✗", blastApply...)
+			s.sum("a `check` block: "+r.exit+", "+r.said(blastEnd+"|^✗"), "")
+			return s.write("1", blastConfig)
+		},
+	},
+	{
 		title:   "The disk runs full in the middle of a first apply",
 		ownDisk: true,
 		tofu: func(t *tofu) error {
@@ -80,6 +106,30 @@ var troubles = []scene{
 		blast: func(s *sandbox) error { return s.unwritable(readOnly) },
 	},
 }
+
+const (
+	tofuCheck = `
+check "it" {
+  assert {
+    condition     = terraform_data.item[0].output == "absent"
+    error_message = "It isn't there."
+  }
+}
+`
+	tofuPostcondition = `  lifecycle {
+    postcondition {
+      condition     = self.output == "absent"
+      error_message = "It isn't there."
+    }
+  }
+
+`
+	blastCheck = `
+check "it" {
+  command = ["python", "-c", "import item000, absent"]
+}
+`
+)
 
 // unwritable applies a change while the state file can't be written.
 func (t *tofu) unwritable(shut func(p *program, file string, do func()) error) error {
