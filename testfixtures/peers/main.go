@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -78,7 +79,8 @@ func play(bin, only string) ([]byte, error) {
 		// What is up needs its folder to be destroyed.
 		return nil, fmt.Errorf("%w (its folders: %s)", err, root)
 	}
-	return report(facts, rows), os.RemoveAll(root)
+	project := regexp.MustCompile(regexp.QuoteMeta(root) + `/[0-9]+(/disk)?/project`)
+	return project.ReplaceAll(report(facts, rows), []byte("/project")), os.RemoveAll(root)
 }
 
 func playIn(root, bin, only string) (rows []row, facts []string, err error) {
