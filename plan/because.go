@@ -61,11 +61,12 @@ func (m Maker) told() bool { return m.Value != "" && m.Value != Sensitive }
 // maxMakers is how many of them a line of a plan names.
 const maxMakers = 3
 
-// What is said of an item that somebody else changed, as long as no more is known.
-const (
-	outside = "changed outside of Blast"
-	gone    = "gone"
-)
+// Outside is what is said first of an item that somebody else changed; who did it,
+// if that is known, comes after it.
+const Outside = "changed outside of Blast"
+
+// gone is what is said of one that isn't there any more, as long as no more is known.
+const gone = "gone"
 
 // explain fills in what the kind left open about the place and the reason of each
 // item. was is what was recorded of o, if anything.
@@ -77,7 +78,7 @@ func (s *Step) explain(o Object, was *Object, cause Cause) {
 		}
 		switch {
 		case cause == ByDrift && (it.Cause != "" || it.Because == ""): // whatever it looks like to the kind
-			if it.Cause, it.Because = ByDrift, outside; s.gone() {
+			if it.Cause, it.Because = ByDrift, Outside; s.gone() {
 				it.Because = gone
 			}
 		case it.Cause != "":
@@ -186,7 +187,7 @@ func (s *Step) tell(known string) {
 			it.Because = orUnknown(known)
 		case known != "":
 			it.Because += ", " + known
-		case it.Because == outside:
+		case it.Because == Outside:
 			it.Because += ", not known by whom"
 		}
 	}

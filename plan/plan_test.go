@@ -75,31 +75,6 @@ func TestItemsGetPlaceAndCause(t *testing.T) {
 	}
 }
 
-func TestTextIsSafeAndCounts(t *testing.T) {
-	describe := func(c Change) Description {
-		return Description{Summary: "sum\x1b[2Jmary of " + c.Addr, Items: []Item{{Name: "egress.x", Action: Create, After: "x:443", Access: Widen}}}
-	}
-	p := Diff([]Object{obj("network.namespace", "n"), obj("network.policy", "x"), obj("resource.limits", "y")}, nil, nil, describe)
-	p.Env = "dev"
-	var b strings.Builder
-	if err := p.Text(&b, Style{}); err != nil {
-		t.Fatal(err)
-	}
-	text := b.String()
-	if strings.Contains(text, "\x1b") {
-		t.Error("a control character got through")
-	}
-	for _, want := range []string{"# environment.dev will be created", "Plan: 2 to add, 0 to change, 0 to destroy.", "▲ 3 wider", "blast.hcl:1"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in\n%s", want, text)
-		}
-	}
-	b.Reset()
-	if err := (Plan{}).Text(&b, Style{}); err != nil || !strings.HasPrefix(b.String(), NoChanges) {
-		t.Errorf("empty plan: %q, %v", b.String(), err)
-	}
-}
-
 func TestReverseTwiceIsItself(t *testing.T) {
 	c := Change{"a.1", []byte("1"), nil}
 	if r := c.Reverse().Reverse(); r.Addr != c.Addr || string(r.From) != "1" || r.To != nil {

@@ -47,6 +47,41 @@ func (p Plan) Rows() []Row {
 	return rows
 }
 
+// Action is what happens to the environment as a whole.
+func (p Plan) Action() Action {
+	if len(p.Steps) == 0 {
+		return NoOp
+	}
+	a := p.Steps[0].Action
+	for _, s := range p.Steps[1:] {
+		a = join(a, s.Action)
+	}
+	if a == Create && p.Serial > 0 {
+		return Update // part of it is gone, or new
+	}
+	return a
+}
+
+// Shown are the items that a person needs to see: for something new or gone the
+// summary has said it all, except where it widens access, or tells how it came that
+// it is made.
+func (r Row) Shown() []Item {
+	return slices.DeleteFunc(slices.Clone(r.Items), func(it Item) bool {
+		return r.Action == Create && it.Access != Widen && !it.Tells() || r.Action == Delete
+	})
+}
+
+// Text is what the item was and what it becomes: "1 GiB -> 2 GiB".
+func (it Item) Text() string {
+	switch {
+	case it.Before != "" && it.After != "":
+		return it.Before + " -> " + it.After
+	case it.After != "":
+		return it.After
+	}
+	return it.Before
+}
+
 func join(a, b Action) Action {
 	switch {
 	case a == b:
@@ -102,11 +137,11 @@ const maxBrief = 5
 func (p Plan) Brief() []string {
 	var access, rest []string
 	for _, r := range p.Rows() {
-		if len(r.items()) == 0 {
+		if len(r.Shown()) == 0 {
 			rest = append(rest, fmt.Sprintf("%s %s", r.Action.Sign(), r.Kind))
 		}
-		for _, it := range r.items() {
-			text := strings.TrimSpace(fmt.Sprintf("%s %s %s", it.Action.Sign(), it.Name, it.text()))
+		for _, it := range r.Shown() {
+			text := strings.TrimSpace(fmt.Sprintf("%s %s %s", it.Action.Sign(), it.Name, it.Text()))
 			if it.Access == Same {
 				rest = append(rest, text)
 			} else {
