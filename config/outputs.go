@@ -19,6 +19,7 @@ type Output struct {
 	Name  string
 	Text  string          // as blast.hcl would write it
 	Value json.RawMessage // nil if it is sensitive
+	Type  json.RawMessage // as cty writes it: "string"; nil if it is sensitive
 }
 
 // outputs evaluates the output blocks, beside what the environments say.
@@ -54,6 +55,9 @@ func output(o *block.Values, val cty.Value) (Output, error) {
 		return out, nil
 	}
 	var err error
+	if out.Type, err = ctyjson.MarshalType(val.Type()); err != nil {
+		return out, err
+	}
 	out.Value, err = ctyjson.Marshal(val, val.Type())
 	out.Text = string(hclwrite.TokensForValue(val).Bytes())
 	return out, err

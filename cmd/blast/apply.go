@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"blast.example/blast/config"
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
@@ -24,33 +24,52 @@ type applyCmd struct {
 	scopeFlags
 	trustFlags
 	failFlags
+	reportFlags
 	AutoApprove bool          `help:"Don't ask."`
 	LockTimeout time.Duration `placeholder:"TIME" help:"How long to wait for another command that changes the environment, such as 30s; else it ends with 75 at once."`
 	KeepPartial bool          `help:"If a change fails, keep and record what was done instead of taking it back. The sandbox may then be neither what it was nor what blast.hcl says."`
-	JSON        bool          `name:"json" help:"Print the result as JSON."`
 }
 
 // Run converges the sandbox to blast.hcl, or carries out a saved plan.
 func (cmd *applyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	if err := cmd.begin(u); err != nil {
+		return err
+	}
 	m, todo, err := cmd.todo(ctx, u, g)
 	if err != nil {
+		return err
+	}
+	if err := u.githubPlan(todo.Plan, cmd.Plan); err != nil {
 		return err
 	}
 	return cmd.apply(ctx, m, todo, "Apply", g)
 }
 
-// apply carries a plan out, when it is approved.
+// apply carries a plan out, when it is approved, and tells what came of it.
 func (cmd *applyCmd) apply(ctx context.Context, m *planning, todo *planned, verb string, g *Globals) error {
 	u := m.u
 	if todo.look.Busy != nil {
 		return &wire.Error{Code: wire.CodeLocked, Message: (&backend.LockedError{Holder: *todo.look.Busy}).Error()}
 	}
-	res := outcome{Environment: m.env.Name, Serial: todo.Serial}
+	if err := errors.Join(u.stream(todo.Plan), cmd.files(u, todo.Plan)); err != nil {
+		return err
+	}
+	res := outcome{Serial: todo.Serial}
+	err := cmd.carry(ctx, m, todo, &res, verb, g)
+	return cmd.end(u, todo.Plan, res.story(verb, err), err)
+}
+
+func (cmd *applyCmd) carry(ctx context.Context, m *planning, todo *planned, res *outcome, verb string, g *Globals) error {
+	u := m.u
+	var outs []config.Output
 	if m.p != nil {
-		res.Outputs = values(m.p.file.Outputs)
+		outs = m.p.file.Outputs
 	}
 	if todo.Empty() && !todo.Recorded {
-		return cmd.tell(u, m.p, res, func() error { return u.showPlan(todo.Plan, false) })
+		if err := cmd.text(u, todo.Plan); err != nil {
+			return err
+		}
+		return cmd.tell(u, verb, *res, outs, "")
 	}
 	if err := cmd.judge(u, todo.Plan); err != nil {
 		return err
@@ -63,28 +82,21 @@ func (cmd *applyCmd) apply(ctx context.Context, m *planning, todo *planned, verb
 	if cmd.KeepPartial {
 		u.say("Warning: --keep-partial: if a change fails, what was done stays, and the sandbox is neither what it was nor what blast.hcl says.")
 	}
-	if err := m.carryOut(ctx, todo.Plan, cmd.KeepPartial, &res, verb); err != nil {
+	if err := m.carryOut(ctx, todo.Plan, cmd.KeepPartial, res, verb); err != nil {
 		return err
 	}
-	return cmd.tell(u, m.p, res, func() error {
-		if m.mode == plan.Rollback {
-			u.say("blast.hcl is as it was: the next apply goes to what it says.")
-		}
-		return printAll(u.out, fmt.Appendf(nil, "%s   Generation %d.%s\n", complete(verb, res.Counts), res.Serial, m.next(g.Env)))
-	})
+	if m.mode == plan.Rollback {
+		u.say("blast.hcl is as it was: the next apply goes to what it says.")
+	}
+	return cmd.tell(u, verb, *res, outs, fmt.Sprintf("%s   Generation %d.%s\n", view.Complete(verb, res.Counts), res.Serial, m.next(g.Env)))
 }
 
 // ask shows a plan that nobody has reviewed, and returns an error unless it is approved.
 func (cmd *applyCmd) ask(ctx context.Context, u *ui, p plan.Plan) error {
-	if !cmd.JSON {
-		if err := u.showPlan(p, false); err != nil {
-			return err
-		}
+	if err := cmd.text(u, p); err != nil || cmd.AutoApprove {
+		return err
 	}
-	if cmd.AutoApprove {
-		return nil
-	}
-	yes, err := u.confirm(ctx, fmt.Sprintf("Do you want to change environment %q like this?", p.Env))
+	yes, err := cmd.confirm(ctx, u, fmt.Sprintf("Do you want to change environment %q like this?", p.Env))
 	if err == nil && !yes {
 		err = errors.New("apply cancelled: nothing was changed")
 	}
@@ -98,20 +110,6 @@ func (m *planning) everything() ([]plan.Object, error) {
 		st.Objects = append(st.Objects, m.p.conf.Objects...)
 	}
 	return st.Objects, err
-}
-
-// tell is the answer: JSON, or a sentence and the outputs.
-func (cmd *applyCmd) tell(u *ui, p *project, res outcome, sentence func() error) error {
-	if cmd.JSON {
-		return u.answer(res)
-	}
-	if err := sentence(); err != nil {
-		return err
-	}
-	if p == nil {
-		return nil
-	}
-	return u.showOutputs(p.file.Outputs)
 }
 
 // next is what a person may want to do in the environment that was chosen with --env.
@@ -140,22 +138,6 @@ func (u *ui) showOutputs(outs []config.Output) error {
 		fmt.Fprintf(&b, "%s = %s\n", o.Name, o.Text)
 	}
 	return printAll(u.out, []byte(b.String()))
-}
-
-// values are the outputs that may be told, for JSON.
-func values(outs []config.Output) map[string]json.RawMessage {
-	all := map[string]json.RawMessage{}
-	for _, o := range outs {
-		if o.Value != nil {
-			all[o.Name] = o.Value
-		}
-	}
-	return all
-}
-
-// complete is Terraform's last line, which tools parse.
-func complete(verb string, n plan.Counts) string {
-	return fmt.Sprintf("%s complete! Resources: %d added, %d changed, %d destroyed.", verb, n.Add, n.Change, n.Destroy)
 }
 
 // todo is the saved plan, if it still fits, or a new one.
@@ -203,13 +185,24 @@ func (cmd *applyCmd) todo(ctx context.Context, u *ui, g *Globals) (*planning, *p
 	return m, p, err
 }
 
-// outcome is what apply --json and destroy --json print.
+// outcome is what came of carrying a plan out.
 type outcome struct {
-	Environment string      `json:"environment"`
-	Serial      uint64      `json:"serial"`
-	Counts      plan.Counts `json:"counts"`
+	Serial uint64
+	Counts plan.Counts
+	Said   string // what was said of a failure
+}
 
-	Outputs map[string]json.RawMessage `json:"outputs,omitempty"` // those that aren't sensitive
+// story is the outcome in a sentence.
+func (o outcome) story(verb string, err error) string {
+	switch {
+	case o.Said != "":
+		return o.Said
+	case err != nil:
+		return verb + " failed: " + strings.ReplaceAll(err.Error(), "\n", " ")
+	case o.Counts == plan.Counts{}:
+		return "Nothing was to be done."
+	}
+	return fmt.Sprintf("%s Generation %d.", view.Complete(verb, o.Counts), o.Serial)
 }
 
 // carryOut sends a plan to the daemon, shows what happens and notes what came of it.
@@ -234,16 +227,15 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 	err = m.c.Call(ctx, wire.Apply, params, &res, u.watch(p).event)
 	u.untick()
 	if errors.Is(err, client.ErrDied) {
-		res, err = m.afterDeath(ctx, p, verb, err)
+		res, err = m.afterDeath(ctx, p, out, verb, err)
 	}
 	var we *wire.Error
 	switch {
 	case errors.As(err, &we) && we.Code == wire.CodeRolledBack:
-		u.say("%s failed, nothing changed: %s (%d of %d changes were begun and taken back).", verb, we.Addr, we.Undone, len(p.Steps))
-		u.advise(we)
+		out.failed(u, we, "%s failed, nothing changed: %s (%d of %d changes were begun and taken back).", verb, we.Addr, we.Undone, len(p.Steps))
 		return statusError{exitRolledBack}
 	case errors.As(err, &we) && we.Code == wire.CodePartial:
-		u.say("%s failed at %s, and %d of %d changes are KEPT, as --keep-partial asks: generation %d is neither what was there nor what was planned.\n`blast plan` shows what is missing; `blast rollback` goes back.",
+		out.failed(u, we, "%s failed at %s, and %d of %d changes are KEPT, as --keep-partial asks: generation %d is neither what was there nor what was planned.\n`blast plan` shows what is missing; `blast rollback` goes back.",
 			verb, we.Addr, we.Kept, len(p.Steps), p.Serial+1)
 		return statusError{exitError}
 	case err != nil:
@@ -255,7 +247,7 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 
 // afterDeath says what came of a plan whose daemon died: another one finishes it or
 // takes it back first of all.
-func (m *planning) afterDeath(ctx context.Context, p plan.Plan, verb string, died error) (wire.ApplyResult, error) {
+func (m *planning) afterDeath(ctx context.Context, p plan.Plan, out *outcome, verb string, died error) (wire.ApplyResult, error) {
 	m.u.say("blast: %v; another one finishes that or takes it back", client.ErrDied)
 	look, err := m.look(context.WithoutCancel(ctx), wire.LookParams{Records: true})
 	res := wire.ApplyResult{Serial: look.Serial}
@@ -268,6 +260,15 @@ func (m *planning) afterDeath(ctx context.Context, p plan.Plan, verb string, die
 	case look.Serial == p.Serial+1 || gone:
 		return res, nil
 	}
-	m.u.say("%s failed, nothing changed: what was begun is taken back.", verb)
+	out.failed(m.u, &wire.Error{Message: died.Error()}, "%s failed, nothing changed: what was begun is taken back.", verb)
 	return res, statusError{exitRolledBack}
+}
+
+// failed says how a plan failed and what that left.
+func (o *outcome) failed(u *ui, we *wire.Error, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	u.say("%s", text)
+	u.advise(we)
+	o.Said, _, _ = strings.Cut(text, "\n")
+	u.diagnose(view.Diagnostic{Severity: "error", Summary: o.Said, Detail: withAdvice(we), Address: we.Addr})
 }

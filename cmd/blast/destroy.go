@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/state/backend"
 )
@@ -14,17 +15,19 @@ import (
 type destroyCmd struct {
 	AutoApprove bool          `help:"Don't ask."`
 	LockTimeout time.Duration `placeholder:"TIME" help:"How long to wait for another command that changes the environment, such as 30s."`
-	JSON        bool          `name:"json" help:"Print the result as JSON."`
+	reportFlags
 }
 
 // Run converges to nothing. It needs no readable blast.hcl.
 func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	if err := cmd.begin(u); err != nil {
+		return err
+	}
 	m, err := u.planning(g, plan.Destroy, "blast destroy")
 	if err != nil {
 		return err
 	}
 	m.wait = cmd.LockTimeout
-	env := m.env
 	p, err := m.make(ctx)
 	if err != nil {
 		return err
@@ -32,19 +35,25 @@ func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if p.look.Busy != nil {
 		return &wire.Error{Code: wire.CodeLocked, Message: (&backend.LockedError{Holder: *p.look.Busy}).Error()}
 	}
-	if p.Empty() {
-		if cmd.JSON {
-			return u.answer(outcome{Environment: env.Name, Serial: p.Serial})
-		}
-		return printAll(u.out, []byte("Nothing to destroy: environment "+env.Name+" is not there.\n"))
+	if err := errors.Join(u.stream(p.Plan), cmd.files(u, p.Plan)); err != nil {
+		return err
 	}
-	if !cmd.JSON {
-		if err := u.showPlan(p.Plan, false); err != nil {
-			return err
-		}
+	res := outcome{Serial: p.Serial}
+	err = cmd.carry(ctx, m, p, &res)
+	return cmd.end(u, p.Plan, res.story("Destroy", err), err)
+}
+
+// carry destroys, when that is approved.
+func (cmd *destroyCmd) carry(ctx context.Context, m *planning, p *planned, res *outcome) error {
+	u, name := m.u, m.env.Name
+	if p.Empty() {
+		return cmd.tell(u, "Destroy", *res, nil, "Nothing to destroy: environment "+name+" is not there.\n")
+	}
+	if err := cmd.text(u, p.Plan); err != nil {
+		return err
 	}
 	if !cmd.AutoApprove {
-		yes, err := u.confirm(ctx, fmt.Sprintf("Do you really want to destroy environment %q? Commands that run in it end, and its writable layer is deleted.", env.Name))
+		yes, err := cmd.confirm(ctx, u, fmt.Sprintf("Do you really want to destroy environment %q? Commands that run in it end, and its writable layer is deleted.", name))
 		if err != nil {
 			return err
 		}
@@ -52,12 +61,8 @@ func (cmd *destroyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 			return errors.New("destroy cancelled: nothing was changed")
 		}
 	}
-	res := outcome{Environment: env.Name}
-	if err := m.carryOut(ctx, p.Plan, false, &res, "Destroy"); err != nil {
+	if err := m.carryOut(ctx, p.Plan, false, res, "Destroy"); err != nil {
 		return err
 	}
-	if cmd.JSON {
-		return u.answer(res)
-	}
-	return printAll(u.out, []byte(complete("Destroy", res.Counts)+"\n"))
+	return cmd.tell(u, "Destroy", *res, nil, view.Complete("Destroy", res.Counts)+"\n")
 }

@@ -23,7 +23,7 @@ func (f failFlags) judge(u *ui, p plan.Plan) error {
 	if len(found) == 0 {
 		return nil
 	}
-	u.say("blast: not allowed here, by --fail-on: %s", strings.Join(found, "; "))
+	u.complain("not allowed here, by --fail-on: %s", strings.Join(found, "; "))
 	return statusError{exitNotApproved}
 }
 

@@ -119,9 +119,9 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 	defer stop()
 	ctx.BindTo(sctx, (*context.Context)(nil))
 	if err := ctx.Run(u, &c.Globals, parser); err != nil {
-		return u.fail(err)
+		return u.close(u.fail(err))
 	}
-	return exitOK
+	return u.close(exitOK)
 }
 
 // misuse is the parser's error in a user's words: to it a verb is one more argument.

@@ -2,23 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/daemon/client"
 )
 
 type planCmd struct {
 	scopeFlags
 	failFlags
+	reportFlags
 	Base             string `placeholder:"REV" help:"Compare what blast.hcl allows with another revision of it in git, instead of with the host."`
 	SignKey          string `placeholder:"FILE" help:"Sign the saved plan with this SSH key (FILE.sig, as ssh-keygen -Y does)."`
 	Out              string `placeholder:"FILE" help:"Save the plan, for blast apply FILE."`
-	JSON             bool   `name:"json" help:"Print the plan as JSON, in Terraform's names."`
 	DetailedExitcode bool   `help:"Exit with 2 if there are changes, 0 if there are none."`
 }
 
 // Run makes a plan and shows it.
 func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	if err := cmd.begin(u); err != nil {
+		return err
+	}
 	if err := cmd.check(u); err != nil {
 		return err
 	}
@@ -26,13 +32,16 @@ func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if err != nil {
 		return err
 	}
-	if err := u.showPlan(p, cmd.JSON); err != nil {
+	if err := cmd.show(u, p); err != nil {
 		return err
 	}
 	if cmd.Out != "" {
 		if err := cmd.save(ctx, u, p); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(cmd.files(u, p), u.githubPlan(p, cmd.Out), cmd.review(u, view.Review{Plan: p, Saved: cmd.Out})); err != nil {
+		return err
 	}
 	if err := cmd.judge(u, p); err != nil {
 		return err
@@ -103,6 +112,7 @@ func (u *ui) planning(g *Globals, mode plan.Mode, command string) (*planning, er
 	} else if m.env, err = u.locate(g); err != nil {
 		return nil, err
 	}
+	u.where = repository(m.env.Project, os.Getenv)
 	m.c, err = u.client()
 	return m, err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/hostinfo"
@@ -152,6 +153,10 @@ func (m *planning) look(ctx context.Context, p wire.LookParams) (wire.LookResult
 	}
 	if look.Busy != nil && !p.Records {
 		m.u.say("Note: %v changes this environment right now: compared with generation %d, not with the host.", look.Busy, look.Serial)
+		m.u.diagnose(view.Diagnostic{
+			Severity: "warning", Summary: "Another command changes this environment",
+			Detail: fmt.Sprintf("The plan is compared with generation %d, and not with the host.", look.Serial),
+		})
 	}
 	return look, nil
 }

@@ -2,36 +2,44 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"blast.example/blast/apply"
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/daemon/wire"
 )
 
 // event shows what the daemon tells outside of an apply.
 func (u *ui) event(ev wire.Event) {
-	switch u.progress {
-	case "quiet":
-	case "json":
-		u.eventJSON(ev)
-	default:
-		if ev.Message != "" && ev.Phase == "recovered" {
-			u.say("blast: %s", ev.Message)
-		} else if ev.Message != "" {
-			u.tick(ev.Message)
+	if ev.Message == "" {
+		return
+	}
+	if ev.Phase == recovered {
+		for _, s := range u.streams {
+			s.Log(ev.Message)
 		}
 	}
+	u.hear(ev)
 }
 
-func (u *ui) eventJSON(ev wire.Event) {
-	b, err := json.Marshal(ev)
-	if err == nil {
-		u.say("%s", b)
+// recovered is the phase of what a dead command left and is in order now.
+const recovered = "recovered"
+
+// hear is event without the streams.
+func (u *ui) hear(ev wire.Event) {
+	switch {
+	case ev.Message == "":
+	case ev.Phase != recovered:
+		u.tick(ev.Message)
+	case u.progress == "json":
+		u.talk.Log(ev.Message)
+	case u.progress != "quiet":
+		u.say("blast: %s", ev.Message)
 	}
 }
 
@@ -41,7 +49,7 @@ func (u *ui) tick(message string) {
 	case "tty":
 		fmt.Fprintf(u.stderr, "\r\x1b[K%s %s\r", u.mark("…", "..."), shorten(visible(message), 100))
 	case "json":
-		u.eventJSON(wire.Event{Phase: "progress", Message: message})
+		u.talk.Log(message)
 	}
 }
 
@@ -66,6 +74,7 @@ type applying struct {
 	left    map[string]int // steps to go, by kind
 	started map[string]time.Time
 	undoing bool
+	at      string // the change that is being made
 }
 
 func (u *ui) watch(p plan.Plan) *applying {
@@ -73,18 +82,48 @@ func (u *ui) watch(p plan.Plan) *applying {
 	for _, r := range p.Rows() {
 		a.rows[r.Kind] = r
 	}
+	if u.talk != nil {
+		u.talk.Follow(p)
+	}
 	for _, s := range p.Steps {
 		a.left[s.Kind()]++
 	}
 	return a
 }
 
-func (a *applying) event(ev wire.Event) {
-	if a.u.progress == "json" {
-		a.u.eventJSON(ev)
-		return
+// told are the events that lines of JSON tell of.
+var told = map[apply.Phase]view.Event{
+	apply.Doing: view.ApplyStart, apply.Done: view.ApplyComplete, apply.Failed: view.ApplyErrored, apply.Gating: view.CheckStart,
+	apply.Undoing: view.RollbackStart, apply.UndoneOne: view.RollbackComplete, apply.Committed: view.Committed,
+	"progress": view.ApplyProgress, wire.Passed: view.CheckComplete,
+}
+
+// stream tells the streams, and says whether that is all there is to tell.
+func (a *applying) stream(ev wire.Event) bool {
+	addr := ev.Addr
+	switch ev.Phase {
+	case string(apply.Doing), string(apply.Gating):
+		a.at = addr
+	case "progress":
+		addr = a.at
 	}
-	if a.u.progress == "quiet" {
+	streams := a.u.streams
+	if a.u.progress == "json" {
+		streams = append(slices.Clone(streams), a.u.talk)
+	}
+	for _, s := range streams {
+		if e, ok := told[apply.Phase(ev.Phase)]; ok {
+			s.Event(e, addr, ev.Message)
+		} else if ev.Message != "" {
+			s.Log(ev.Message)
+		}
+	}
+	return a.u.progress == "json" || a.u.progress == "quiet"
+}
+
+func (a *applying) event(ev wire.Event) {
+	ev.Message = interruption(ev)
+	if a.stream(ev) {
 		return
 	}
 	kind := plan.Change{Addr: ev.Addr}.Kind()
@@ -103,11 +142,7 @@ func (a *applying) event(ev wire.Event) {
 		a.u.say("%s %-11s %-56s %s", a.u.mark("✓", "ok"), kind, strings.TrimPrefix(ev.Addr, kind+"."), ev.Message)
 	case apply.Failed:
 		a.u.untick()
-		message := ev.Message
-		if strings.HasSuffix(message, context.Canceled.Error()) && !strings.Contains(message, "\n| ") { // which a check may write, too
-			message = errInterrupted.Error()
-		}
-		a.u.say("%s %-11s %s", a.u.mark("✗", "x"), kind, strings.ReplaceAll(message, "\n", "\n              "))
+		a.u.say("%s %-11s %s", a.u.mark("✗", "x"), kind, strings.ReplaceAll(ev.Message, "\n", "\n              "))
 	case apply.Undoing:
 		a.undoing = true
 		a.u.tick("taking back " + ev.Addr)
@@ -115,8 +150,17 @@ func (a *applying) event(ev wire.Event) {
 		a.u.untick()
 		a.u.say("%s %-11s taken back", a.u.mark("↩", "<"), ev.Addr)
 	default:
-		a.u.event(ev)
+		a.u.hear(ev)
 	}
+}
+
+// interruption is the message of an event; that of a failure that an interrupt made
+// says so. A check may write the same, too.
+func interruption(ev wire.Event) string {
+	if apply.Phase(ev.Phase) == apply.Failed && strings.HasSuffix(ev.Message, context.Canceled.Error()) && !strings.Contains(ev.Message, "\n| ") {
+		return errInterrupted.Error()
+	}
+	return ev.Message
 }
 
 func (a *applying) done(kind string) {

@@ -44,6 +44,7 @@ func (u *ui) read(g *Globals) (*config.File, hcl.Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	u.where = repository(filepath.Dir(path), os.Getenv)
 	uid, gid := session.Person()
 	f, diags := config.Load(path, config.Options{
 		Vars: g.Vars, VarFiles: g.VarFiles, Environ: os.Environ(),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 )
 
 type rollbackCmd struct {
@@ -14,12 +15,15 @@ type rollbackCmd struct {
 	Out         string        `placeholder:"FILE" help:"Save the plan, for blast apply FILE, and change nothing."`
 	AutoApprove bool          `help:"Don't ask."`
 	LockTimeout time.Duration `placeholder:"TIME" help:"How long to wait for another command that changes the environment, such as 30s."`
-	JSON        bool          `name:"json" help:"Print the result as JSON."`
+	reportFlags
 }
 
 // Run goes back to an earlier generation: a plan like any other, and a new
 // generation when it is done. It needs no readable blast.hcl.
 func (cmd *rollbackCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	if err := cmd.begin(u); err != nil {
+		return err
+	}
 	m, err := u.planning(g, plan.Rollback, "blast rollback")
 	if err != nil {
 		return err
@@ -37,9 +41,9 @@ func (cmd *rollbackCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		if err := savePlan(cmd.Out, p.Plan); err != nil {
 			return err
 		}
-		return u.showPlan(p.Plan, cmd.JSON)
+		return errors.Join(cmd.show(u, p.Plan), cmd.files(u, p.Plan), cmd.review(u, view.Review{Plan: p.Plan, Saved: cmd.Out}))
 	}
-	a := applyCmd{AutoApprove: cmd.AutoApprove, JSON: cmd.JSON}
+	a := applyCmd{AutoApprove: cmd.AutoApprove, reportFlags: cmd.reportFlags}
 	return a.apply(ctx, m, p, "Rollback", g)
 }
 

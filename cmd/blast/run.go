@@ -38,7 +38,7 @@ func (cmd *runCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 
 // misused says what is wrong with the command line.
 func (u *ui) misused(format string, args ...any) error {
-	u.say("blast: "+format, args...)
+	u.complain(format, args...)
 	return statusError{exitUsage}
 }
 

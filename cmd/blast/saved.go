@@ -121,16 +121,3 @@ func readBounded(path string, size int64) ([]byte, error) {
 	}
 	return b, err
 }
-
-// showPlan prints a plan as the answer.
-func (u *ui) showPlan(p plan.Plan, asJSON bool) error {
-	u.untick()
-	if !asJSON {
-		return p.Text(u.out, u.style())
-	}
-	b, err := p.JSON()
-	if err != nil {
-		return err
-	}
-	return printAll(u.out, append(b, '\n'))
-}

@@ -1,20 +1,21 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 
+	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/kinds/words"
 )
 
 type showCmd struct {
 	Plan string `arg:"" optional:"" help:"A plan saved by blast plan --out."`
-	JSON bool   `name:"json" help:"Print as JSON."`
+	JSON bool   `name:"json" help:"Print as JSON, in the names of terraform show -json."`
 }
 
 // Run shows the recorded state, or a saved plan. It needs no daemon and takes no lock.
@@ -24,7 +25,10 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 		if err != nil {
 			return err
 		}
-		return u.showPlan(p, cmd.JSON)
+		if cmd.JSON {
+			return u.document(p)
+		}
+		return view.Text(u.out, p, u.style())
 	}
 	env, err := u.locate(g)
 	if err != nil {
@@ -38,12 +42,12 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 		return err
 	}
 	if cmd.JSON {
-		return u.answer(struct {
-			Environment string        `json:"environment"`
-			Lineage     string        `json:"lineage"`
-			Serial      uint64        `json:"serial"`
-			Objects     []plan.Object `json:"objects"`
-		}{env.Name, st.Lineage, st.Serial, append([]plan.Object{}, st.Objects...)})
+		b, err := view.State(view.Record{Env: env.Name, Lineage: st.Lineage, Serial: st.Serial, Objects: st.Objects},
+			view.Options{Version: release.Version, Hide: words.Conceal}, words.Describe)
+		if err != nil {
+			return err
+		}
+		return printAll(u.out, b)
 	}
 	if len(st.Objects) == 0 {
 		return printAll(u.out, []byte("Nothing is recorded for environment "+env.Name+".\n"))
@@ -52,8 +56,9 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 	fmt.Fprintf(&b, "# environment.%s, generation %d\n", env.Name, st.Serial)
 	for _, o := range st.Objects {
 		d := words.Describe(plan.Change{Addr: o.Addr, To: o.Attrs})
-		fmt.Fprintf(&b, "\n# %s  %s  %s\n", o.Addr, d.Summary, o.Src[""])
-		pretty, err := json.MarshalIndent(o.Attrs, "", "  ")
+		fmt.Fprintf(&b, "\n# %s\n", visible(fmt.Sprintf("%s  %s  %s", o.Addr, d.Summary, o.Src[""])))
+		shown, _ := words.Conceal(o.Addr, o.Attrs)
+		pretty, err := view.Encode(shown, "  ")
 		if err != nil {
 			return fmt.Errorf("show %s: %w", o.Addr, err)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/term"
 
+	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/config"
-	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/kinds"
@@ -29,6 +29,12 @@ type ui struct {
 	ascii                 bool
 	interactive           bool // questions can be asked
 	progress              string
+
+	streams []*view.Stream  // what --json and --json-into ask for
+	talk    *view.Stream    // --progress json, on stderr
+	closers []io.Closer     // of the streams
+	github  bool            // a runner of GitHub's actions reads along
+	where   view.Repository // where the project's files are seen
 
 	talkOnInterrupt bool          // an interrupt takes something back
 	stop            chan struct{} // closed by a second interrupt
@@ -47,10 +53,14 @@ func newUI(g Globals, stdin, stdout, stderr *os.File) *ui {
 			u.progress = "tty"
 		}
 	}
+	if u.progress == "json" {
+		u.talk = view.NewStream(stderr, release.Version)
+	}
+	u.github = os.Getenv("GITHUB_ACTIONS") == "true"
 	return u
 }
 
-func (u *ui) style() plan.Style { return plan.Style{Color: u.color, ASCII: u.ascii} }
+func (u *ui) style() view.Style { return view.Style{Color: u.color, ASCII: u.ascii} }
 
 // say writes a line of talk. Much of it others chose, as a wheel does the names in
 // it: nothing in it works on the terminal.
@@ -58,18 +68,19 @@ func (u *ui) say(format string, args ...any) {
 	fmt.Fprintln(u.stderr, visible(fmt.Sprintf(format, args...)))
 }
 
+// visible is text that draws nothing on a terminal and tells a runner nothing.
 func visible(s string) string {
-	return strings.Map(func(r rune) rune {
+	return view.Uncommand(strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
 			return r
 		}
 		return '?'
-	}, s)
+	}, s))
 }
 
 // answer writes v as indented JSON to stdout.
 func (u *ui) answer(v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
+	b, err := view.Encode(v, "  ")
 	if err != nil {
 		return err
 	}
@@ -114,8 +125,7 @@ func (u *ui) fail(err error) int {
 		}
 		return exitConfig
 	case errors.As(err, &we):
-		u.say("blast: %s", we.Message)
-		u.advise(we)
+		u.complain("%s", withAdvice(we))
 		switch we.Code {
 		case wire.CodeRolledBack:
 			return exitRolledBack
@@ -127,14 +137,19 @@ func (u *ui) fail(err error) int {
 		}
 		return exitError
 	case errors.Is(err, client.ErrPrivilege):
-		u.say("blast: %v", err)
+		u.complain("%v", err)
 		return exitPrivilege
 	case errors.Is(err, context.Canceled):
-		u.say("blast: interrupted")
+		u.complain("interrupted")
 		return 130
 	}
-	u.say("blast: %v", err)
+	u.complain("%v", err)
 	return exitError
+}
+
+// withAdvice is an error with what to do about it.
+func withAdvice(we *wire.Error) string {
+	return strings.TrimSuffix(we.Message+"\n"+we.Advice, "\n")
 }
 
 // advise says what to do about an error, where the daemon knows it.
@@ -163,26 +178,14 @@ func (u *ui) diagnostics(files map[string]*hcl.File, diags hcl.Diagnostics) {
 	if w, _, err := term.GetSize(int(u.stderr.Fd())); err == nil && w > 40 {
 		width = w
 	}
-	config.WriteDiagnostics(u.stderr, files, diags, u.color, width)
-	if os.Getenv("GITHUB_ACTIONS") == "true" {
-		annotate(u.stderr, diags)
+	var b strings.Builder
+	config.WriteDiagnostics(&b, files, diags, u.color, width)
+	fmt.Fprint(u.stderr, view.Uncommand(b.String()))
+	if u.github {
+		u.annotate(diags)
 	}
-}
-
-// annotate writes GitHub's workflow commands, which mark the lines in a review.
-func annotate(w io.Writer, diags hcl.Diagnostics) {
-	text := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for _, d := range diags {
-		level := "error"
-		if d.Severity == hcl.DiagWarning {
-			level = "warning"
-		}
-		place := ""
-		if d.Subject != nil {
-			place = fmt.Sprintf(" file=%s,line=%d,col=%d", property.Replace(d.Subject.Filename), d.Subject.Start.Line, d.Subject.Start.Column)
-		}
-		fmt.Fprintf(w, "::%s%s::%s\n", level, place, text.Replace(d.Summary+": "+d.Detail))
+		u.diagnose(diagnosticOf(d))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"blast.example/blast/plan/view"
 )
 
 type validateCmd struct {
@@ -12,38 +14,11 @@ type validateCmd struct {
 
 // validation is what terraform validate -json prints.
 type validation struct {
-	FormatVersion string       `json:"format_version"`
-	Valid         bool         `json:"valid"`
-	ErrorCount    int          `json:"error_count"`
-	WarningCount  int          `json:"warning_count"`
-	Diagnostics   []diagnostic `json:"diagnostics"`
-}
-
-type diagnostic struct {
-	Severity string  `json:"severity"`
-	Summary  string  `json:"summary"`
-	Detail   string  `json:"detail"`
-	Range    *extent `json:"range,omitempty"`
-}
-
-// extent is an hcl.Range in Terraform's spelling.
-type extent struct {
-	Filename string   `json:"filename"`
-	Start    position `json:"start"`
-	End      position `json:"end"`
-}
-
-type position struct {
-	Line   int `json:"line"`   // from 1
-	Column int `json:"column"` // from 1, in characters
-	Byte   int `json:"byte"`   // from 0
-}
-
-func extentOf(r *hcl.Range) *extent {
-	if r == nil {
-		return nil
-	}
-	return &extent{r.Filename, position(r.Start), position(r.End)}
+	FormatVersion string            `json:"format_version"`
+	Valid         bool              `json:"valid"`
+	ErrorCount    int               `json:"error_count"`
+	WarningCount  int               `json:"warning_count"`
+	Diagnostics   []view.Diagnostic `json:"diagnostics"`
 }
 
 // Run reads blast.hcl and says what is wrong with it.
@@ -53,16 +28,14 @@ func (cmd *validateCmd) Run(u *ui, g *Globals) error {
 		return err
 	}
 	if cmd.JSON {
-		v := validation{FormatVersion: "1.0", Diagnostics: []diagnostic{}}
+		v := validation{FormatVersion: "1.0", Diagnostics: []view.Diagnostic{}}
 		for _, d := range diags {
-			sev := "error"
 			if d.Severity == hcl.DiagWarning {
-				sev = "warning"
 				v.WarningCount++
 			} else {
 				v.ErrorCount++
 			}
-			v.Diagnostics = append(v.Diagnostics, diagnostic{sev, d.Summary, d.Detail, extentOf(d.Subject)})
+			v.Diagnostics = append(v.Diagnostics, diagnosticOf(d))
 		}
 		v.Valid = v.ErrorCount == 0
 		if err := u.answer(v); err != nil {

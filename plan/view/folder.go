@@ -59,14 +59,23 @@ type section struct {
 	fence   int // length of the fence around the block, which nothing in it may end
 }
 
-func (f *folder) add(name string, r rank, text string) {
-	s := f.sections[0]
-	if name != "" {
-		if s = f.named[name]; s == nil {
-			s = &section{name: name}
-			f.named[name], f.sections = s, append(f.sections, s)
-		}
+// list adds a line to the list, which has the first look.
+func (f *folder) list(r rank, text string) { f.add(f.sections[0], r, text) }
+
+// fold adds a line to the folded block of this name.
+func (f *folder) fold(name string, r rank, text string) {
+	if name == "" { // only in a file that nobody saved
+		name = "?"
 	}
+	s := f.named[name]
+	if s == nil {
+		s = &section{name: name}
+		f.named[name], f.sections = s, append(f.sections, s)
+	}
+	f.add(s, r, text)
+}
+
+func (f *folder) add(s *section, r rank, text string) {
 	e := &entry{rank: r, text: text, section: s}
 	s.entries, f.entries = append(s.entries, e), append(f.entries, e)
 }

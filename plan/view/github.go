@@ -33,7 +33,7 @@ var (
 func (a Annotation) String() string {
 	var props []string
 	if a.File != "" {
-		props = append(props, "file="+property.Replace(Uncommand(oneLine(a.File))))
+		props = append(props, "file="+property.Replace(oneLine(a.File)))
 		if a.Line > 0 {
 			props = append(props, "line="+strconv.Itoa(a.Line))
 		}
@@ -61,9 +61,9 @@ func Annotations(p plan.Plan, where Repository) []Annotation {
 		switch {
 		case file == "":
 		case s.Action == plan.Delete: // its line may be gone
-			grave = append(grave, Annotation{Level: "notice", Title: "Destroys", Message: words(oneLine(s.Addr), oneLine(s.Summary)), File: where.path(file)})
+			grave = append(grave, Annotation{Level: "notice", Title: "Destroys", Message: words(oneLine(s.Addr), oneLine(s.Summary)), File: where.Path(file)})
 		case s.Action == plan.Replace:
-			grave = append(grave, Annotation{Level: "notice", Title: "Replaces", Message: oneLine(s.Addr) + ": commands that run now end", File: where.path(file), Line: n})
+			grave = append(grave, Annotation{Level: "notice", Title: "Replaces", Message: oneLine(s.Addr) + ": commands that run now end", File: where.Path(file), Line: n})
 		}
 		for _, it := range s.Items {
 			if wider(it.Access) {
@@ -80,7 +80,7 @@ func widening(it plan.Item, where Repository) Annotation {
 		a.Message += oneLine(" (" + it.Because + ")")
 	}
 	if file, n := splitPlace(it.Place); file != "" {
-		a.File, a.Line = where.path(file), n
+		a.File, a.Line = where.Path(file), n
 	}
 	return a
 }

@@ -49,7 +49,7 @@ func Quality(p plan.Plan, where Repository) ([]byte, error) {
 			}
 			a := widening(it, where)
 			if a.File == "" {
-				a.File = where.path("blast.hcl")
+				a.File = where.Path("blast.hcl")
 			}
 			out = append(out, issue{
 				"Wider access: " + a.Message, "blast/wider-access",

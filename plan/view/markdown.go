@@ -37,7 +37,7 @@ func Markdown(r Review) []byte {
 	}
 	for _, row := range r.Plan.Rows() {
 		for _, n := range row.Notes {
-			f.add("", rankNote, "- Note: "+span(row.Kind+": "+n))
+			f.list(rankNote, "- Note: "+span(row.Kind+": "+n))
 		}
 	}
 	f.sections[0].sort()
@@ -89,19 +89,19 @@ func (r Review) tail() string {
 func (f *folder) step(s plan.Step) {
 	switch s.Action {
 	case plan.Delete:
-		f.add("", rankDestroy, "- **destroys** "+words(span(s.Addr), span(s.Summary), was(s.Place)))
+		f.list(rankDestroy, "- **destroys** "+words(span(s.Addr), span(s.Summary), was(s.Place)))
 	case plan.Replace:
-		f.add("", rankDestroy, "- **replaces** "+words(span(s.Addr), "commands that run now end", f.link(s.Place)))
+		f.list(rankDestroy, "- **replaces** "+words(span(s.Addr), "commands that run now end", f.link(s.Place)))
 	case plan.Create:
-		f.add(s.Kind(), rankRest, "+ "+words(tame(s.Addr), tame(s.Summary), tame(s.Place)))
+		f.fold(s.Kind(), rankRest, "+ "+words(tame(s.Addr), tame(s.Summary), tame(s.Place)))
 	case plan.Update, plan.NoOp:
 	}
 	for _, it := range s.Items {
 		switch {
 		case wider(it.Access):
-			f.add("", rankWiden, f.widening(it))
+			f.list(rankWiden, f.widening(it))
 		case s.Action != plan.Create && s.Action != plan.Delete:
-			f.add(s.Kind(), rankOf(it), diffLine(it))
+			f.fold(s.Kind(), rankOf(it), diffLine(it))
 		}
 	}
 }
@@ -110,15 +110,12 @@ func (f *folder) step(s plan.Step) {
 const outside = "changed outside of Blast since the last apply"
 
 func (f *folder) drift(s plan.Step) {
-	f.add(outside, rankDrift, diffSign(s.Action)+words(tame(s.Addr), gone(s)))
+	f.fold(outside, rankDrift, diffSign(s.Action)+words(tame(s.Addr), tame(gone(s))))
 	if s.Action == plan.Delete {
 		return
 	}
 	for _, it := range s.Items {
-		if it.Because == plan.Outside {
-			it.Because = "" // the block says so
-		}
-		f.add(outside, rankDrift, diffSign(it.Action)+"  "+words(tame(it.Name), tame(it.Text()), tame(it.Because)))
+		f.fold(outside, rankDrift, diffSign(it.Action)+"  "+words(tame(it.Name), tame(it.Text()), tame(culprit(it))))
 	}
 }
 

@@ -148,7 +148,7 @@ func FuzzMarkdown(f *testing.F) {
 	f.Add("</details>", "<!-- blast-plan: x -->", 900, uint8(2))
 	f.Add("@x", "www.evil.example", 2, uint8(3))
 	f.Fuzz(func(t *testing.T, a, b string, n int, mode uint8) {
-		p := named(large(min(max(n, 0), 1000)), a)
+		p := named(large(min(max(n, 1), 300)), a)
 		p.Steps[1].Items[0].Name, p.Steps[0].Summary, p.Steps[3].Place = b, b, b
 		p.Mode = []plan.Mode{plan.Normal, plan.Rollback, plan.RefreshOnly, plan.Destroy, plan.Load}[mode%5]
 		sound(t, Review{Plan: p, Saved: b, Result: a, Where: Repository{b, "https://git.example/x/"}})

@@ -66,7 +66,7 @@ func sample() plan.Plan {
 		Steps: []plan.Step{
 			{
 				Change: plan.Change{Addr: "resource.limits", From: raw(`{"pids":60}`), To: raw(`{"pids":65}`)}, Action: plan.Update, Drift: true, Place: "blast.hcl:30", Summary: "65 processes",
-				Items: []plan.Item{{Name: "pids.max", Action: plan.Update, Before: "60", After: "65", Access: plan.Widen, Place: "blast.hcl:31", Cause: plan.ByDrift, Because: plan.Outside}},
+				Items: []plan.Item{{Name: "pids.max", Action: plan.Update, Before: "60", After: "65", Access: plan.Widen, Place: "blast.hcl:31", Cause: plan.ByDrift, Because: plan.Outside + ", not known by whom"}},
 				Notes: []string{"memory.high without swap throttles to a near-hang"},
 			},
 			{Change: plan.Change{Addr: "network.policy", From: raw(`{"default":"deny","egress":[1]}`), To: raw(`{"default":"deny","egress":[1,2]}`)}, Action: plan.Update, Place: "blast.hcl:3", Summary: "rejects all", Items: items},
@@ -91,9 +91,12 @@ func sample() plan.Plan {
 		Drift: []plan.Step{
 			{
 				Change: plan.Change{Addr: "resource.limits", From: raw(`{"pids":64}`), To: raw(`{"pids":60}`)}, Action: plan.Update, Drift: true, Place: "blast.hcl:30",
-				Items: []plan.Item{{Name: "pids.max", Action: plan.Update, Before: "64", After: "60", Access: plan.Narrow, Cause: plan.ByDrift, Because: "systemd, pid 1"}},
+				Items: []plan.Item{{Name: "pids.max", Action: plan.Update, Before: "64", After: "60", Access: plan.Narrow, Cause: plan.ByDrift, Because: plan.Outside + ", by systemd (pid 1)"}},
 			},
-			{Change: plan.Change{Addr: "network.policy", From: raw(`{"default":"deny","egress":[1]}`)}, Action: plan.Delete, Drift: true, Place: "blast.hcl:3"},
+			{
+				Change: plan.Change{Addr: "network.policy", From: raw(`{"default":"deny","egress":[1]}`)}, Action: plan.Delete, Drift: true, Place: "blast.hcl:3",
+				Items: []plan.Item{{Name: "policy", Action: plan.Delete, Cause: plan.ByDrift, Because: "by nft (pid 7)"}},
+			},
 		},
 	}
 }

@@ -27,7 +27,7 @@ type Stream struct {
 // An Event is a type of line that tells of one object while a plan is carried out.
 type Event string
 
-// The events. Terraform has no name for the last four: it takes nothing back.
+// The events. Terraform has no name for the last five: it takes nothing back.
 const (
 	ApplyStart       Event = "apply_start"
 	ApplyProgress    Event = "apply_progress"
@@ -36,6 +36,7 @@ const (
 	RollbackStart    Event = "rollback_start"
 	RollbackComplete Event = "rollback_complete"
 	CheckStart       Event = "check_start" // all is applied, and checked before it counts
+	CheckComplete    Event = "check_complete"
 	Committed        Event = "committed"
 )
 
@@ -126,10 +127,18 @@ func (s *Stream) write(l line) {
 	s.err = err
 }
 
+// Follow makes the plan known whose events are told, without telling of it.
+func (s *Stream) Follow(p plan.Plan) {
+	s.plan, s.actions = p, map[string]plan.Action{}
+	for _, st := range p.Steps {
+		s.actions[st.Addr] = st.Action
+	}
+}
+
 // Plan tells what others changed, what is planned, and how much that is. Digest is
 // the plan's, where it is known.
 func (s *Stream) Plan(p plan.Plan, digest string) {
-	s.plan, s.actions = p, map[string]plan.Action{}
+	s.Follow(p)
 	for _, d := range p.Drift {
 		s.write(line{
 			Message: fmt.Sprintf("%s: Drift detected (%s)", d.Addr, d.Action), Type: "resource_drift",
@@ -137,7 +146,6 @@ func (s *Stream) Plan(p plan.Plan, digest string) {
 		})
 	}
 	for _, st := range p.Steps {
-		s.actions[st.Addr] = st.Action
 		s.write(line{
 			Message: fmt.Sprintf("%s: Plan to %s", st.Addr, st.Action), Type: "planned_change",
 			Change: &streamChange{Resource: addressOf(st.Addr), Action: st.Action, Reason: streamReason[reason(p, st)], Blast: extraOf(st)},
@@ -189,7 +197,7 @@ func tale(e Event, addr string, a plan.Action, message string) string {
 	}
 	said := map[Event]string{
 		ApplyStart: doing + "...", ApplyProgress: message, ApplyComplete: noun + " complete", ApplyErrored: noun + " errored",
-		RollbackStart: "Taking back...", RollbackComplete: "Taken back", CheckStart: "Checking what was applied...", Committed: "Committed",
+		RollbackStart: "Taking back...", RollbackComplete: "Taken back", CheckStart: "Checking what was applied...", CheckComplete: "Passed", Committed: "Committed",
 	}[e]
 	if addr == "" {
 		return said

@@ -26,6 +26,7 @@ func play(s *Stream) {
 	s.Event(ApplyStart, "filesystem.tree", "")
 	s.Event(ApplyStart, "of.nothing", "")
 	s.Event(CheckStart, "", "")
+	s.Event(CheckComplete, "check.imports", "0.3s")
 	s.Event(Committed, "", "")
 	s.Applied("Apply", 5, map[string]Output{"mode": {Type: raw(`"string"`), Value: raw(`"test"`)}, "key": {Sensitive: true}})
 }

@@ -144,8 +144,8 @@ func (st Style) drift(b *strings.Builder, p plan.Plan) {
 				break
 			}
 			line := fmt.Sprintf("      %-3s %-24s %s", it.Action.Sign(), it.Name, it.Text())
-			if it.Because != "" && it.Because != plan.Outside {
-				line += "  (" + it.Because + ")"
+			if who := culprit(it); who != "" {
+				line += "  " + who
 			}
 			b.WriteString(st.color(it.Action, strings.TrimRight(oneLine(line), " ")) + "\n")
 		}
@@ -153,11 +153,28 @@ func (st Style) drift(b *strings.Builder, p plan.Plan) {
 	b.WriteString("\n")
 }
 
+// culprit is who did it and what else is known, without saying again that it was
+// somebody outside of Blast.
+func culprit(it plan.Item) string {
+	return strings.TrimPrefix(strings.TrimPrefix(it.Because, plan.Outside), ", ")
+}
+
+// gone says of what isn't there any more that it is so, and how that came.
 func gone(s plan.Step) string {
-	if s.Action == plan.Delete {
-		return "  is gone"
+	if s.Action != plan.Delete {
+		return ""
 	}
-	return ""
+	const is = "  is gone"
+	for _, it := range s.Items {
+		if why := culprit(it); strings.HasPrefix(why, "gone") {
+			return "  is " + why
+		} else if strings.HasPrefix(why, "by ") {
+			return is + ", " + why
+		} else if why != "" {
+			return is + ": " + why
+		}
+	}
+	return is
 }
 
 // width is the width of the column before the places.

@@ -81,8 +81,8 @@ func TestHeadings(t *testing.T) {
 		{"rollback", with(func(p *plan.Plan) { p.Mode, p.Of = plan.Rollback, "3" }), []string{"# environment.dev will be rolled back to generation 3 with a new sandbox"}},
 		{"load", with(func(p *plan.Plan) { only(0)(p); p.Mode, p.Of = plan.Load, "before" }), []string{"# environment.dev will be made what snapshot before holds"}},
 		{"refresh only", with(func(p *plan.Plan) { p.Steps, p.Mode = nil, plan.RefreshOnly }), []string{
-			"changed outside of Blast since the last apply: resource, network", "  ~   resource.limits", "pids.max                 64 -> 60  (systemd, pid 1)",
-			"  -   network.policy  is gone", "This is a refresh-only plan: to apply it records this, and changes nothing on the host.",
+			"changed outside of Blast since the last apply: resource, network", "  ~   resource.limits", "pids.max                 64 -> 60  by systemd (pid 1)",
+			"  -   network.policy  is gone, by nft (pid 7)", "This is a refresh-only plan: to apply it records this, and changes nothing on the host.",
 		}},
 		{"target", with(func(p *plan.Plan) { p.Scope.Targets = []string{"network", "resource.limits"} }), []string{
 			"# Only: network, resource.limits and what that needs, as --target asks: not everything that blast.hcl says.",
@@ -93,6 +93,7 @@ func TestHeadings(t *testing.T) {
 		}), []string{
 			NoChanges, "Only: network and what that needs", "The host was not looked at, as --refresh=false asks",
 		}},
+		{"revision", with(func(p *plan.Plan) { p.Of = "HEAD~1" }), []string{"# environment.dev will be updated, compared with HEAD~1"}},
 		{"variable", sample(), []string{"live  var.mirror (--var mirror)  blast.hcl:12"}},
 	} {
 		var b strings.Builder

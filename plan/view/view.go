@@ -19,14 +19,15 @@ import (
 )
 
 // oneLine keeps text that came from a file or the host from drawing over the
-// plan: only what can be seen gets through.
+// plan: only what can be seen gets through, and no command to a runner.
 func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return '?'
 	}, s)
+	return strings.ReplaceAll(s, command, "# #[")
 }
 
 // cut ends a text after n characters, and says so.
@@ -70,6 +71,8 @@ func headline(p plan.Plan, quote func(string) string) string {
 		plan.Update: "will be updated in-place", plan.NoOp: "stays as it is",
 	}[a]
 	switch {
+	case p.Mode == plan.Normal && p.Of != "":
+		return said + ", compared with " + quote(p.Of)
 	case a == plan.Delete:
 		return said
 	case p.Mode == plan.RefreshOnly:
@@ -107,8 +110,8 @@ type Repository struct {
 	Lines  string // address of the repository's folder as it was planned, to which a path is added; "" links nothing
 }
 
-// path is a file of the project as the repository calls it.
-func (r Repository) path(file string) string {
+// Path is a file of the project as the repository calls it.
+func (r Repository) Path(file string) string {
 	if r.Folder == "" {
 		return file
 	}
@@ -121,7 +124,7 @@ func (r Repository) link(file string, line int) string {
 		return ""
 	}
 	var b strings.Builder
-	for _, c := range []byte(strings.TrimSuffix(r.Lines, "/") + "/" + r.path(file)) {
+	for _, c := range []byte(strings.TrimSuffix(r.Lines, "/") + "/" + r.Path(file)) {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~/:", c) >= 0 {
 			b.WriteByte(c)
 		} else {

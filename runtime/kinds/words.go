@@ -9,6 +9,7 @@ package kinds
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -25,6 +26,16 @@ type Words interface {
 	// Either side may be missing. It is pure and never fails: what it can't
 	// read it shows as it stands.
 	Describe(c plan.Change) plan.Description
+}
+
+// A Concealer has attributes that are for commands, and not for those who read a
+// plan or a state.
+type Concealer interface {
+	// Conceal returns the attributes of an object of this kind as they may be shown
+	// anywhere, and the same structure with true in the place of each value that is
+	// hidden; nil where nothing is. It is pure and never fails: what it can't read it
+	// hides.
+	Conceal(addr string, attrs json.RawMessage) (shown, hidden json.RawMessage)
 }
 
 // A Resolver turns wishes that need the outside world, such as version ranges,

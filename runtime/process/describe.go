@@ -1,9 +1,11 @@
 package process
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"blast.example/blast/config/wording"
@@ -143,4 +145,43 @@ func describeEnvironment(c plan.Change) plan.Description {
 	}
 	d.Items = append(d.Items, wording.Changed("dir", from.Dir, to.Dir, plan.Same)...)
 	return d
+}
+
+// concealed stands where a value is not shown.
+const concealed = "(sensitive value)"
+
+// Conceal implements kinds.Concealer: the values of variables are what commands get,
+// and hashes of secrets are for comparing. Names, and where secrets come from, are
+// shown.
+func (Words) Conceal(addr string, attrs json.RawMessage) (shown, hidden json.RawMessage) {
+	if addr != EnvironmentAddr {
+		return attrs, nil
+	}
+	var e Environment
+	var mask struct {
+		Vars    map[string]bool   `json:"vars,omitempty"`
+		Secrets []map[string]bool `json:"secrets,omitempty"`
+	}
+	if json.Unmarshal(attrs, &e) != nil {
+		return json.RawMessage(strconv.Quote(concealed)), json.RawMessage("true")
+	}
+	mask.Vars = map[string]bool{}
+	for name := range e.Vars {
+		e.Vars[name], mask.Vars[name] = concealed, true
+	}
+	for i := range e.Secrets {
+		m := map[string]bool{}
+		if e.Secrets[i].Hash != "" {
+			e.Secrets[i].Hash, m["hash"] = concealed, true
+		}
+		mask.Secrets = append(mask.Secrets, m)
+	}
+	shown, err := json.Marshal(e)
+	if err == nil {
+		hidden, err = json.Marshal(mask)
+	}
+	if err != nil {
+		return json.RawMessage(strconv.Quote(concealed)), json.RawMessage("true")
+	}
+	return shown, hidden
 }

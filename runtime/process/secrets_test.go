@@ -273,3 +273,27 @@ func TestRollbackKeepsHashes(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// What is shown of an environment has every name and no value.
+func TestConceal(t *testing.T) {
+	env := Environment{Vars: map[string]string{"MODE": "hush1", "TOKEN": "hush2"}, Dir: "/workspace", Secrets: []secret.Reference{{Name: "KEY", From: "env:KEY", Hash: "hush3"}, {Name: "NEW", From: "file:new"}}}
+	shown, hidden := Words{}.Conceal(EnvironmentAddr, plan.NewObject(EnvironmentAddr, env, nil).Attrs)
+	if strings.Contains(string(shown), "hush") {
+		t.Errorf("%s", shown)
+	}
+	for _, want := range []string{`"MODE":"(sensitive value)"`, `"TOKEN":`, `"name":"KEY"`, `"from":"env:KEY"`, `"dir":"/workspace"`} {
+		if !strings.Contains(string(shown), want) {
+			t.Errorf("no %s in %s", want, shown)
+		}
+	}
+	if got := string(hidden); got != `{"vars":{"MODE":true,"TOKEN":true},"secrets":[{"hash":true},{}]}` {
+		t.Error(got)
+	}
+	if shown, hidden := (Words{}).Conceal(EnvironmentAddr, []byte(`{"vars":["hush"]}`)); strings.Contains(string(shown), "hush") || string(hidden) != "true" {
+		t.Errorf("%s, %s", shown, hidden)
+	}
+	box := plan.NewObject(SandboxAddr, Sandbox{User: "root"}, nil)
+	if shown, hidden := (Words{}).Conceal(SandboxAddr, box.Attrs); string(shown) != string(box.Attrs) || hidden != nil {
+		t.Errorf("%s, %s", shown, hidden)
+	}
+}

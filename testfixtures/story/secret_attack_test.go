@@ -1,6 +1,7 @@
 package story
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -37,6 +38,10 @@ secret "KEY" {
 
 env = {
   MODE = "one"
+}
+
+check "has" {
+  command = ["sh", "-c", "test $${#TOKEN} -gt 20 && test $${#KEY} -gt 20 # two"]
 }
 
 filesystem {
@@ -77,6 +82,7 @@ func TestSecretsGoNowhere(t *testing.T) {
 	}
 	d.running()
 	d.failing()
+	d.checking()
 	d.dying()
 	d.goingBack()
 	d.controls()
@@ -162,28 +168,38 @@ func (d *den) failing() {
 	d.search("failed")
 }
 
-// dying: nor what dies. The journal of an apply whose daemon is killed stays, and is
-// searched.
+// checking: nor what a check prints that fails.
+func (d *den) checking() {
+	d.t.Helper()
+	const fine, bad = "# two", "; printenv TOKEN; echo told:$KEY; printenv TOKEN | base64 -w0; printf 'x%s' $TOKEN | od -An -tx1 | tr -d ' \\n'; exit 7"
+	d.edit(fine, bad)
+	for _, args := range [][]string{{"apply", "--auto-approve"}, {"--progress", "json", "apply", "--auto-approve", "--json"}} {
+		out := d.tell(10, args...)
+		d.said.WriteString(out)
+		if strings.Count(out, "***") < 4 || !strings.Contains(out, "told:***") {
+			d.t.Errorf("control: the check said nothing: %s", out)
+		}
+	}
+	d.search("checked")
+	d.edit(bad, fine)
+}
+
+// dying: nor what dies. The journal of an apply whose daemon is killed while a check
+// takes its time stays, and is searched.
 func (d *den) dying() {
 	t := d.t
 	t.Helper()
-	journal := filepath.Join(d.env.Dir, "journal.jsonl")
-	mode := "two"
-	for try := 0; ; try++ {
-		next := fmt.Sprintf("mode-%d", try)
-		d.edit(mode, next)
-		mode = next
-		d.killedApply()
-		if _, err := os.Lstat(journal); err == nil {
-			break
-		}
-		if try == 30 {
-			t.Fatal("no apply could be killed in the middle")
-		}
+	const fine, slow = "# two", "; sleep 60"
+	d.edit(`MODE = "two"`, `MODE = "three"`)
+	d.edit(fine, slow)
+	d.killedApply()
+	if _, err := os.Lstat(filepath.Join(d.env.Dir, "journal.jsonl")); err != nil {
+		t.Fatalf("control: %v", err)
 	}
 	d.search("killed")
 	d.blast(0, "status")
 	d.search("recovered")
+	d.edit(slow, fine)
 	d.blast(0, "apply", "--auto-approve")
 	d.endDaemon()
 	d.search("without a daemon")
@@ -204,32 +220,40 @@ func (d *den) goingBack() {
 	d.search("gone back")
 }
 
-// killedApply kills the daemon as soon as it says that it does something.
+// killedApply kills the daemon while a check runs, and the command, which would start
+// another one.
 func (d *den) killedApply() {
 	d.t.Helper()
 	cmd := d.command(d.t.Context(), "--progress", "json", "apply", "--auto-approve")
-	var stderr bytes.Buffer
-	r, w := io.Pipe()
-	cmd.Stdout, cmd.Stderr = &stderr, w
-	if err := cmd.Start(); err != nil {
+	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
 		d.t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = cmd.Wait(); _ = w.Close() }()
-	buf := make([]byte, 4096)
-	for killed := false; ; {
-		n, err := r.Read(buf)
-		stderr.Write(buf[:n])
-		if err != nil {
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		d.said.Write(append(lines.Bytes(), '\n'))
+		if bytes.Contains(lines.Bytes(), []byte(`"@message":"check has"`)) {
 			break
 		}
-		if !killed && bytes.Contains(stderr.Bytes(), []byte(`"phase":"doing"`)) {
-			d.endDaemon()
-			killed = true
+	}
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		d.t.Fatal(err)
+	}
+	d.endDaemon()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		procs, err := d.quarry[0].Processes() // the check itself, until PID 1 has ended it
+		if err != nil || time.Now().After(deadline) {
+			d.t.Fatalf("the check doesn't end: %+v, %v", procs, err)
+		}
+		if len(procs) == 0 {
+			return
 		}
 	}
-	<-done
-	d.said.Write(stderr.Bytes())
 }
 
 // endDaemon kills blastd and waits until it is gone.

@@ -3,6 +3,7 @@
 package words
 
 import (
+	"encoding/json"
 	"slices"
 
 	"blast.example/blast/config"
@@ -72,4 +73,15 @@ func Describe(c plan.Change) plan.Description {
 		}
 	}
 	return plan.Description{}
+}
+
+// Conceal asks the kind of an object what of its attributes may be shown; it is a
+// view.Hide.
+func Conceal(addr string, attrs json.RawMessage) (shown, hidden json.RawMessage) {
+	for _, w := range All {
+		if c, ok := w.(kinds.Concealer); ok && w.Name() == (plan.Object{Addr: addr}).Kind() {
+			return c.Conceal(addr, attrs)
+		}
+	}
+	return attrs, nil
 }
