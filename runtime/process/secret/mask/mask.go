@@ -18,8 +18,8 @@ import (
 // Mark stands where a value was.
 const Mark = "***"
 
-// minLine is the shortest line of a value of several lines that is taken out by
-// itself, in bytes: others, such as "}", stand everywhere.
+// minLine is the shortest part of a value, such as one of its lines, that is taken out
+// by itself, in bytes: others, such as "}", stand everywhere.
 const minLine = 8
 
 // A Mask is for a set of values. The zero value takes out nothing.
@@ -58,13 +58,29 @@ func ways(v string) []string {
 	out := []string{
 		v, url.QueryEscape(v), url.PathEscape(v), unquoted(strconv.Quote(v)), unquoted(strconv.QuoteToASCII(v)),
 		hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)),
-		base64.StdEncoding.EncodeToString(b), base64.URLEncoding.EncodeToString(b), base64.RawStdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b),
+	}
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		out = append(out, enc.EncodeToString(b), enc.EncodeToString(append(b, '\n')), enc.WithPadding(base64.NoPadding).EncodeToString(b))
+		out = append(out, within(enc, v)...)
 	}
 	if lines := strings.Split(v, "\n"); len(lines) > 1 {
 		for _, l := range lines {
 			if l = strings.TrimSpace(l); len(l) >= minLine {
 				out = append(out, l)
 			}
+		}
+	}
+	return out
+}
+
+// within is base64 (RFC 4648) of a value with something before and after it, but for
+// the digits that it shares with those.
+func within(enc *base64.Encoding, v string) []string {
+	var out []string
+	for before := range 3 {
+		s := enc.EncodeToString([]byte(strings.Repeat("x", before) + v))
+		if n := (before + len(v)) / 3 * 4; n >= 4+minLine {
+			out = append(out, s[(before+2)/3*4:n])
 		}
 	}
 	return out

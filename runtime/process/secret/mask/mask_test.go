@@ -36,6 +36,23 @@ func TestHide(t *testing.T) {
 	}
 }
 
+// In base64 what stands around a value shifts its digits.
+func TestBase64OfMore(t *testing.T) {
+	const long = "correct horse battery staple"
+	for _, text := range []string{long + "\n", "TOKEN=" + long, "T=" + long + "&x", "to:" + long + "@db", long} {
+		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding} {
+			was := enc.EncodeToString([]byte(text))
+			got := of(long).Hide(was)
+			left, _ := enc.DecodeString(strings.ReplaceAll(got, mask.Mark, ""))
+			for i := 0; i+4 <= len(long); i++ {
+				if strings.Contains(string(left), long[i:i+4]) || got == was {
+					t.Errorf("%q: %s leaves %q", text, got, left)
+				}
+			}
+		}
+	}
+}
+
 // One value may be part of another one.
 func TestLongestFirst(t *testing.T) {
 	if got := of("abc", "abcdef").Hide("abcdef abc abcd"); got != "*** *** ***d" {
