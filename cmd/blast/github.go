@@ -52,7 +52,7 @@ func (u *ui) annotate(diags hcl.Diagnostics) {
 		if d.Severity == hcl.DiagWarning {
 			a.Level = "warning"
 		}
-		if d.Subject != nil {
+		if d.Subject != nil && strings.Contains(d.Subject.Filename, ".") { // what --var says is in no file
 			a.File, a.Line, a.Column = u.where.Path(d.Subject.Filename), d.Subject.Start.Line, d.Subject.Start.Column
 		}
 		fmt.Fprintln(u.stderr, a)

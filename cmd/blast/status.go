@@ -62,13 +62,22 @@ func (cmd *statusCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		return err
 	}
 	u.untick()
-	r := statusReport{Environment: env.Name, Serial: look.Serial, Daemon: wireStatus{daemon.PID, daemon.RSS}, Recorded: look.Recorded, Observed: look.Observed}
+	r := statusReport{Environment: env.Name, Serial: look.Serial, Daemon: wireStatus{daemon.PID, daemon.RSS}, Recorded: concealed(look.Recorded), Observed: concealed(look.Observed)}
 	r.Objects = compareStanding(look.Recorded, words.Order(look.Observed), look.Witnessed)
 	r.Up = slices.ContainsFunc(look.Observed, func(o plan.Object) bool { return o.Addr == process.SandboxAddr })
 	if cmd.JSON {
 		return u.answer(r)
 	}
 	return printAll(u.out, []byte(r.text()))
+}
+
+// concealed are objects as they may be shown.
+func concealed(objs []plan.Object) []plan.Object {
+	out := slices.Clone(objs)
+	for i := range out {
+		out[i].Attrs, _ = words.Conceal(out[i].Addr, out[i].Attrs)
+	}
+	return out
 }
 
 func compareStanding(recorded, observed []plan.Object, known map[string]string) []standing {

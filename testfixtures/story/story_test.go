@@ -74,6 +74,8 @@ func play(t *testing.T, dir string) {
 			"set":     set,
 			"nothing": nothing,
 			"kernel":  kernel,
+
+			"terraform": terraform,
 		},
 	})
 }
