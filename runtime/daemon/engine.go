@@ -327,6 +327,9 @@ func (e *Engine) Adopt(ctx context.Context) {
 		if !ok {
 			return
 		}
+		if err := e.thawLeft(ctx, env); err != nil {
+			e.log.Error("let commands go on", "env", env.ID, "err", err)
+		}
 		for name, h := range e.hosts {
 			w, ok := h.(kinds.Watcher)
 			if !ok {

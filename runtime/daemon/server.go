@@ -219,6 +219,8 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 		return wire.StatusResult{PID: os.Getpid(), RSS: residentMemory(), Environments: envs}, err
 	case wire.Doctor:
 		return with(req, func(p wire.DoctorParams) (any, error) { return s.Doctor(ctx, p.Dir) })
+	case wire.Save:
+		return with(req, func(p wire.SaveParams) (any, error) { return s.Engine.Save(ctx, p, tell) })
 	case wire.Flush:
 		return with(req, func(p wire.FlushParams) (any, error) { return struct{}{}, s.Engine.Flush(ctx, p.Env) })
 	case wire.Attend:

@@ -2,9 +2,11 @@ package kinds
 
 import (
 	"context"
+	"io"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/state"
+	"blast.example/blast/state/snapshot/layer"
 )
 
 // A Host is the half of a kind that touches the machine. It lives beside the
@@ -75,6 +77,42 @@ type Witness interface {
 	// may be decided by it: who did it may have lied about themselves. It changes
 	// nothing.
 	Witness(ctx context.Context, env state.Env) (map[string]string, error)
+}
+
+// A Freezer can hold all that runs in an environment still.
+type Freezer interface {
+	// Freeze returns without an error when nothing runs any more, and with one when
+	// all goes on. Where nothing is there it does nothing.
+	Freeze(ctx context.Context, env state.Env) error
+	Thawer
+}
+
+// A Thawer lets what was held still go on.
+type Thawer interface {
+	// Thaw undoes a Freeze, or what a Copy held, of this process or of one that
+	// died. It is idempotent.
+	Thaw(ctx context.Context, env state.Env) error
+}
+
+// A Copier has files that belong into a snapshot.
+type Copier interface {
+	// Ready does what makes Copy short. It is called while the environment runs.
+	Ready(ctx context.Context, env state.Env) error
+	// Copy takes a copy of the files as they are. Nothing runs in the environment
+	// meanwhile. The copy has no name: it goes with this process.
+	Copy(ctx context.Context, env state.Env) (Copy, error)
+	Thawer
+}
+
+// A Copy is what a Copier took. Close it.
+type Copy interface {
+	// Pack writes the files as an archive, see package layer. told hears of the
+	// bytes that were written.
+	Pack(ctx context.Context, w io.Writer, told func(int64)) (layer.Stats, error)
+	// Shared reports whether the file system shares the copy's blocks with the
+	// original, which takes no time, and how many bytes were copied otherwise.
+	Shared() (shared bool, copied int64)
+	io.Closer
 }
 
 // A Checker says before anything is planned what this host can't enforce.

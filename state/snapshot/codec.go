@@ -74,7 +74,14 @@ func (s *Store) Read(ctx context.Context, l Layer, told func(read int64), use fu
 		return err
 	}
 	defer func() { _ = blob.Close() }()
-	return l.read(ctx, blob, told, use)
+	err = l.read(ctx, blob, told, use)
+	if err != nil && ctx.Err() == nil { // what is damaged can look like anything
+		var damaged *DamagedError
+		if _, derr := io.Copy(io.Discard, blob); errors.As(derr, &damaged) {
+			return derr
+		}
+	}
+	return err
 }
 
 // read reads a layer from its compressed form.

@@ -51,6 +51,7 @@ const (
 	Look     = "look"     // LookParams → LookResult
 	Apply    = "apply"    // ApplyParams → ApplyResult
 	Status   = "status"   // → StatusResult
+	Save     = "save"     // SaveParams → SaveResult
 	Flush    = "flush"    // FlushParams → {}: what was denied until now is on record
 	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
 	Attend   = "attend"   // no answer until the daemon goes: tells a caller that it died
@@ -225,6 +226,30 @@ type ApplyParams struct {
 // ApplyResult is the answer to Apply.
 type ApplyResult struct {
 	Serial uint64 `json:"serial"`
+}
+
+// SaveParams asks for a snapshot of an environment.
+type SaveParams struct {
+	Env  state.Env `json:"env"`
+	Name string    `json:"name"`
+	// Record is a snapshot.Record of the state that the sender has seen: CodeStale if
+	// it is another by now.
+	Record  json.RawMessage `json:"record"`
+	Replace bool            `json:"replace,omitempty"` // also if the name is taken
+	Within  time.Duration   `json:"within"`            // for how long commands may stand still
+	Caller
+}
+
+// SaveResult is the answer to Save.
+type SaveResult struct {
+	Digest  string        `json:"digest"`
+	Size    int64         `json:"size"`    // bytes of the compressed layer
+	Bytes   int64         `json:"bytes"`   // of its files
+	Entries int64         `json:"entries"` // its files, folders and links
+	Sockets int64         `json:"sockets"` // left out
+	Frozen  time.Duration `json:"frozen"`  // for how long commands stood still
+	Shared  bool          `json:"shared"`  // the copy shared its blocks with the layer
+	Copied  int64         `json:"copied"`  // bytes that were copied while they stood still
 }
 
 // FlushParams asks for the records of an environment to be complete.

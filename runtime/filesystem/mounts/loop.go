@@ -58,8 +58,8 @@ func loopOf(image *os.File) (*os.File, bool, error) {
 const loopAttempts = 20
 
 // attachLoop returns the loop device of an image. There is never a second one:
-// two file systems on one image would ruin it.
-func attachLoop(image *os.File) (*os.File, error) {
+// two file systems on one image would ruin it. The flags are LO_FLAGS_READ_ONLY or none.
+func attachLoop(image *os.File, flags uint32) (*os.File, error) {
 	if device, ok, err := loopOf(image); ok || err != nil {
 		return device, err
 	}
@@ -78,7 +78,7 @@ func attachLoop(image *os.File) (*os.File, error) {
 			return nil, fmt.Errorf("attach layer: %w", err)
 		}
 		config := unix.LoopConfig{Fd: uint32(image.Fd())}
-		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | flags
 		copy(config.Info.File_name[:], image.Name())
 		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
 		if err == nil {
@@ -92,15 +92,11 @@ func attachLoop(image *os.File) (*os.File, error) {
 	return nil, errors.New("attach layer: every free loop device was taken by others")
 }
 
-// mountLayer makes a detached mount of the whole layer. A second one shows the
-// same file system.
-func mountLayer(env state.Env) (*os.File, error) {
-	image, err := openImage(env)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = image.Close() }()
-	device, err := attachLoop(image)
+// mountImage makes a detached mount of the whole layer in an image, which nobody but
+// this process can reach. A second one shows the same file system. The flags are those
+// of attachLoop.
+func mountImage(image *os.File, flags uint32) (*os.File, error) {
+	device, err := attachLoop(image, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -113,19 +109,34 @@ func mountLayer(env state.Env) (*os.File, error) {
 	if err := unix.FsconfigSetString(fs, "source", device.Name()); err != nil {
 		return nil, fmt.Errorf("mount layer: %w", err)
 	}
+	attrs := always
+	if flags&unix.LO_FLAGS_READ_ONLY != 0 {
+		attrs |= unix.MOUNT_ATTR_RDONLY
+		if err := unix.FsconfigSetFlag(fs, "ro"); err != nil {
+			return nil, fmt.Errorf("mount layer: %w", err)
+		}
+	}
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return nil, fmt.Errorf("mount layer: %w", err)
 	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, always)
+	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attrs)
 	if err != nil {
 		return nil, fmt.Errorf("mount layer: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "layer"), nil
 }
 
-// layerDevice is the device number of the layer as mountinfo shows it, or "".
+// layerDevice is the device number of the tree's layer as mountinfo shows it, or "".
 func (b *box) layerDevice() (string, error) {
-	device, ok, err := layerLoop(b.env)
+	image, err := openLayer(b.env, b.layerID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = image.Close() }()
+	device, ok, err := loopOf(image)
 	if !ok || err != nil {
 		return "", err
 	}

@@ -172,7 +172,7 @@ func (e *Entry) link() error {
 	if err := checkName(e.Link); err != nil {
 		return err
 	}
-	if compare(e.Link, e.Name) >= 0 {
+	if Compare(e.Link, e.Name) >= 0 {
 		return refuse(e.Name, "is a hard link to %q, which doesn't come before it", e.Link)
 	}
 	return nil
@@ -257,9 +257,9 @@ func checkName(name string) error {
 	return nil
 }
 
-// compare is the order of an archive: by parts, bytewise, a folder before what is
+// Compare is the order of an archive: by parts, bytewise, a folder before what is
 // in it.
-func compare(a, b string) int {
+func Compare(a, b string) int {
 	for {
 		pa, ra, moreA := strings.Cut(a, "/")
 		pb, rb, moreB := strings.Cut(b, "/")
@@ -289,7 +289,7 @@ func (o *order) next(e Entry) error {
 	if o.n++; o.n > maxEntries {
 		return refuse("", "it has more than %d entries", maxEntries)
 	}
-	if o.last != "" && compare(o.last, e.Name) >= 0 {
+	if o.last != "" && Compare(o.last, e.Name) >= 0 {
 		return refuse(e.Name, "comes after %q, and entries have to be in order", o.last)
 	}
 	o.last = e.Name

@@ -4,8 +4,12 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"hash"
 	"io"
+	"maps"
 	"strings"
 )
 
@@ -27,6 +31,40 @@ func Check(ctx context.Context, s Source, tell func(Entry) error) (Stats, error)
 		}
 		return tell(e)
 	})
+}
+
+// A Summed is an entry with a digest of its content.
+type Summed struct {
+	Entry
+	Sum [sha256.Size]byte
+}
+
+// Same reports whether two entries are the same but for their time.
+func (a Summed) Same(b Summed) bool {
+	return a.Name == b.Name && a.Kind == b.Kind && a.Mode == b.Mode && a.Size == b.Size && a.Link == b.Link && a.Sum == b.Sum && maps.Equal(a.Attrs, b.Attrs)
+}
+
+// Sum is Check with a digest of each file's content.
+func Sum(ctx context.Context, s Source, tell func(Summed) error) (Stats, error) {
+	buf := make([]byte, 64<<10)
+	return read(ctx, s, func(e Entry, c *content) error {
+		h := summing{sha256.New()}
+		if err := c.writeTo(h, buf); err != nil {
+			return err
+		}
+		out := Summed{Entry: e}
+		h.Sum(out.Sum[:0])
+		return tell(out)
+	})
+}
+
+// summing is the digest of a file's data, and of where that lies.
+type summing struct{ hash.Hash }
+
+// WriteAt implements io.WriterAt.
+func (s summing) WriteAt(p []byte, off int64) (int, error) {
+	_, _ = s.Write(binary.AppendVarint(nil, off)) // a hash takes every write
+	return s.Write(p)
 }
 
 // read hands out one entry after the other; what is left of a content is skipped,
