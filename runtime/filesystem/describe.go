@@ -23,10 +23,13 @@ func (Words) Describe(c plan.Change) plan.Description {
 		return plan.Description{Summary: from.summary(), Items: wording.Drift(from.Drift)}
 	}
 	d := plan.Description{Summary: to.summary(), Items: wording.Drift(from.Drift)}
+	d.Items = append(d.Items, layerItems(from.Layer, to.Layer)...)
+	d.Notes = layerNotes(hasFrom, from.Layer, to.Layer)
 	if !hasFrom || from.rest() {
 		from = Tree{Mounts: to.usual(), LayerSize: to.LayerSize, MaxFileSize: to.MaxFileSize}
 	}
 	d.Items = append(d.Items, mountItems(from, to)...)
+	d.Items = append(d.Items, openedItems(from.Opened, to.Opened)...)
 	d.Items = append(d.Items, wording.Changed("size", size(from.LayerSize), size(to.LayerSize), more(from.LayerSize, to.LayerSize))...)
 	d.Items = append(d.Items, wording.Changed("max_file_size", size(from.MaxFileSize), size(to.MaxFileSize), more(from.MaxFileSize, to.MaxFileSize))...)
 	return d

@@ -14,12 +14,26 @@ type Tree struct {
 	Mounts  []Mount `json:"mounts"`
 	// LayerSize bounds all that may be written outside of mounts, in bytes.
 	LayerSize int64 `json:"layer_size"`
+	// Layer says which writable layer it is. The zero value is one that was made empty.
+	Layer LayerID `json:"layer,omitzero"`
 	// MaxFileSize is RLIMIT_FSIZE of each command, in bytes; 0 is no limit.
 	MaxFileSize int64 `json:"max_file_size,omitempty"`
+
+	// Opened are paths of the project that are protected by default, and were not. It is
+	// set in snapshots only, which leave the protections themselves out.
+	Opened []string `json:"opened,omitempty"`
 
 	// Drift says how the mounts differ from what was applied; it is never set
 	// in what is wanted.
 	Drift []string `json:"drift,omitempty"`
+}
+
+// A LayerID names one writable layer among those that an environment may have: an
+// apply keeps the one that is there, and blast load makes another.
+type LayerID struct {
+	ID       string `json:"id,omitempty"`       // 16 hex digits: the label of its file system
+	Content  string `json:"content,omitempty"`  // digest of the blob that it was made from; "" if it began empty
+	Snapshot string `json:"snapshot,omitempty"` // what that was called when it was loaded
 }
 
 // Mount types.

@@ -222,9 +222,11 @@ func (r *reading) opening(ts []block.Text, kind, list string) {
 	}
 }
 
-// Link implements kinds.Linker: a tree belongs to one sandbox, and protects the
-// lock file that the python block names.
+// Link implements kinds.Linker: a tree belongs to one sandbox, protects the lock file
+// that the python block names, and keeps the layer that is there.
 func (Words) Link(in kinds.LinkInput) []plan.Object {
+	var was Tree
+	in.Recall(TreeAddr, &was)
 	var box string
 	var set packages.Set
 	for _, o := range in.Objects {
@@ -245,6 +247,9 @@ func (Words) Link(in kinds.LinkInput) []plan.Object {
 		}
 		t.Sandbox = box
 		t.Mounts = relock(t.Mounts, set.Lock.Path)
+		if t.Layer == (LayerID{}) {
+			t.Layer = was.Layer
+		}
 		out[i] = o.With(t)
 	}
 	return out

@@ -24,6 +24,8 @@ type box struct {
 	pid  int
 	tree []want
 
+	layerID string // which layer the tree's is
+
 	user, group uint32 // of the sandbox's user, on the host
 	view        *mountns.View
 	in          *mountns.Inside // nil if the box was opened only to look
@@ -125,9 +127,9 @@ func (b *box) scope() func() {
 	}
 }
 
-// want sets what must be mounted.
-func (b *box) want(ws []want) {
-	b.tree = ws
+// want sets what must be mounted, and of which layer.
+func (b *box) want(ws []want, layerID string) {
+	b.tree, b.layerID = ws, layerID
 	b.raws = map[int]*os.File{}
 }
 

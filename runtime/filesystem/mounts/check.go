@@ -66,14 +66,14 @@ func problem(item, fix, reason string, args ...any) *kinds.Problem {
 
 // checkLayer says why the layer can't be made, or not given its size.
 func checkLayer(env state.Env, t filesystem.Tree) ([]kinds.Problem, error) {
-	size, ok, err := hasLayer(env)
+	have, ok, err := hasLayer(env)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return layerTools("mkfs.ext4"), nil
+	if !ok || have.id != t.Layer.ID {
+		return append(layerTools("mkfs.ext4"), checkContent(env, t)...), nil
 	}
-	if size == t.LayerSize {
+	if have.size == t.LayerSize {
 		return nil, nil
 	}
 	device, used, err := layerLoop(env)
@@ -84,9 +84,30 @@ func checkLayer(env state.Env, t filesystem.Tree) ([]kinds.Problem, error) {
 		return layerTools("resize2fs", "e2fsck"), nil
 	}
 	_ = device.Close()
-	return []kinds.Problem{*problem("size", fmt.Sprintf("Write size = %q, or run blast destroy, which deletes what the sandbox wrote, and apply then.", block.FormatSize(size)),
-		"the writable layer can't get %s: %s", block.FormatSize(t.LayerSize), layerInUse(size))}, nil
+	return []kinds.Problem{*problem("size", fmt.Sprintf("Write size = %q, or run blast destroy, which deletes what the sandbox wrote, and apply then.", block.FormatSize(have.size)),
+		"the writable layer can't get %s: %s", block.FormatSize(t.LayerSize), layerInUse(have.size))}, nil
 }
+
+// checkContent says why a layer can't be made from a snapshot.
+func checkContent(env state.Env, t filesystem.Tree) []kinds.Problem {
+	if t.Layer.ID == "" {
+		return nil
+	}
+	l, s, err := content(env, t)
+	if err != nil {
+		return []kinds.Problem{*problem("layer", "Load another snapshot, or run blast destroy and apply: then the layer is empty.",
+			"the writable layer is not there, and can't be made again from snapshot %s: %v", t.Layer.Snapshot, err)}
+	}
+	_ = s.Close()
+	if l.Bytes > t.LayerSize+l.Entries*entryOverhead {
+		return []kinds.Problem{*problem("size", "Give the layer a larger size.", "the files of snapshot %s have %s, and the writable layer %s", t.Layer.Snapshot, block.FormatSize(l.Bytes), block.FormatSize(t.LayerSize))}
+	}
+	return nil
+}
+
+// entryOverhead is what an entry takes in an archive beside its content, at most as
+// a rule, in bytes.
+const entryOverhead = 4 << 10
 
 // layerTools says which programs and devices the layer needs and this host lacks.
 func layerTools(names ...string) []kinds.Problem {

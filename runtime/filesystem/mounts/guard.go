@@ -229,7 +229,7 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 		return false, err
 	}
 	defer g.box.scope()()
-	g.box.want(ws)
+	g.box.want(ws, g.tree.Layer.ID)
 	for first := true; ; first = false {
 		s, err := g.box.look()
 		if err != nil {

@@ -72,10 +72,10 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	}
 	if !hasTo || to.Sandbox == "" {
 		defer h.lock(env)()
-		return remove(ctx, env, hasTo)
+		return remove(ctx, env, hasTo, to.Layer.ID)
 	}
 	if hasLayers(to) { // this may take long, and the guard must not wait for it
-		if err := prepareLayer(ctx, env, to.LayerSize); err != nil {
+		if err := prepareLayer(ctx, env, to); err != nil {
 			return err
 		}
 	}
@@ -97,12 +97,12 @@ func (h *Host) Restore(ctx context.Context, env state.Env, c plan.Change) error 
 		return err
 	}
 	if hasTo && hasLayers(to) {
-		if err := prepareLayer(ctx, env, to.LayerSize); err != nil {
+		if err := prepareLayer(ctx, env, to); err != nil {
 			return err
 		}
 	}
 	defer h.lock(env)()
-	return remove(ctx, env, hasTo)
+	return remove(ctx, env, hasTo, to.Layer.ID)
 }
 
 // apply makes the sandbox of a tree show it. Other sandboxes of the environment
@@ -117,7 +117,7 @@ func apply(ctx context.Context, env state.Env, to filesystem.Tree) error {
 		return fmt.Errorf("enter sandbox: %w", err)
 	}
 	defer b.close()
-	b.want(ws)
+	b.want(ws, to.Layer.ID)
 	if err := b.converge(ctx); err != nil {
 		return err
 	}
@@ -137,8 +137,8 @@ func note(env state.Env, to filesystem.Tree) error {
 
 // remove takes all mounts out of every sandbox of the environment. The layer is put
 // aside until Commit, or stays where it is if all that is wanted is that nothing
-// is mounted.
-func remove(ctx context.Context, env state.Env, keepLayer bool) error {
+// is mounted; then the one of that id comes back if it was kept.
+func remove(ctx context.Context, env state.Env, keepLayer bool, id string) error {
 	ids, err := sandbox.List(env)
 	if err != nil {
 		return err
@@ -154,10 +154,14 @@ func remove(ctx context.Context, env state.Env, keepLayer bool) error {
 	if err := env.DropNote(treeNote); err != nil {
 		return err
 	}
-	if keepLayer {
-		return nil
+	if !keepLayer {
+		return keepImage(env)
 	}
-	return keepImage(env)
+	have, ok, err := hasLayer(env)
+	if err == nil && (!ok || have.id != id) {
+		_, err = takeBack(env, id)
+	}
+	return err
 }
 
 func clear(ctx context.Context, env state.Env, id string) error {
@@ -169,7 +173,7 @@ func clear(ctx context.Context, env state.Env, id string) error {
 		return fmt.Errorf("enter sandbox: %w", err)
 	}
 	defer b.close()
-	b.want(nil)
+	b.want(nil, "")
 	return b.converge(ctx)
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blast.example/blast/config/block"
+	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 	"blast.example/blast/state"
 )
@@ -28,8 +30,11 @@ import (
 // exactly at the size. It outlives sandboxes and reboots.
 //
 //	layer.img        the layer
-//	layer.kept       the layer of an environment that is being destroyed: until Commit
+//	layer.kept       the one that was there before, until Commit
 //	layer.new        one that is being made
+//
+// Its label says which layer it is, see filesystem.LayerID: it is in the image, so
+// a rename takes it along.
 //
 // It is mounted in sandboxes only, never on the host: when the last of them goes,
 // the kernel lets go of the loop device by itself (LO_FLAGS_AUTOCLEAR).
@@ -50,27 +55,54 @@ var mkfsArgs = []string{"-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode
 
 const mkfsTime = 2 * time.Minute
 
-// hasLayer reports whether there is an image, and how large it is.
-func hasLayer(env state.Env) (int64, bool, error) {
-	f, err := openImage(env)
+// An image is what lies at a path.
+type image struct {
+	size int64
+	id   string // filesystem.LayerID.ID
+}
+
+// hasLayer reports whether there is a layer, and which.
+func hasLayer(env state.Env) (image, bool, error) { return lookAtImage(imagePath(env)) }
+
+func lookAtImage(path string) (image, bool, error) {
+	f, err := openAt(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, false, nil
+		return image{}, false, nil
 	}
 	if err != nil {
-		return 0, false, err
+		return image{}, false, err
 	}
 	defer func() { _ = f.Close() }()
 	fi, err := f.Stat()
 	if err != nil {
-		return 0, false, fmt.Errorf("read layer: %w", err)
+		return image{}, false, fmt.Errorf("read layer: %w", err)
 	}
-	return fi.Size(), true, nil
+	label := make([]byte, labelSize)
+	if _, err := f.ReadAt(label, superblock+labelOffset); err != nil && !errors.Is(err, io.EOF) { // cut off: what checks it says so
+		return image{}, false, fmt.Errorf("read layer: %w", err)
+	}
+	return image{fi.Size(), string(bytes.TrimRight(label, "\x00"))}, true, nil
 }
 
 // openImage opens the layer's image. What the kernel mounts must be
 // what Blast made, not what somebody put there.
-func openImage(env state.Env) (*os.File, error) {
-	f, err := os.OpenFile(imagePath(env), os.O_RDWR|unix.O_NOFOLLOW, 0)
+func openImage(env state.Env) (*os.File, error) { return openAt(imagePath(env)) }
+
+// openLayer opens the layer of an id, also while it is kept for an undo: another
+// sandbox may still have it.
+func openLayer(env state.Env, id string) (*os.File, error) {
+	for _, path := range []string{imagePath(env), filepath.Join(env.Dir, layerKept)} {
+		if is, ok, err := lookAtImage(path); err != nil {
+			return nil, err
+		} else if ok && is.id == id {
+			return openAt(path)
+		}
+	}
+	return nil, fmt.Errorf("open layer %q: %w", id, fs.ErrNotExist)
+}
+
+func openAt(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open layer: %w", err)
 	}
@@ -85,39 +117,55 @@ func openImage(env state.Env) (*os.File, error) {
 	return f, nil
 }
 
-// ensureImage makes the image of the layer if there is none, or takes the one
-// that a deletion put aside, and gives it its size.
-func ensureImage(ctx context.Context, env state.Env, size int64) error {
+// ensureImage makes the image of a tree's layer the one that is there, and gives it
+// its size. What was there before is kept until Commit.
+func ensureImage(ctx context.Context, env state.Env, t filesystem.Tree) error {
 	have, ok, err := hasLayer(env)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		err := os.Rename(filepath.Join(env.Dir, layerKept), imagePath(env))
-		switch {
-		case err == nil:
-			have, _, err = hasLayer(env)
-			if err != nil {
-				return err
-			}
-		case errors.Is(err, fs.ErrNotExist):
-			return makeImage(ctx, env, size)
-		default:
-			return fmt.Errorf("take layer back: %w", err)
+	if !ok || have.id != t.Layer.ID {
+		back, err := takeBack(env, t.Layer.ID)
+		if err != nil {
+			return err
+		}
+		if !back {
+			return makeImage(ctx, env, t)
+		}
+		if have, _, err = hasLayer(env); err != nil {
+			return err
 		}
 	}
-	if have == size {
+	if have.size == t.LayerSize {
 		return nil
 	}
-	return resizeImage(ctx, env, have, size)
+	return resizeImage(ctx, env, have.size, t.LayerSize)
+}
+
+// takeBack puts the layer that was kept in the place of the one that is there, if
+// it has that id, and reports whether it did.
+func takeBack(env state.Env, id string) (bool, error) {
+	kept := filepath.Join(env.Dir, layerKept)
+	was, ok, err := lookAtImage(kept)
+	if err != nil || !ok || was.id != id {
+		return false, err
+	}
+	err = unix.Renameat2(unix.AT_FDCWD, kept, unix.AT_FDCWD, imagePath(env), unix.RENAME_EXCHANGE)
+	if errors.Is(err, fs.ErrNotExist) { // there is none
+		err = os.Rename(kept, imagePath(env))
+	}
+	if err != nil {
+		return false, fmt.Errorf("take layer back: %w", err)
+	}
+	return true, nil
 }
 
 // prepareLayer makes the layer ready to be mounted.
-func prepareLayer(ctx context.Context, env state.Env, size int64) error {
+func prepareLayer(ctx context.Context, env state.Env, t filesystem.Tree) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := ensureImage(ctx, env, size); err != nil {
+	if err := ensureImage(ctx, env, t); err != nil {
 		return err
 	}
 	device, used, err := layerLoop(env)
@@ -130,7 +178,9 @@ func prepareLayer(ctx context.Context, env state.Env, size int64) error {
 	return checkImage(ctx, env, false)
 }
 
-func makeImage(ctx context.Context, env state.Env, size int64) error {
+// makeImage makes a layer beside the one that is there, whole, and then puts it in
+// its place.
+func makeImage(ctx context.Context, env state.Env, t filesystem.Tree) error {
 	path := filepath.Join(env.Dir, layerNew)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("make layer: %w", err)
@@ -140,11 +190,19 @@ func makeImage(ctx context.Context, env state.Env, size int64) error {
 		return fmt.Errorf("make layer: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	if err := f.Truncate(size); err != nil {
+	if err := f.Truncate(t.LayerSize); err != nil {
 		return fmt.Errorf("make layer: %w", err)
 	}
-	if err := tool(ctx, f, "mkfs.ext4", mkfsArgs...); err != nil {
+	if err := tool(ctx, f, "mkfs.ext4", append([]string{"-L", t.Layer.ID}, mkfsArgs...)...); err != nil {
 		return fmt.Errorf("make layer: %w", err)
+	}
+	if t.Layer.Content != "" {
+		if err := restore(ctx, env, t, f); err != nil {
+			return err
+		}
+	}
+	if err := keepImage(env); err != nil {
+		return err
 	}
 	if err := os.Rename(path, imagePath(env)); err != nil {
 		return fmt.Errorf("make layer: %w", err)
@@ -195,14 +253,19 @@ func checkImage(ctx context.Context, env state.Env, force bool) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	return check(ctx, f, force)
+}
+
+// check repairs an image that nobody has mounted, if it needs that.
+func check(ctx context.Context, image *os.File, force bool) error {
 	state := make([]byte, 2)
-	if _, err = f.ReadAt(state, superblock+stateOffset); err != nil {
+	if _, err := image.ReadAt(state, superblock+stateOffset); err != nil {
 		return fmt.Errorf("check layer: %w", err)
 	}
 	if state[0]&1 != 0 && state[0]&2 == 0 && !force { // unmounted cleanly, without errors
 		return nil
 	}
-	err = tool(ctx, f, "e2fsck", "-f", "-p", thatFile)
+	err := tool(ctx, image, "e2fsck", "-f", "-p", thatFile)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 { // errors corrected
 		return nil
@@ -213,11 +276,13 @@ func checkImage(ctx context.Context, env state.Env, force bool) error {
 	return nil
 }
 
-// Of ext4's superblock: where it lies, and where s_state is in it
+// Of ext4's superblock: where it lies, and where s_state and s_volume_name are in it
 // (Documentation/filesystems/ext4/super.rst).
 const (
 	superblock  = 1024
 	stateOffset = 0x3a
+	labelOffset = 0x78
+	labelSize   = 16
 )
 
 // thatFile is the image for the programs of e2fsprogs: the descriptor that they
@@ -264,7 +329,7 @@ func findTool(name string) (string, error) {
 	return path, nil
 }
 
-// keepImage puts the layer aside, for an undo to take back.
+// keepImage puts the layer that is there aside, for an undo to take back.
 func keepImage(env state.Env) error {
 	err := os.Rename(imagePath(env), filepath.Join(env.Dir, layerKept))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

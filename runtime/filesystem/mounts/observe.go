@@ -18,7 +18,7 @@ import (
 // which nothing is mounted: it holds data, so it is never taken for nothing.
 func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error) {
 	defer h.lock(env)()
-	size, ok, err := hasLayer(env)
+	have, ok, err := hasLayer(env)
 	if err != nil {
 		return nil, fmt.Errorf("observe mounts: %w", err)
 	}
@@ -28,7 +28,7 @@ func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error
 		return nil, err
 	}
 	if noted {
-		err = observeTree(ctx, env, &t, size, ok)
+		err = observeTree(ctx, env, &t, have, ok)
 		if err == nil {
 			return []plan.Object{plan.NewObject(filesystem.TreeAddr, t, nil)}, nil
 		}
@@ -39,12 +39,12 @@ func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error
 	if !ok {
 		return nil, nil
 	}
-	rest := filesystem.Tree{Mounts: []filesystem.Mount{}, LayerSize: size, Drift: []string{"the sandbox that it was mounted in doesn't run"}}
+	rest := filesystem.Tree{Mounts: []filesystem.Mount{}, LayerSize: have.size, Layer: filesystem.LayerID{ID: have.id}, Drift: []string{"the sandbox that it was mounted in doesn't run"}}
 	return []plan.Object{plan.NewObject(filesystem.TreeAddr, rest, nil)}, nil
 }
 
 // observeTree says in t how the kernel differs from it.
-func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, size int64, hasImage bool) error {
+func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, have image, hasImage bool) error {
 	ws, err := expand(t.Mounts)
 	if err != nil {
 		t.Drift = []string{err.Error()} // a note that nobody of us wrote
@@ -55,14 +55,17 @@ func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, size in
 		return err
 	}
 	defer b.close()
-	b.want(ws)
+	b.want(ws, t.Layer.ID)
 	s, err := b.look()
 	if err != nil {
 		return err
 	}
 	t.Drift = s.drift()
-	if hasLayers(*t) && (!hasImage || size != t.LayerSize) {
-		t.Drift = append(t.Drift, fmt.Sprintf("the writable layer has %d bytes", size))
+	if hasLayers(*t) && (!hasImage || have.size != t.LayerSize) {
+		t.Drift = append(t.Drift, fmt.Sprintf("the writable layer has %d bytes", have.size))
+	}
+	if hasLayers(*t) && hasImage && have.id != t.Layer.ID {
+		t.Drift = append(t.Drift, "another writable layer is in the place of this one")
 	}
 	var limits command.Defaults
 	if _, err := env.ReadNote(limitsNote, &limits); err != nil {

@@ -113,7 +113,12 @@ func (b *box) rawLayer() (*os.File, error) {
 	if b.layer != nil {
 		return b.layer, nil
 	}
-	m, err := mountLayer(b.env)
+	image, err := openLayer(b.env, b.layerID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = image.Close() }()
+	m, err := mountImage(image, 0)
 	if err != nil {
 		return nil, err
 	}
