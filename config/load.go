@@ -59,8 +59,19 @@ func Load(path string, opts Options) (*File, hcl.Diagnostics) {
 	return l.file, tidy(l.diags)
 }
 
+// LoadText reads a blast.hcl that lies in no file, for a project. Name stands for it
+// in places. No variable has a value but the default, and nothing but the text says what
+// it means.
+func LoadText(project, name string, text []byte, opts Options) (*File, hcl.Diagnostics) {
+	opts.Vars, opts.VarFiles, opts.Environ = nil, nil, nil
+	l := &loader{opts: opts, file: &File{Path: name, Project: project, Sources: map[string]*hcl.File{}}, text: text}
+	l.load()
+	return l.file, tidy(l.diags)
+}
+
 // loader is one run of Load.
 type loader struct {
+	text  []byte // of a file that is none; nil is of one
 	opts  Options
 	file  *File
 	diags hcl.Diagnostics
@@ -91,6 +102,12 @@ func (l *loader) load() {
 
 // read parses blast.hcl; nil says that nothing of it can be trusted.
 func (l *loader) read() *hclsyntax.Body {
+	if l.text != nil {
+		f, body, diags := source.Text(l.file.Path, l.text)
+		l.file.Sources[l.file.Path] = f
+		l.report(diags...)
+		return body
+	}
 	dir, err := filepath.Abs(filepath.Dir(l.file.Path))
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
@@ -129,15 +146,23 @@ func (l *loader) scope(p parts) {
 	for _, d := range decls {
 		l.declared[d.Name] = d.Sensitive
 	}
-	l.vars, diags = variable.Assign(decls, variable.Sources{
-		Project: l.file.Project, Vars: l.opts.Vars, Files: l.opts.VarFiles, Environ: l.opts.Environ,
-		Parse: l.values,
-	})
+	l.vars, diags = variable.Assign(decls, l.given())
 	l.report(diags...)
 	l.eval.Variables["var"] = l.vars.Object()
 	l.report(variable.Validate(decls, l.vars, l.eval)...)
 	l.made = makers{vars: l.vars, eval: l.eval, locals: map[string]hcl.Expression{}, known: map[string]plan.Makers{}}
 	l.eval.Variables["local"] = l.locals(p.blocks["locals"])
+}
+
+// given is where values of variables come from.
+func (l *loader) given() variable.Sources {
+	if l.text != nil {
+		return variable.Sources{}
+	}
+	return variable.Sources{
+		Project: l.file.Project, Vars: l.opts.Vars, Files: l.opts.VarFiles, Environ: l.opts.Environ,
+		Parse: l.values,
+	}
 }
 
 // values reads a file of values. One that has sensitive ones, or may have, is not

@@ -30,6 +30,11 @@ func File(name, path string) (*hcl.File, *hclsyntax.Body, hcl.Diagnostics) {
 	case err != nil:
 		return nil, nil, hcl.Diagnostics{block.Errorf(at, "File can't be read", "%v.", err)}
 	}
+	return Text(name, src)
+}
+
+// Text is File of what is no file.
+func Text(name string, src []byte) (*hcl.File, *hclsyntax.Body, hcl.Diagnostics) {
 	if diags := Guard(src, name); diags.HasErrors() {
 		return &hcl.File{Bytes: src}, nil, diags
 	}

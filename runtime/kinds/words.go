@@ -8,13 +8,16 @@
 package kinds
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config"
+	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
 	"blast.example/blast/state"
 )
@@ -53,7 +56,8 @@ type ResolveInput struct {
 	Objects  []plan.Object // all objects of one environment
 	Recorded []plan.Object // what the last apply left: preferred where it still fits
 	Upgrade  bool          // ignore the lock and take the newest
-	Settled  []plan.Object // of a saved plan: taken if they answer what is asked, and nothing else is
+	Settled  []plan.Object // of a saved plan or a snapshot: taken if they answer what is asked, and nothing else is
+	Of       string        // what Settled is of, if it is no saved plan: "snapshot clean"
 	Progress func(string)  // told what is being done; may be nil
 	Lock     func([]byte)  // told what a lock file holds now, nothing if there is none; may be nil
 }
@@ -89,6 +93,45 @@ func (in LinkInput) Recall(addr string, attrs any) bool {
 		}
 	}
 	return false
+}
+
+// A Porter takes objects of a kind out of a project, for a snapshot, and writes the lines
+// that would make them in another.
+//
+// What comes from a snapshot may be a stranger's. It is never applied: it is written as
+// blocks of blast.hcl and read like any other, so that nothing gets in that no blast.hcl
+// could say, and what protects every project protects that one, too.
+type Porter interface {
+	// Leave returns the kind's objects without what is of the place that they leave,
+	// and without secrets. What lies in the project is named from there.
+	Leave(objs []plan.Object, from Place) ([]plan.Object, error)
+	// Write writes what would make objects that Leave has returned, or somebody else
+	// made up. It is pure.
+	Write(objs []plan.Object, to *block.Writer) error
+}
+
+// A Completer has attributes that no line of blast.hcl can say.
+type Completer interface {
+	// Complete completes the kind's objects, made of what Write wrote, with what left
+	// says. It refuses what it would not have let through either.
+	Complete(objs, left []plan.Object) ([]plan.Object, error)
+}
+
+// Place is where objects are of.
+type Place struct {
+	Project  string // absolute folder
+	UID, GID int    // the person
+}
+
+// Strictly decodes attributes that a stranger may have made up: a name that isn't known
+// is an error.
+func Strictly(o plan.Object, attrs any) error {
+	dec := json.NewDecoder(bytes.NewReader(o.Attrs))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(attrs); err != nil {
+		return fmt.Errorf("attributes of %s: %w", o.Addr, err)
+	}
+	return nil
 }
 
 // Outside is the Extra of a diagnostic that is not about what is written: a server

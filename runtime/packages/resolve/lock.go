@@ -55,8 +55,8 @@ func (r *run) lockBytes() ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, pylock.MaxSize+1)) // Decode refuses more
 }
 
-// asSettled takes what a saved plan has settled. Whoever could write to the plan
-// could have changed it: it has to be what could have been chosen today.
+// asSettled takes what a saved plan or a snapshot has settled. Whoever could write to
+// that could have changed it: it has to be what could have been chosen today.
 func (r *run) asSettled() hcl.Diagnostics {
 	var was packages.Set
 	for _, o := range r.in.Settled {
@@ -71,6 +71,11 @@ func (r *run) asSettled() hcl.Diagnostics {
 		why = err.Error()
 	case lock.Fit == r.fit():
 		r.set.Packages, why = r.fromLock(&lock)
+	case lock.Fit.Requirements == r.fit().Requirements && was.Python.Version != "":
+		why = fmt.Sprintf("they were chosen for Python %s of another machine or time, and this host's is %s", was.Python.Version, r.py.Interpreter.Version)
+	}
+	if why != "" && r.in.Of != "" {
+		return problem(r.firstPlace(), "Packages do not fit", fmt.Sprintf("The packages of %s are not an answer to what it asks for: %s. Install the Python that it was made with, or load it where that is.", r.in.Of, why))
 	}
 	if why != "" {
 		return problem(r.firstPlace(), "Saved plan does not fit", fmt.Sprintf("Its packages are not an answer to what blast.hcl asks for: %s. Plan again.", why))

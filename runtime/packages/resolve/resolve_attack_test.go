@@ -50,3 +50,25 @@ func TestSavedPlanIsNotBelieved(t *testing.T) {
 		}
 	}
 }
+
+// TestSnapshotOfAnotherPython: the packages of a snapshot were chosen for one interpreter,
+// and the error says for which.
+func TestSnapshotOfAnotherPython(t *testing.T) {
+	_, root := serve(t, "good 1.0")
+	s := newSetup(t, root, "good")
+	was, diags := s.resolve(t)
+	if diags.HasErrors() {
+		t.Fatal(text(diags))
+	}
+	s.of = "snapshot clean"
+	was.Python = packages.Interpreter{Version: "2.7.18"}
+	s.settled = []plan.Object{plan.NewObject(packages.SetAddr, was, nil)}
+	if got := s.must(t); got != "good 1.0" {
+		t.Errorf("control: %s", got)
+	}
+	was.Lock.Content = strings.Replace(was.Lock.Content, "interpreter = ", "interpreter = 'other' #", 1)
+	s.settled = []plan.Object{plan.NewObject(packages.SetAddr, was, nil)}
+	if said := s.fails(t); !strings.Contains(said, "snapshot clean") || !strings.Contains(said, "Python 2.7.18") || strings.Contains(said, "Plan again") {
+		t.Error(said)
+	}
+}

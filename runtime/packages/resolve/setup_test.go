@@ -51,6 +51,7 @@ type setup struct {
 	policy   network.Policy
 	recorded []plan.Object
 	settled  []plan.Object
+	of       string
 	upgrade  bool
 	now      time.Time
 	stall    time.Duration
@@ -97,7 +98,7 @@ func (s *setup) resolveIn(ctx context.Context, t testing.TB) (packages.Set, hcl.
 		Now:      func() time.Time { return s.now },
 		Client:   func() *index.Client { return &index.Client{Stall: s.stall, Pause: time.Millisecond} },
 	}
-	in := kinds.ResolveInput{Project: s.project, Recorded: s.recorded, Settled: s.settled, Upgrade: s.upgrade, Progress: func(text string) { s.progress = append(s.progress, text) },
+	in := kinds.ResolveInput{Project: s.project, Recorded: s.recorded, Settled: s.settled, Of: s.of, Upgrade: s.upgrade, Progress: func(text string) { s.progress = append(s.progress, text) },
 		Objects: []plan.Object{
 			plan.NewObject(network.PolicyAddr, s.policy, map[string]string{"": "blast.hcl:7"}),
 			plan.NewObject(packages.SetAddr, packages.Set{Wishes: s.wishes, Packages: []packages.Pinned{}}, map[string]string{"": "blast.hcl:1", "python": "blast.hcl:2"}),
