@@ -85,8 +85,12 @@ func (cmd *applyCmd) carry(ctx context.Context, m *planning, todo *planned, res 
 	if err := m.carryOut(ctx, todo.Plan, cmd.KeepPartial, res, verb); err != nil {
 		return err
 	}
-	if m.mode == plan.Rollback {
+	switch m.mode {
+	case plan.Rollback:
 		u.say("blast.hcl is as it was: the next apply goes to what it says.")
+	case plan.Load:
+		u.say("blast.hcl is as it was: the next apply goes to what it says, and keeps the files of the snapshot.")
+	case plan.Normal, plan.Destroy, plan.RefreshOnly:
 	}
 	return cmd.tell(u, verb, *res, outs, fmt.Sprintf("%s   Generation %d.%s\n", view.Complete(verb, res.Counts), res.Serial, m.next(g.Env)))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -14,7 +15,7 @@ type completionCmd struct {
 // Run prints a script that completes verbs, flags and file names. It is made of
 // the parser's own model, so it knows what the parser knows.
 func (cmd *completionCmd) Run(u *ui, k *kong.Kong) error {
-	verbs := k.Model.Leaves(true)
+	verbs := verbsOf(k)
 	if cmd.Shell == "fish" {
 		return printAll(u.out, []byte(fishCompletion(k.Model.Flags, verbs)))
 	}
@@ -25,9 +26,45 @@ func (cmd *completionCmd) Run(u *ui, k *kong.Kong) error {
 	return printAll(u.out, []byte(text))
 }
 
+// verb is the first word that is no flag, with those that may follow it.
+type verb struct {
+	*kong.Node
+	words []string // second ones, such as rm of snapshots
+}
+
+func verbsOf(k *kong.Kong) []verb {
+	var out []verb
+	for _, n := range k.Model.Children {
+		if n.Hidden || n.Type != kong.CommandNode {
+			continue
+		}
+		v := verb{Node: n}
+		for _, c := range n.Children {
+			if c.Type == kong.CommandNode && !c.Hidden {
+				v.words = append(v.words, c.Name)
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// flags are the verb's own, and those of its second words.
+func (v verb) flags() []*kong.Flag {
+	all := slices.Clone(v.Flags)
+	for _, c := range v.Children {
+		for _, f := range c.Flags {
+			if !slices.ContainsFunc(all, func(g *kong.Flag) bool { return g.Name == f.Name }) {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
 // bashCompletion looks for the first word that is no flag: the verb. What
 // follows -- is another program's.
-func bashCompletion(global []*kong.Flag, verbs []*kong.Node) string {
+func bashCompletion(global []*kong.Flag, verbs []verb) string {
 	var b strings.Builder
 	names := make([]string, 0, len(verbs))
 	for _, v := range verbs {
@@ -35,7 +72,7 @@ func bashCompletion(global []*kong.Flag, verbs []*kong.Node) string {
 	}
 	fmt.Fprintf(&b, `# bash completion for blast: source <(blast completion bash)
 _blast() {
-  local cur=${COMP_WORDS[COMP_CWORD]} verb= word i flags=
+  local cur=${COMP_WORDS[COMP_CWORD]} verb= word i flags= words=
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     if [[ $word == -- ]]; then
@@ -50,13 +87,13 @@ _blast() {
   "") COMPREPLY=($(compgen -W '%s %s' -- "$cur")); return ;;
 `, strings.Join(names, "|"), strings.Join(names, " "), strings.Join(flagNames(global), " "))
 	for _, v := range verbs {
-		fmt.Fprintf(&b, "  %s) flags='%s' ;;\n", v.Name, strings.Join(flagNames(v.Flags), " "))
+		fmt.Fprintf(&b, "  %s) flags='%s' words='%s' ;;\n", v.Name, strings.Join(flagNames(v.flags()), " "), strings.Join(v.words, " "))
 	}
 	fmt.Fprintf(&b, `  esac
   if [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "$flags %s" -- "$cur"))
   else
-    COMPREPLY=($(compgen -f -- "$cur"))
+    COMPREPLY=($(compgen -W "$words" -- "$cur") $(compgen -f -- "$cur"))
   fi
 }
 complete -o filenames -F _blast blast
@@ -74,7 +111,7 @@ func flagNames(flags []*kong.Flag) []string {
 	return out
 }
 
-func fishCompletion(global []*kong.Flag, verbs []*kong.Node) string {
+func fishCompletion(global []*kong.Flag, verbs []verb) string {
 	var b strings.Builder
 	b.WriteString("# fish completion for blast: blast completion fish | source\n")
 	flag := func(when string, f *kong.Flag) {
@@ -95,7 +132,10 @@ func fishCompletion(global []*kong.Flag, verbs []*kong.Node) string {
 	}
 	for _, v := range verbs {
 		fmt.Fprintf(&b, "complete -c blast -n __fish_use_subcommand -f -a %s -d %s\n", v.Name, fishQuote(v.Help))
-		for _, f := range v.Flags {
+		for _, w := range v.words {
+			fmt.Fprintf(&b, "complete -c blast -n '__fish_seen_subcommand_from %s' -f -a %s\n", v.Name, w)
+		}
+		for _, f := range v.flags() {
 			flag(fmt.Sprintf(" -n '__fish_seen_subcommand_from %s'", v.Name), f)
 		}
 	}

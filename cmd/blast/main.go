@@ -34,8 +34,13 @@ type cli struct {
 	History  historyCmd  `cmd:"" help:"List the generations that are kept."`
 	Rollback rollbackCmd `cmd:"" help:"Go back to an earlier generation, as one transaction."`
 	Diff     diffCmd     `cmd:"" help:"Compare two generations."`
-	Doctor   doctorCmd   `cmd:"" help:"Say what this machine can enforce."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Save     saveCmd     `cmd:"" help:"Make a snapshot: what is recorded, and the files that commands wrote outside of workspace and mounts."`
+	Load     loadCmd     `cmd:"" help:"Go to a snapshot, as one transaction."`
+
+	Snapshots snapshotsCmd `cmd:"" help:"List, compare, remove and export snapshots."`
+
+	Doctor  doctorCmd  `cmd:"" help:"Say what this machine can enforce."`
+	Version versionCmd `cmd:"" help:"Print the version."`
 
 	Completion completionCmd `cmd:"" help:"Print a script that completes commands in a shell."`
 	Help       helpCmd       `cmd:"" help:"Say what a command does, or what exit codes mean."`

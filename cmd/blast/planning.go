@@ -13,6 +13,7 @@ import (
 	"blast.example/blast/plan/view"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/hostinfo"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/words"
@@ -75,7 +76,7 @@ type planning struct {
 	env  state.Env
 	p    *project // nil where blast.hcl doesn't matter: destroy, refresh-only, rollback
 	mode plan.Mode
-	of   string // the generation of a rollback
+	of   string // the generation of a rollback, or the snapshot of a load
 	wait time.Duration
 
 	scope   plan.Scope
@@ -125,7 +126,7 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 		out.Upgraded()
 	}
 	out.Basis, out.Keep = m.basis(lock), look.Keep
-	if m.p != nil {
+	if m.p != nil && m.mode != plan.Load {
 		out.Keep = m.p.file.Generations
 	}
 	if out, err = out.Within(look.Recorded); err != nil {
@@ -168,7 +169,9 @@ func (m *planning) desired(ctx context.Context, look wire.LookResult) (objs []pl
 		return nil, "", nil
 	case plan.Rollback:
 		objs, err := m.generation()
-		return process.KeepHashes(objs, look.Recorded), "", err
+		return filesystem.KeepLayer(process.KeepHashes(objs, look.Recorded), look.Recorded), "", err
+	case plan.Load:
+		return m.snapshot(ctx, look)
 	}
 	in := kinds.ResolveInput{Recorded: look.Recorded, Upgrade: m.upgrade, Settled: m.settled, Lock: func(b []byte) {
 		if len(b) > 0 {
