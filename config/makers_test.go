@@ -223,3 +223,85 @@ func TestMovedSourceIsNoChange(t *testing.T) {
 		t.Errorf("a moved source is a change: %+v, recorded %v", p.Steps, p.Recorded)
 	}
 }
+
+// Every kind notes it for the items that its plans are made of, with no code of its own.
+func TestMakersOfEveryKind(t *testing.T) {
+	const src = `variable "s" {
+  default = "x"
+}
+variable "n" {
+  default = 7
+}
+filesystem {
+  max_file_size = "${var.n}MiB"
+  workspace {
+    read_only = [var.s]
+  }
+  mount "/models" {
+    source = "models/${var.s == "x" ? "inner" : ""}"
+  }
+  tmpfs "/cache" {
+    size = "${var.n}MiB"
+  }
+}
+process {
+  user = tostring(var.n)
+}
+python {
+  index = ["https://${var.s}.example/simple"]
+}
+package "flask" {
+  version = ">= ${var.n}"
+}
+resource {
+  cpu {
+    max = var.n
+  }
+  io {
+    weight = var.n
+  }
+  rlimit "nofile" {
+    soft = var.n
+  }
+}
+network {
+  default = var.s == "x" ? "deny" : "audit"
+  egress "a" {
+    cidrs = ["10.0.0.${var.n}"]
+    ports = [var.n]
+  }
+  ingress "b" {
+    port = 8000 + var.n
+  }
+  dns {
+    servers = ["10.0.0.${var.n}"]
+  }
+}
+secret "TOKEN" {
+  from = "env:${upper(var.s)}"
+}
+check "works" {
+  command = ["test", var.s]
+}
+`
+	f, diags := load(t, project(t, src), options())
+	if diags.HasErrors() {
+		t.Fatalf("unexpected:\n%s", lines("", diags))
+	}
+	for addr, items := range map[string]map[string]string{
+		"filesystem.tree":     {"max_file_size": "n", "workspace.read_only": "s", "mount./models": "s", "tmpfs./cache": "n"},
+		"process.sandbox":     {"user": "n"},
+		"packages.set":        {"python.index": "s", "package.flask": "n"},
+		"resource.limits":     {"cpu.max": "n", "cpu.quota": "n", "io.weight": "n"},
+		"resource.rlimits":    {"rlimit.nofile.soft": "n"},
+		"network.policy":      {"default": "s", "egress.a": "n", "ingress.b": "n", "dns": "n"},
+		"process.environment": {"secret.TOKEN": "s"},
+		"check.works":         {"works.command": "s"},
+	} {
+		for item, name := range items {
+			if got := madeOf(t, f, addr, item); !strings.HasPrefix(got, "[var."+name+" = ") {
+				t.Errorf("%s %s was made of %s, want var.%s", addr, item, got, name)
+			}
+		}
+	}
+}
