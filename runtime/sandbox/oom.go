@@ -5,6 +5,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,22 +15,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/hostinfo"
 	"blast.example/blast/state"
 )
 
 // An oomLog tells whether the kernel ended a process as the sandbox was out of memory.
 // The cgroup counts victims, and only the kernel's log names them.
 type oomLog struct {
-	kmsg    *os.File // from when the watch began; nil where there is none
+	kmsg    *os.File // from when the watch began; nil where there is none that helps
 	counter string
 	before  int
 }
 
 func openOOMLog(env state.Env, id string) *oomLog {
 	l := &oomLog{}
-	if f, err := os.OpenFile("/dev/kmsg", os.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
+	if f, err := os.OpenFile("/dev/kmsg", os.O_RDONLY|unix.O_NONBLOCK, 0); err == nil && hostinfo.InitialPIDs() {
 		l.kmsg = f
-		_, _ = f.Seek(0, 2)
+		_, _ = f.Seek(0, io.SeekEnd)
+	} else if err == nil {
+		_ = f.Close() // it has other numbers
 	}
 	if folders, err := leafFolders(env, id); err == nil {
 		l.counter = filepath.Join(folders["memory"], "memory.oom_control")

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"blast.example/blast/config/wording"
+	"blast.example/blast/runtime/hostinfo"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/runtime/network/gate/nft"
@@ -77,10 +78,14 @@ func (h hand) after(cs []nft.Commit) hand {
 	return next
 }
 
-// ours reports whether a thread of this process made a transaction.
+// ours reports whether a thread of this process made a transaction. Where it has
+// other numbers than the kernel tells, its name has to do.
 func ours(c nft.Commit) bool {
-	_, err := os.Stat(filepath.Join("/proc/self/task", strconv.Itoa(c.PID)))
-	return err == nil
+	if _, err := os.Stat(filepath.Join("/proc/self/task", strconv.Itoa(c.PID))); err == nil {
+		return true
+	}
+	comm, err := os.ReadFile("/proc/self/comm")
+	return err == nil && !hostinfo.InitialPIDs() && strings.TrimSuffix(string(comm), "\n") == c.Name
 }
 
 // Bounds of what is noted, in bytes.
@@ -94,6 +99,9 @@ const (
 // its number in between has another name.
 func (h *hand) look(c nft.Commit) {
 	h.PID, h.Name = c.PID, c.Name
+	if !hostinfo.InitialPIDs() {
+		return
+	}
 	proc, err := os.OpenRoot(filepath.Join("/proc", strconv.Itoa(c.PID)))
 	if err != nil {
 		return
