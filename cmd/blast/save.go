@@ -85,6 +85,9 @@ func (cmd *saveCmd) save(ctx context.Context, u *ui, env state.Env) (*savedSnaps
 		// The daemon may have died while commands stood still: another one lets them go on.
 		_ = c.Call(context.WithoutCancel(ctx), wire.Hello, nil, nil, nil)
 	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	return res, err
 }
 

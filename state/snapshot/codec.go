@@ -28,8 +28,8 @@ const (
 
 // Pack compresses what pack writes into the draft, and says what it is.
 func (d *Draft) Pack(pack func(w io.Writer) (layer.Stats, error)) (Layer, layer.Stats, error) {
-	// One goroutine: there may be two processors, and a sandbox that works.
-	enc, err := zstd.NewWriter(d, zstd.WithEncoderConcurrency(1))
+	// One goroutine beside this one: a sandbox works meanwhile.
+	enc, err := zstd.NewWriter(d, zstd.WithEncoderConcurrency(2))
 	if err != nil {
 		return Layer{}, layer.Stats{}, fmt.Errorf("compress layer: %w", err)
 	}

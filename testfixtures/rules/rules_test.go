@@ -68,7 +68,7 @@ var rules = []struct {
 		"reading a file must do nothing but read"},
 	{"cmd/blast", nil, []string{"github.com/opencontainers/runc", "github.com/google/nftables", "github.com/vishvananda/netlink", "github.com/miekg/dns"},
 		"the command line starts in milliseconds and holds no privilege worth having"},
-	{"cmd/blast-front", nil, []string{"github.com/hashicorp/hcl/v2", "github.com/alecthomas/kong", "github.com/zclconf/go-cty", "golang.org/x/net", "golang.org/x/crypto", "net/http", module + "/config"},
+	{"cmd/blast-front", nil, []string{"github.com/hashicorp/hcl/v2", "github.com/alecthomas/kong", "github.com/zclconf/go-cty", "golang.org/x/net", "golang.org/x/crypto", "net/http", module + "/config", module + "/state/snapshot"},
 		"it is on the way of every command: what it links is paid for at each start"},
 	{"cmd/blast-init", nil, []string{"github.com/opencontainers/runc", "github.com/google/nftables", "github.com/hashicorp/hcl/v2", "net/http"},
 		"PID 1 of each sandbox is small: its memory counts once per sandbox"},

@@ -230,14 +230,20 @@ func TestKilledWhileSaving(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(rand.Int64N(int64(whole * 3 / 2))))
-		who := []string{"daemon", "command"}[i%2]
-		if who == "daemon" {
+		who := []string{"daemon", "command", "person"}[i%3]
+		switch who {
+		case "daemon":
 			s.killDaemon(t)
-		} else {
+		case "command":
 			_ = save.Process.Kill()
+		case "person":
+			_ = save.Process.Signal(os.Interrupt)
 		}
 		if save.Wait() != nil {
 			died++
+		}
+		if code := save.ProcessState.ExitCode(); who == "person" && code != 0 && code != 130 && save.ProcessState.Exited() {
+			t.Errorf("interrupted, it exits with %d", code)
 		}
 		s.must(t, "status")
 		ticksOn(t, "killed the "+who, ticks)
