@@ -169,7 +169,7 @@ func newStep(c Change, o Object, was *Object, describe Describe) Step {
 		recorded = canonical(was.Attrs)
 		s.Drift = !bytes.Equal(recorded, c.From)
 	}
-	if describe == nil {
+	if describe == nil || c.From == nil && c.To == nil { // of what nobody sees there is nothing to tell
 		return s
 	}
 	d := describe(c)

@@ -100,6 +100,9 @@ func (s State) check() error {
 	if s.Serial == 0 || s.Lineage == "" || s.Keep < 1 {
 		return errors.New("serial, lineage or keep is missing")
 	}
+	if s.ID != "" && !isID(s.ID) {
+		return fmt.Errorf("%q is no id", s.ID)
+	}
 	seen := map[string]bool{}
 	for _, o := range s.Objects {
 		if o.Addr == "" || len(o.Attrs) == 0 || seen[o.Addr] {

@@ -4,8 +4,6 @@
 package state
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,10 +20,13 @@ import (
 // away at a reboot together with the kernel objects that it describes.
 const RunRoot = "/run/blast"
 
+// runRoot is RunRoot, but in tests.
+var runRoot = RunRoot
+
 // Env names an environment and says where its records are kept. The zero value
 // is not usable; see NewEnv.
 type Env struct {
-	ID      string `json:"id"`      // 12 hex digits, the same for the same folder and name
+	ID      string `json:"id"`      // 12 hex digits, of folder and name when it was applied first
 	Name    string `json:"name"`    // "default", or the label of the environment block
 	Project string `json:"project"` // absolute folder of blast.hcl
 	Dir     string `json:"dir"`     // <project>/.blast/<name>: survives a reboot
@@ -56,18 +57,11 @@ func CheckProject(path string) error {
 	return nil
 }
 
-// NewEnv returns the environment of that name in a project folder, which must
-// be absolute and free of symlinks.
+// NewEnv returns the environment of that name in a project folder, which must be
+// absolute and free of symlinks, as if nothing were recorded of it: see Open.
 func NewEnv(project, name string, uid, gid int) Env {
-	sum := sha256.Sum256([]byte(project + "\x00" + name))
-	id := hex.EncodeToString(sum[:6])
-	return Env{
-		ID: id, Name: name, Project: project,
-		Dir:    filepath.Join(project, ".blast", name),
-		Run:    filepath.Join(RunRoot, id),
-		Cgroup: "/blast/" + id,
-		UID:    uid, GID: gid,
-	}
+	e := Env{Name: name, Project: project, Dir: filepath.Join(project, ".blast", name), UID: uid, GID: gid}
+	return e.called(idOf(project, name, 0))
 }
 
 // SnapshotsDir is where a project's snapshots are kept, beside the records of its

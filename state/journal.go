@@ -16,7 +16,7 @@ import (
 
 // A Tx is one apply in progress. The journal holds one JSON value a line:
 //
-//	{"version":1,"plan":{...}}   before anything is changed
+//	{"version":2,"id":"...","plan":{...}}   before anything is changed
 //	{"doing":0}                  before change 0 is begun
 //	{"doing":1}
 //	{"kept":1}                   before a commit of the first change alone
@@ -41,6 +41,7 @@ type Tx struct {
 
 type line struct {
 	Version int        `json:"version,omitempty"`
+	ID      string     `json:"id,omitempty"` // Env.ID, which no state has before the first commit
 	Plan    *plan.Plan `json:"plan,omitempty"`
 	Doing   *int       `json:"doing,omitempty"`
 	Kept    *int       `json:"kept,omitempty"`
@@ -70,7 +71,7 @@ func (e Env) Begin(p plan.Plan) (*Tx, error) {
 		return nil, fmt.Errorf("begin apply: %w", err)
 	}
 	tx := &Tx{env: e, Plan: p, f: f}
-	err = tx.log(line{Version: Version, Plan: &p})
+	err = tx.log(line{Version: Version, ID: e.ID, Plan: &p})
 	if err == nil {
 		err = local.SyncDir(e.Dir)
 	}

@@ -1,7 +1,10 @@
 package state
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"blast.example/blast/state/backend"
 )
@@ -13,6 +16,26 @@ var ErrLocked = backend.ErrLocked
 // never waits. client is the pid of the command where that is another process, or 0.
 func (e Env) Lock(command string, client int) (unlock func(), err error) {
 	return e.store().Lock(backend.Myself(NewLineage()[:8], command, client))
+}
+
+// lockPoll is how often a lock of another process is tried. Nothing tells when flock(2)
+// would succeed, and a call that waits can't be told to stop.
+const lockPoll = 50 * time.Millisecond
+
+// LockWithin is Lock that waits until another process has given the lock back, for at
+// most that long.
+func (e Env) LockWithin(ctx context.Context, command string, client int, wait time.Duration) (unlock func(), err error) {
+	for end := time.Now().Add(wait); ; {
+		unlock, err = e.Lock(command, client)
+		if !errors.Is(err, ErrLocked) || time.Now().After(end) {
+			return unlock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 // Holder says who changes the environment right now; nil is nobody.

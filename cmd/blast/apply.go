@@ -16,7 +16,6 @@ import (
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/process"
-	"blast.example/blast/state/backend"
 )
 
 type applyCmd struct {
@@ -48,8 +47,8 @@ func (cmd *applyCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 // apply carries a plan out, when it is approved, and tells what came of it.
 func (cmd *applyCmd) apply(ctx context.Context, m *planning, todo *planned, verb string, g *Globals) error {
 	u := m.u
-	if todo.look.Busy != nil {
-		return &wire.Error{Code: wire.CodeLocked, Message: (&backend.LockedError{Holder: *todo.look.Busy}).Error()}
+	if err := busy(todo.look); err != nil {
+		return err
 	}
 	if err := errors.Join(u.stream(todo.Plan), cmd.files(u, todo.Plan)); err != nil {
 		return err

@@ -15,7 +15,7 @@ type completionCmd struct {
 // Run prints a script that completes verbs, flags and file names. It is made of
 // the parser's own model, so it knows what the parser knows.
 func (cmd *completionCmd) Run(u *ui, k *kong.Kong) error {
-	verbs := verbsOf(k)
+	verbs := shown(k.Model.Node)
 	if cmd.Shell == "fish" {
 		return printAll(u.out, []byte(fishCompletion(k.Model.Flags, verbs)))
 	}
@@ -26,79 +26,67 @@ func (cmd *completionCmd) Run(u *ui, k *kong.Kong) error {
 	return printAll(u.out, []byte(text))
 }
 
-// verb is the first word that is no flag, with those that may follow it.
-type verb struct {
-	*kong.Node
-	words []string // second ones, such as rm of snapshots
+// shown are the commands below a node that help lists.
+func shown(n *kong.Node) []*kong.Node {
+	return slices.DeleteFunc(slices.Clone(n.Children), func(c *kong.Node) bool { return c.Hidden || c.Type != kong.CommandNode })
 }
 
-func verbsOf(k *kong.Kong) []verb {
-	var out []verb
-	for _, n := range k.Model.Children {
-		if n.Hidden || n.Type != kong.CommandNode {
-			continue
-		}
-		v := verb{Node: n}
-		for _, c := range n.Children {
-			if c.Type == kong.CommandNode && !c.Hidden {
-				v.words = append(v.words, c.Name)
-			}
-		}
-		out = append(out, v)
+// flagsOf are those of a verb, or of the one that it stands for alone.
+func flagsOf(v *kong.Node) []*kong.Flag {
+	if v.DefaultCmd != nil {
+		return slices.Concat(v.Flags, v.DefaultCmd.Flags)
 	}
-	return out
+	return v.Flags
 }
 
-// flags are the verb's own, and those of its second words.
-func (v verb) flags() []*kong.Flag {
-	all := slices.Clone(v.Flags)
-	for _, c := range v.Children {
-		for _, f := range c.Flags {
-			if !slices.ContainsFunc(all, func(g *kong.Flag) bool { return g.Name == f.Name }) {
-				all = append(all, f)
-			}
-		}
-	}
-	return all
-}
-
-// bashCompletion looks for the first word that is no flag: the verb. What
-// follows -- is another program's.
-func bashCompletion(global []*kong.Flag, verbs []verb) string {
-	var b strings.Builder
+func nodeNames(verbs []*kong.Node) []string {
 	names := make([]string, 0, len(verbs))
 	for _, v := range verbs {
 		names = append(names, v.Name)
 	}
-	fmt.Fprintf(&b, `# bash completion for blast: source <(blast completion bash)
+	return names
+}
+
+// bashCompletion looks for the first word that is no flag: the verb, and for the
+// second where a verb has verbs of its own. What follows -- is another program's.
+func bashCompletion(global []*kong.Flag, verbs []*kong.Node) string {
+	var find, offer strings.Builder
+	fmt.Fprintf(&find, "    \"\") case $word in %s) verb=$word ;; esac ;;\n", strings.Join(nodeNames(verbs), "|"))
+	for _, v := range verbs {
+		inner := shown(v)
+		if len(inner) == 0 {
+			fmt.Fprintf(&offer, "  %s) flags='%s' ;;\n", v.Name, strings.Join(flagNames(v.Flags), " "))
+			continue
+		}
+		fmt.Fprintf(&find, "    %s) case $word in %s) verb+=\" $word\" ;; esac ;;\n", v.Name, strings.Join(nodeNames(inner), "|"))
+		fmt.Fprintf(&offer, "  %s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n", v.Name, strings.Join(append(nodeNames(inner), flagNames(flagsOf(v))...), " "))
+		for _, i := range inner {
+			fmt.Fprintf(&offer, "  '%s %s') flags='%s' ;;\n", v.Name, i.Name, strings.Join(flagNames(i.Flags), " "))
+		}
+	}
+	return fmt.Sprintf(`# bash completion for blast: source <(blast completion bash)
 _blast() {
-  local cur=${COMP_WORDS[COMP_CWORD]} verb= word i flags= words=
+  local cur=${COMP_WORDS[COMP_CWORD]} verb= word i flags=
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     if [[ $word == -- ]]; then
       COMPREPLY=($(compgen -c -- "$cur") $(compgen -f -- "$cur"))
       return
     fi
-    case $word in
-    %s) [[ -n $verb ]] || verb=$word ;;
-    esac
+    case $verb in
+%s    esac
   done
   case $verb in
   "") COMPREPLY=($(compgen -W '%s %s' -- "$cur")); return ;;
-`, strings.Join(names, "|"), strings.Join(names, " "), strings.Join(flagNames(global), " "))
-	for _, v := range verbs {
-		fmt.Fprintf(&b, "  %s) flags='%s' words='%s' ;;\n", v.Name, strings.Join(flagNames(v.flags()), " "), strings.Join(v.words, " "))
-	}
-	fmt.Fprintf(&b, `  esac
+%s  esac
   if [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "$flags %s" -- "$cur"))
   else
-    COMPREPLY=($(compgen -W "$words" -- "$cur") $(compgen -f -- "$cur"))
+    COMPREPLY=($(compgen -f -- "$cur"))
   fi
 }
 complete -o filenames -F _blast blast
-`, strings.Join(flagNames(global), " "))
-	return b.String()
+`, find.String(), strings.Join(nodeNames(verbs), " "), strings.Join(flagNames(global), " "), offer.String(), strings.Join(flagNames(global), " "))
 }
 
 func flagNames(flags []*kong.Flag) []string {
@@ -111,7 +99,7 @@ func flagNames(flags []*kong.Flag) []string {
 	return out
 }
 
-func fishCompletion(global []*kong.Flag, verbs []verb) string {
+func fishCompletion(global []*kong.Flag, verbs []*kong.Node) string {
 	var b strings.Builder
 	b.WriteString("# fish completion for blast: blast completion fish | source\n")
 	flag := func(when string, f *kong.Flag) {
@@ -132,11 +120,17 @@ func fishCompletion(global []*kong.Flag, verbs []verb) string {
 	}
 	for _, v := range verbs {
 		fmt.Fprintf(&b, "complete -c blast -n __fish_use_subcommand -f -a %s -d %s\n", v.Name, fishQuote(v.Help))
-		for _, w := range v.words {
-			fmt.Fprintf(&b, "complete -c blast -n '__fish_seen_subcommand_from %s' -f -a %s\n", v.Name, w)
+		seen := "__fish_seen_subcommand_from " + v.Name
+		for _, f := range flagsOf(v) {
+			flag(" -n "+fishQuote(seen), f)
 		}
-		for _, f := range v.flags() {
-			flag(fmt.Sprintf(" -n '__fish_seen_subcommand_from %s'", v.Name), f)
+		inner := shown(v)
+		for _, i := range inner {
+			none := seen + "; and not __fish_seen_subcommand_from " + strings.Join(nodeNames(inner), " ")
+			fmt.Fprintf(&b, "complete -c blast -n %s -f -a %s -d %s\n", fishQuote(none), i.Name, fishQuote(i.Help))
+			for _, f := range i.Flags {
+				flag(" -n "+fishQuote(seen+"; and __fish_seen_subcommand_from "+i.Name), f)
+			}
 		}
 	}
 	return b.String()

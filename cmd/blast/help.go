@@ -2,13 +2,14 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
 type helpCmd struct {
-	Topic string `arg:"" optional:"" help:"A command, or exit-codes."`
+	Topic []string `arg:"" optional:"" help:"A command, or exit-codes."`
 }
 
 // exits says what the numbers mean, in the order of the constants.
@@ -49,10 +50,10 @@ func exitsInFull() string {
 func (cmd *helpCmd) Run(u *ui, k *kong.Kong) error {
 	args := []string{"--help"}
 	switch {
-	case cmd.Topic == "exit-codes":
+	case slices.Equal(cmd.Topic, []string{"exit-codes"}):
 		return printAll(u.out, []byte(exitsInFull()))
-	case cmd.Topic != "":
-		args = []string{cmd.Topic, "--help"}
+	case len(cmd.Topic) > 0:
+		args = append(slices.Clone(cmd.Topic), "--help")
 	}
 	if _, err := k.Parse(args); err != nil { // --help ends the program before that
 		return u.misused("%s\nTopics are the commands that `blast --help` lists, and exit-codes.", misuse(err))

@@ -39,8 +39,13 @@ type cli struct {
 
 	Snapshots snapshotsCmd `cmd:"" help:"List, compare, remove and export snapshots."`
 
+	State   stateCmd   `cmd:"" help:"Look at what is recorded, or change it by hand."`
+	Ps      psCmd      `cmd:"" name:"ps" help:"List environments: of this project, or with --all of every project on this machine."`
+	Lock    lockCmd    `cmd:"" help:"Look at the lock that a command has while it changes an environment."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what this machine can enforce."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	ForceUnlock forceUnlockCmd `cmd:"" help:"Free the lock of a dead command that another process has inherited."`
 
 	Completion completionCmd `cmd:"" help:"Print a script that completes commands in a shell."`
 	Help       helpCmd       `cmd:"" help:"Say what a command does, or what exit codes mean."`

@@ -109,13 +109,17 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 		return nil, err
 	}
 	look = look.Whole(recorded)
+	recorded = look.Recorded
 	if len(look.Problems) > 0 {
 		return nil, &configError{problems(look.Problems, desired), m.sources()}
 	}
 	if m.mode == plan.RefreshOnly {
 		desired = asFound(look)
 	}
-	out := plan.Diff(desired, look.Recorded, words.Order(look.Observed), words.Describe)
+	if m.mode == plan.Destroy {
+		recorded = assumed(look)
+	}
+	out := plan.Diff(desired, recorded, words.Order(look.Observed), words.Describe)
 	out.Env, out.Lineage, out.Serial, out.Scope = m.env.Name, look.Lineage, look.Serial, m.scope
 	if m.mode == plan.RefreshOnly {
 		out.Steps = nil // of what is gone, too, the host is left as it is

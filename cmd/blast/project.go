@@ -87,7 +87,11 @@ func (u *ui) open(g *Globals) (*project, error) {
 	if err := ownRules(f, uid, gid); err != nil {
 		return nil, err
 	}
-	return &project{file: f, conf: conf, env: state.NewEnv(f.Project, conf.Name, uid, gid)}, nil
+	env, err := state.Open(f.Project, conf.Name, uid, gid)
+	if err != nil {
+		return nil, err
+	}
+	return &project{file: f, conf: conf, env: env}, nil
 }
 
 func pick(f *config.File, name string) (config.Environment, error) {

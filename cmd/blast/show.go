@@ -1,15 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"blast.example/blast/cmd/internal/release"
-	"blast.example/blast/plan"
 	"blast.example/blast/plan/view"
-	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/kinds/words"
 )
 
@@ -30,14 +26,7 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 		}
 		return view.Text(u.out, p, u.style())
 	}
-	env, err := u.locate(g)
-	if err != nil {
-		return err
-	}
-	st, err := env.Load()
-	if errors.Is(err, fs.ErrPermission) {
-		return client.ErrPrivilege
-	}
+	env, st, err := u.records(g)
 	if err != nil {
 		return err
 	}
@@ -55,14 +44,11 @@ func (cmd *showCmd) Run(u *ui, g *Globals) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# environment.%s, generation %d\n", env.Name, st.Serial)
 	for _, o := range st.Objects {
-		d := words.Describe(plan.Change{Addr: o.Addr, To: o.Attrs})
-		fmt.Fprintf(&b, "\n# %s\n", visible(fmt.Sprintf("%s  %s  %s", o.Addr, d.Summary, o.Src[""])))
-		shown, _ := words.Conceal(o.Addr, o.Attrs)
-		pretty, err := view.Encode(shown, "  ")
+		text, err := recordedText(o)
 		if err != nil {
-			return fmt.Errorf("show %s: %w", o.Addr, err)
+			return err
 		}
-		b.Write(append(pretty, '\n'))
+		b.WriteString("\n" + text)
 	}
 	return printAll(u.out, []byte(b.String()))
 }

@@ -8,11 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,9 +22,6 @@ import (
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
 )
-
-// envNote is the note that says to which environment a run folder belongs.
-const envNote = "env"
 
 // An Engine holds the hosts of all kinds and does one thing at a time per
 // environment.
@@ -68,6 +63,9 @@ func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Eve
 		return wire.LookResult{}, lerr
 	}
 	res := wire.LookResult{Lineage: st.Lineage, Serial: st.Serial, Keep: st.Keep, Recorded: st.Objects, Recovered: recovered}
+	if st.Serial == 0 {
+		res.Assumed = p.Env.Assumed()
+	}
 	if !calm || err != nil {
 		h := busy(p.Env)
 		res.Busy, res.Observed = &h, st.Objects
@@ -110,7 +108,8 @@ func (e *Engine) check(ctx context.Context, env state.Env, desired []plan.Object
 // recover finishes a dead transaction if there is one. A running one, whose journal
 // looks the same, is waited for as long as the caller wants.
 func (e *Engine) recover(ctx context.Context, env state.Env, by wire.Caller, tell func(wire.Event)) (bool, error) {
-	if by.Wait == 0 && !env.Dirty() && !remains(env) {
+	quiet := func() bool { return !env.Dirty() && !remains(env) && env.Settled() }
+	if by.Wait == 0 && quiet() {
 		return false, nil
 	}
 	release, err := e.acquire(ctx, env, by, tell)
@@ -118,13 +117,16 @@ func (e *Engine) recover(ctx context.Context, env state.Env, by wire.Caller, tel
 		return false, err
 	}
 	defer release()
-	if !env.Dirty() && !remains(env) {
+	if quiet() {
 		return false, nil
 	}
 	return e.recoverLocked(ctx, env, tell)
 }
 
 func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wire.Event)) (bool, error) {
+	if err := e.own(ctx, env, tell); err != nil {
+		return false, err
+	}
 	owners, err := e.undoers(env)
 	if err != nil {
 		return false, err
@@ -147,11 +149,15 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 
 // remains reports whether an environment that isn't there still has a folder: the
 // process that destroyed it died before it had removed the last traces, or the one
-// that was to make it before the first.
+// that was to make it before the first. An orphan has one until it is destroyed,
+// whatever is on record.
 func remains(env state.Env) bool {
 	st, err := env.Load()
 	if err != nil || len(st.Objects) > 0 {
 		return false
+	}
+	if env.Orphaned() {
+		return st.Serial > 0
 	}
 	_, err = os.Lstat(env.Run)
 	return st.Serial > 0 || err == nil || env.Husk()
@@ -185,8 +191,10 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 	if p.Plan.Env != p.Env.Name || p.Plan.Version != plan.FormatVersion || p.Plan.Serial != st.Serial || p.Plan.Lineage != st.Lineage {
 		return none, &wire.Error{Code: wire.CodeStale, Message: fmt.Sprintf("the plan was made for serial %d of %q, the state is at serial %d: plan again", p.Plan.Serial, p.Plan.Env, st.Serial)}
 	}
-	// Noted before anything is made, so that a new daemon finds it.
-	if err := p.Env.WriteNote(envNote, p.Env); err != nil {
+	if p.Plan.Lineage == "" {
+		p.Plan.Lineage = state.NewLineage() // the claim says it, too
+	}
+	if err := claim(p.Env, p.Plan, st); err != nil {
 		return none, err
 	}
 	if p.Secrets.Key != nil {
@@ -289,64 +297,6 @@ func (e *Engine) Flush(ctx context.Context, env state.Env) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Up lists the environments that have something on this host.
-func (e *Engine) Up() ([]state.Env, error) {
-	es, err := os.ReadDir(state.RunRoot)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var envs []state.Env
-	for _, d := range es {
-		if !d.IsDir() {
-			continue
-		}
-		var env state.Env
-		ok, err := state.Env{Run: filepath.Join(state.RunRoot, d.Name())}.ReadNote(envNote, &env)
-		if err != nil {
-			e.log.Error("unreadable environment", "dir", d.Name(), "err", err)
-			continue
-		}
-		if ok && env.ID == d.Name() {
-			envs = append(envs, env)
-		}
-	}
-	return envs, nil
-}
-
-// Adopt takes over what another daemon left running.
-func (e *Engine) Adopt(ctx context.Context) {
-	envs, err := e.Up()
-	if err != nil {
-		e.log.Error("list environments", "err", err)
-		return
-	}
-	for _, env := range envs {
-		release, ok := e.turn(env).take(ctx)
-		if !ok {
-			return
-		}
-		if err := e.thawLeft(ctx, env); err != nil {
-			e.log.Error("let commands go on", "env", env.ID, "err", err)
-		}
-		for name, h := range e.hosts {
-			w, ok := h.(kinds.Watcher)
-			if !ok {
-				continue
-			}
-			// What can't be watched stays shut: the next command says why.
-			if err := w.Sync(ctx, env); err != nil {
-				e.log.Error("adopt environment", "env", env.ID, "kind", name, "err", err)
-			}
-		}
-		if remains(env) && !env.Dirty() { // or the daemon would stay for its sake
-			if err := e.settle(ctx, env); err != nil {
-				e.log.Error("remove what a dead process left", "env", env.ID, "err", err)
-			}
-		}
-		release()
-	}
 }
 
 // Wait returns when nothing is being applied, or ctx ends.

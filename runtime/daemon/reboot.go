@@ -9,13 +9,12 @@ import (
 	"blast.example/blast/state"
 )
 
-// undoers are the owners for taking back what a dead process began in env. The note
-// that an apply writes before all else lies beside the kernel objects: without it a
+// undoers are the owners for taking back what a dead process began in env. The claim
+// that an apply makes before all else lies beside the kernel objects: without it a
 // reboot has taken these, and nothing that stood on them can be brought back. What
 // is on disk can; the next plan shows the rest as missing.
 func (e *Engine) undoers(env state.Env) (apply.Owners, error) {
-	var noted state.Env
-	there, err := env.ReadNote(envNote, &noted)
+	there, err := env.Claimed()
 	if there || err != nil {
 		return e.owners(), err
 	}

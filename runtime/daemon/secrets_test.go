@@ -125,7 +125,7 @@ func TestSecretsOfAnApply(t *testing.T) {
 // A daemon that dies when it has kept the key and begun nothing leaves no key behind.
 func TestKeyOfNothing(t *testing.T) {
 	r := newRig(t)
-	if err := errors.Join(r.env.WriteNote(envNote, r.env), r.env.KeepKey(secret.NewKey())); err != nil {
+	if err := errors.Join(r.env.KeepKey(secret.NewKey()), r.env.Claim(state.NewLineage(), nil)); err != nil {
 		t.Fatal(err)
 	}
 	if resp, _ := r.ask(t, wire.Look, wire.LookParams{Env: r.env}); resp.Error != nil {

@@ -217,6 +217,8 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 	case wire.Status:
 		envs, err := s.Engine.Up()
 		return wire.StatusResult{PID: os.Getpid(), RSS: residentMemory(), Environments: envs}, err
+	case wire.Survey:
+		return s.Engine.Survey(ctx)
 	case wire.Doctor:
 		return with(req, func(p wire.DoctorParams) (any, error) { return s.Doctor(ctx, p.Dir) })
 	case wire.Save:

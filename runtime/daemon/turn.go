@@ -2,9 +2,7 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -85,32 +83,12 @@ func (e *Engine) acquire(ctx context.Context, env state.Env, by wire.Caller, tel
 		}
 		return nil, &backend.LockedError{Holder: busy(env)}
 	}
-	unlock, err := lockWithin(ctx, env, by)
+	unlock, err := env.LockWithin(ctx, by.Command, by.PID, by.Wait) // a command that edits the state has it, or another installation's daemon
 	if err != nil {
 		done()
 		return nil, err
 	}
 	return func() { unlock(); done() }, nil
-}
-
-// lockPoll is how often a lock of another process is tried. Nothing tells when flock(2)
-// would succeed, and a call that waits can't be told to stop.
-const lockPoll = 50 * time.Millisecond
-
-// lockWithin takes the lock that keeps other processes out: a command that edits the
-// state, or another installation's daemon.
-func lockWithin(ctx context.Context, env state.Env, by wire.Caller) (unlock func(), err error) {
-	for end := time.Now().Add(by.Wait); ; {
-		unlock, err = env.Lock(by.Command, by.PID)
-		if !errors.Is(err, state.ErrLocked) || time.Now().After(end) {
-			return unlock, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(lockPoll):
-		}
-	}
 }
 
 // busy says who changes the environment right now.

@@ -64,7 +64,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	root, diags := s.Read(nil, []block.Block{Spec})
 	v := root.Block("filesystem")
 	r := newReading(s, v, diags)
-	t := Tree{LayerSize: defaultLayerSize}
+	t := Tree{LayerSize: defaultLayerSize, Project: s.Project}
 	if n, ok := v.Int("size"); ok {
 		t.LayerSize = n
 	}

@@ -55,8 +55,9 @@ var own = []Mount{
 }
 
 func TestDefaultShowsNothingOfTheProject(t *testing.T) {
-	want := Tree{Mounts: own, LayerSize: 5 << 30}
-	if d := cmp.Diff(want, tree(t, project(t, ""))); d != "" {
+	dir := project(t, "")
+	want := Tree{Mounts: own, LayerSize: 5 << 30, Project: dir}
+	if d := cmp.Diff(want, tree(t, dir)); d != "" {
 		t.Error(d)
 	}
 }

@@ -82,7 +82,9 @@ func mountItems(from, to Tree) []plan.Item {
 		}
 		it := plan.Item{Name: m.Name, Action: wording.Action(there, true), After: m.text()}
 		if there {
-			it.Before, it.Access = old.text(), changed(old, m)
+			it.Before = old.text()
+			old.Source = Moved(old.Source, from.Project, to.Project) // the same folder, by another path
+			it.Access = changed(old, m)
 		} else {
 			it.Access = added(m)
 		}

@@ -18,6 +18,9 @@ type Tree struct {
 	Layer LayerID `json:"layer,omitzero"`
 	// MaxFileSize is RLIMIT_FSIZE of each command, in bytes; 0 is no limit.
 	MaxFileSize int64 `json:"max_file_size,omitempty"`
+	// Project is the folder of blast.hcl, absolute on the host. Sources that lie in it
+	// go along when it is moved: see In.
+	Project string `json:"project,omitempty"`
 
 	// Opened are paths of the project that are protected by default, and were not. It is
 	// set in snapshots only, which leave the protections themselves out.

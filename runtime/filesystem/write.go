@@ -28,6 +28,7 @@ func (Words) Leave(objs []plan.Object, from kinds.Place) ([]plan.Object, error) 
 }
 
 func (t Tree) leave(from kinds.Place) Tree {
+	t.Mounts, t.Project = t.In(from.Project), ""
 	root := t.root()
 	here := &reading{project: from.Project, people: secretFolders(from.UID), always: defaults(from.Project), root: root}
 	usual := here.derived(t.binds())

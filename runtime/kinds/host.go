@@ -115,6 +115,12 @@ type Copy interface {
 	io.Closer
 }
 
+// A Measurer says what an environment takes.
+type Measurer interface {
+	// Measure fills in its part of v; of what isn't there, nothing. It changes nothing.
+	Measure(ctx context.Context, env state.Env, v *state.Vitals) error
+}
+
 // A Checker says before anything is planned what this host can't enforce.
 type Checker interface {
 	// Check returns a problem for each wish of desired, which holds the kind's

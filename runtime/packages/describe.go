@@ -33,6 +33,9 @@ func (Words) Describe(c plan.Change) plan.Description {
 	if len(d.Items) == 0 {
 		d.Items = wishItems(from.Wishes, to.Wishes)
 	}
+	if len(d.Items) == 0 { // the project was moved
+		d.Items = wording.Changed("python.lock", from.Lock.Path, to.Lock.Path, plan.Same)
+	}
 	return d
 }
 

@@ -12,12 +12,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/configs"
 
 	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/state"
+	"blast.example/blast/state/backend"
 )
 
 // ErrNotRunning is a sandbox that isn't there, or isn't what was made.
@@ -61,6 +63,9 @@ func Load(ctx context.Context, env state.Env, id string) (*Sandbox, error) {
 // PID is the sandbox's init, as the host counts. The process may end at any
 // time: see Proc.
 func (s *Sandbox) PID() int { return s.pid }
+
+// Started is when the sandbox's init did.
+func (s *Sandbox) Started() time.Time { return backend.AtTick(s.start) }
 
 // Proc opens /proc/PID of the sandbox's init. What is opened below it belongs to
 // that very process, or can't be opened any more.

@@ -64,6 +64,7 @@ type Holder struct {
 	PID     int       `json:"pid"`     // the process that holds it
 	Start   uint64    `json:"start"`   // its start in clock ticks since boot, field 22 of proc_pid_stat(5): a pid is used again
 	Boot    string    `json:"boot_id"` // of random(4): pids of another boot are nobody's
+	PIDs    string    `json:"pid_ns"`  // of pid_namespaces(7): those of another container are counted apart
 	Host    string    `json:"host"`
 	Command string    `json:"command"`          // "blast apply"
 	Client  int       `json:"client,omitempty"` // pid of that command, where it is another process
@@ -75,13 +76,20 @@ func Myself(id, command string, client int) Holder {
 	pid := os.Getpid()
 	start, _ := startOf(pid) // 0 is nobody's
 	host, _ := os.Hostname() // it only explains
-	return Holder{ID: id, PID: pid, Start: start, Boot: bootID(), Host: host, Command: command, Client: client, Since: time.Now().UTC().Truncate(time.Second)}
+	return Holder{ID: id, PID: pid, Start: start, Boot: bootID(), PIDs: pidNS(), Host: host, Command: command, Client: client, Since: time.Now().UTC().Truncate(time.Second)}
 }
 
-// Alive reports whether the holder still runs on this machine.
+// Alive reports whether the holder still runs, as far as this process can see: see
+// Foreign.
 func (h Holder) Alive() bool {
 	start, err := startOf(h.PID)
-	return err == nil && start == h.Start && h.Boot == bootID()
+	return err == nil && start == h.Start && !h.Foreign()
+}
+
+// Foreign reports whether nobody here can tell if the holder runs: it is on another
+// machine, or in another container.
+func (h Holder) Foreign() bool {
+	return h.Boot != bootID() || h.PIDs != "" && h.PIDs != pidNS()
 }
 
 func (h Holder) String() string {
@@ -94,6 +102,45 @@ func (h Holder) String() string {
 	}
 	return fmt.Sprintf("%s on %s since %s", who, h.Host, h.Since.Local().Format(time.TimeOnly))
 }
+
+// Started is when the holder's process started. It is zero if that was not on this
+// boot.
+func (h Holder) Started() time.Time {
+	if h.Boot != bootID() || h.Start == 0 {
+		return time.Time{}
+	}
+	return AtTick(h.Start)
+}
+
+// AtTick is when the kernel's clock had counted that many ticks since boot, to about a
+// second (proc_pid_stat(5), proc_stat(5)). It is zero if nobody can tell.
+func AtTick(n uint64) time.Time {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return time.Time{}
+	}
+	_, rest, _ := strings.Cut(string(b), "\nbtime ")
+	line, _, _ := strings.Cut(rest, "\n")
+	booted, err := strconv.ParseInt(line, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	const tick = 10 * time.Millisecond                             // USER_HZ is 100 wherever Go runs
+	return time.Unix(booted, 0).Add(time.Duration(n) * tick).UTC() //nolint:gosec // ticks since boot
+}
+
+// A LiveError is a lock that can't be broken, as its holder lives, or may.
+type LiveError struct{ Holder Holder }
+
+func (e *LiveError) Error() string {
+	if e.Holder.Foreign() {
+		return fmt.Sprintf("its holder is on another machine or in another container, where it may be alive: %v; end that command there", e.Holder)
+	}
+	return fmt.Sprintf("its holder is alive: %v; end that command instead", e.Holder)
+}
+
+// Unwrap returns ErrLocked.
+func (e *LiveError) Unwrap() error { return ErrLocked }
 
 // A LockedError says who holds the lock. It is an ErrLocked.
 type LockedError struct{ Holder Holder }
@@ -111,6 +158,14 @@ func bootID() string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
+}
+
+func pidNS() string {
+	s, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return ""
+	}
+	return s
 }
 
 func startOf(pid int) (uint64, error) {

@@ -74,6 +74,9 @@ func play(t *testing.T, dir string) {
 			"set":     set,
 			"nothing": nothing,
 			"kernel":  kernel,
+			"idof":    idof,
+			"gone":    gone,
+			"trace":   trace,
 
 			"terraform": terraform,
 		},
@@ -113,6 +116,7 @@ func setup(e *testscript.Env, bin string, index *url.URL) error {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			e.T().Log(fmt.Sprintf("clean up: %v\n%s", err, out))
 		}
+		sweep(e, bin)
 	})
 	return filepath.WalkDir(project, func(path string, _ os.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, person, person))

@@ -52,6 +52,7 @@ const (
 	Apply    = "apply"    // ApplyParams → ApplyResult
 	Status   = "status"   // → StatusResult
 	Save     = "save"     // SaveParams → SaveResult
+	Survey   = "survey"   // → SurveyResult
 	Flush    = "flush"    // FlushParams → {}: what was denied until now is on record
 	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
 	Attend   = "attend"   // no answer until the daemon goes: tells a caller that it died
@@ -167,6 +168,9 @@ type LookResult struct {
 	Problems  []plan.Problem `json:"problems"`
 	Recovered bool           `json:"recovered"` // a dead apply was finished or taken back first
 
+	// Assumed are the addresses of what there may be where records were lost.
+	Assumed []string `json:"assumed,omitempty"`
+
 	// Busy is who changes the environment right now; nil is nobody. Then what is
 	// recorded is the last committed generation, and stands for what is observed, too.
 	Busy *backend.Holder `json:"busy,omitempty"`
@@ -262,6 +266,19 @@ type StatusResult struct {
 	PID          int         `json:"pid"`
 	RSS          int64       `json:"rss"` // bytes of resident memory
 	Environments []state.Env `json:"environments"`
+}
+
+// SurveyResult lists what is on this host, of whichever project.
+type SurveyResult struct {
+	Environments []Found `json:"environments"`
+}
+
+// Found is one environment that has something on this host.
+type Found struct {
+	Claim  state.Claim  `json:"claim"`
+	Now    state.Env    `json:"now"`              // where it is by now; with Orphan in its run folder
+	Orphan string       `json:"orphan,omitempty"` // why nobody has records of it
+	Vitals state.Vitals `json:"vitals"`
 }
 
 // DoctorParams asks for probes of the host; Dir is where state would be kept.

@@ -24,7 +24,7 @@ import (
 // nobody ever sees.
 func (h *Host) Check(_ context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
 	return kinds.CheckEach(desired, filesystem.TreeAddr, func(t filesystem.Tree) ([]kinds.Problem, error) {
-		ws, err := expand(t.Mounts)
+		ws, err := expand(t.In(env.Project))
 		if err != nil {
 			return nil, fmt.Errorf("check mounts: %w", err)
 		}

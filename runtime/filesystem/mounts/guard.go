@@ -204,6 +204,7 @@ const (
 // mend puts back what is missing, and watches what is there then.
 func (g *guard) mend(ctx context.Context) (mended bool, err error) {
 	defer g.host.lock(g.env)()
+	g.follow()
 	for n := range attempts {
 		mended, err = g.mendOnce(ctx)
 		if err == nil {
@@ -224,7 +225,7 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 	if err := g.read(); err != nil {
 		return false, err
 	}
-	ws, err := expand(g.tree.Mounts)
+	ws, err := expand(g.tree.In(g.env.Project))
 	if err != nil {
 		return false, err
 	}
@@ -254,6 +255,15 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 		}
 		g.renames.close()
 		g.renames = watch
+	}
+}
+
+// follow goes where the project was moved to: sources are found there, and somebody
+// else's folder may be in the old place.
+func (g *guard) follow() {
+	if !g.env.InPlace() {
+		g.env = g.env.Follow()
+		g.box.env = g.env
 	}
 }
 

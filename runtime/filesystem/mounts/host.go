@@ -108,7 +108,7 @@ func (h *Host) Restore(ctx context.Context, env state.Env, c plan.Change) error 
 // apply makes the sandbox of a tree show it. Other sandboxes of the environment
 // are left as they are: the undo may want them back.
 func apply(ctx context.Context, env state.Env, to filesystem.Tree) error {
-	ws, err := expand(to.Mounts)
+	ws, err := expand(to.In(env.Project))
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func tidy(env state.Env, tree json.RawMessage) error {
 			return fmt.Errorf("%s: %w", filesystem.TreeAddr, err)
 		}
 	}
-	ws, err := expand(to.Mounts)
+	ws, err := expand(to.In(env.Project))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error
 
 // observeTree says in t how the kernel differs from it.
 func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, have image, hasImage bool) error {
-	ws, err := expand(t.Mounts)
+	ws, err := expand(t.In(env.Project))
 	if err != nil {
 		t.Drift = []string{err.Error()} // a note that nobody of us wrote
 		return nil

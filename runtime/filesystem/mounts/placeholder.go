@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 	"blast.example/blast/state"
 )
@@ -32,6 +33,9 @@ type placeholder struct {
 	Content string `json:"content,omitempty"`
 	Inode   uint64 `json:"inode,omitempty"`
 	Born    int64  `json:"born,omitempty"` // ns after 1970; a number is used again, a birth is not
+
+	Env     string `json:"environment,omitempty"` // id: a copy of a project has the list of the other one
+	Project string `json:"project,omitempty"`     // its folder then: see filesystem.Moved
 }
 
 // A ledger is the list of an environment, opened to add what is made below root.
@@ -48,24 +52,32 @@ func openLedger(env state.Env, root string) (*ledger, error) {
 }
 
 func readLedger(env state.Env) ([]placeholder, error) {
-	f, err := os.OpenFile(filepath.Join(env.Dir, ledgerFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read placeholders: %w", err)
-	}
-	defer func() { _ = f.Close() }()
 	var all []placeholder
-	err = json.NewDecoder(f).Decode(&all)
-	if errors.Is(err, io.EOF) { // empty: there was a power failure before it was synced
-		return nil, nil
-	}
-	if err != nil {
+	f, err := os.OpenFile(filepath.Join(env.Dir, ledgerFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := env.ReadNote(ledgerNote, &all); err != nil {
+			return nil, err
+		}
+	case err != nil:
 		return nil, fmt.Errorf("read placeholders: %w", err)
+	default:
+		defer func() { _ = f.Close() }()
+		err := json.NewDecoder(f).Decode(&all)
+		if err != nil && !errors.Is(err, io.EOF) { // empty: there was a power failure before it was synced
+			return nil, fmt.Errorf("read placeholders: %w", err)
+		}
+	}
+	all = slices.DeleteFunc(all, func(p placeholder) bool { return p.Env != "" && p.Env != env.ID })
+	for i := range all {
+		all[i].Path = filesystem.Moved(all[i].Path, all[i].Project, env.Project)
+		all[i].Env, all[i].Project = env.ID, env.Project
 	}
 	return all, nil
 }
+
+// ledgerNote is the list once more, where it outlives the project's folder.
+const ledgerNote = "placeholders"
 
 // writeLedger replaces the list; an empty one is no file. It is synced only when all
 // is made, see syncLedger: until then what it tells apart is a process that died, and
@@ -73,6 +85,9 @@ func readLedger(env state.Env) ([]placeholder, error) {
 func writeLedger(env state.Env, all []placeholder) error {
 	name := filepath.Join(env.Dir, ledgerFile)
 	if len(all) == 0 {
+		if err := env.DropNote(ledgerNote); err != nil {
+			return err
+		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("write placeholders: %w", err)
 		}
@@ -97,7 +112,10 @@ func writeLedger(env state.Env, all []placeholder) error {
 	if err != nil {
 		return fmt.Errorf("write placeholders: %w", err)
 	}
-	return nil
+	if _, err := os.Lstat(env.Run); errors.Is(err, fs.ErrNotExist) {
+		return nil // after a reboot, which took the note
+	}
+	return env.WriteNote(ledgerNote, all)
 }
 
 // syncLedger has the list on disk.
@@ -140,6 +158,7 @@ func (l *ledger) note(p placeholder, f *os.File) error {
 }
 
 func (l *ledger) put(p placeholder) error {
+	p.Env, p.Project = l.env.ID, l.env.Project
 	l.all = slices.DeleteFunc(l.all, func(o placeholder) bool { return o.Path == p.Path })
 	l.all = append(l.all, p)
 	return writeLedger(l.env, l.all)

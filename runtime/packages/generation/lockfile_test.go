@@ -214,3 +214,37 @@ func TestLockFileIsOnlyWrittenIfItDiffers(t *testing.T) {
 		t.Error("it was written again")
 	}
 }
+
+// A set says where its lock file was when it was applied. After the project was moved
+// it is that of the folder where the project is, for undo and drift, too.
+func TestLockFileOfAMovedProject(t *testing.T) {
+	w := newWorld(t)
+	one := object(w.set("one\n", w.pin(t, hello)))
+	two := object(w.set("two\n", w.pin(t, hello)))
+	w.install(t, one)
+	w.apply(t, one, two) // and its process dies
+	to := w.env.Project + "-moved"
+	do(t, os.Rename(w.env.Project, to))
+	do(t, os.Mkdir(w.env.Project, 0o755)) // somebody else's by now
+	old := w.env.Project
+	w.env.Project, w.env.Dir = to, filepath.Join(to, ".blast", "default")
+	w.apply(t, two, one)
+	w.commit(t, two, one)
+	w.sees(t, one)
+	if now := w.lock(t); !strings.HasSuffix(now, "one\n") {
+		t.Errorf("the undo left %s", now)
+	}
+	w.apply(t, one, two)
+	w.commit(t, one, two)
+	w.sees(t, two)
+	do(t, os.WriteFile(w.lockPath(), []byte("edited\n"), 0o644))
+	now, err := w.host.Observe(t.Context(), w.env)
+	if err != nil || len(now) != 1 || !strings.Contains(string(now[0].Attrs), "pylock.blast.toml was changed") {
+		t.Errorf("the edit is not seen: %v, %v", now, err)
+	}
+	w.apply(t, two, nil)
+	w.commit(t, two, nil)
+	if es, err := os.ReadDir(old); err != nil || len(es) > 0 {
+		t.Errorf("in the old place there is %v, %v", es, err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -41,10 +42,13 @@ func (p *project) lockName(set packages.Set) (string, error) {
 	if set.Lock.Path == "" || set.Lock.Content == "" {
 		return "", nil
 	}
-	name, err := filepath.Rel(p.env.Project, set.Lock.Path)
+	// The absolute path may be one of before the project was moved.
+	name, err := set.Wishes.LockPath, error(nil)
+	if name == "" || !strings.HasSuffix(set.Lock.Path, "/"+name) {
+		name, err = filepath.Rel(p.env.Project, set.Lock.Path)
+	}
 	if err != nil || !filepath.IsLocal(name) || name == "." {
-		return "", fmt.Errorf("lock file %s is not in the project %s: what is recorded here was applied in another folder. "+
-			"If this one was moved, move it back and run `blast destroy`, or remove its .blast if that sandbox is gone; if it is a copy, remove its .blast", set.Lock.Path, p.env.Project)
+		return "", fmt.Errorf("lock file %s is not in the project %s", set.Lock.Path, p.env.Project)
 	}
 	return name, nil
 }

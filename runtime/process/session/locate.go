@@ -31,11 +31,7 @@ func Person() (uid, gid int) {
 // the only one there is, without reading blast.hcl: commands can be run while it is
 // broken.
 func Locate(name string) (state.Env, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return state.Env{}, err
-	}
-	root, err := projectRoot(dir)
+	root, err := Root()
 	if err != nil {
 		return state.Env{}, err
 	}
@@ -48,7 +44,16 @@ func Locate(name string) (state.Env, error) {
 		return state.Env{}, err
 	}
 	uid, gid := Person()
-	return state.NewEnv(root, name, uid, gid), nil
+	return state.Open(root, name, uid, gid)
+}
+
+// Root is the project that the working folder belongs to.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	return projectRoot(dir)
 }
 
 // projectRoot is the nearest folder upwards with a blast.hcl or a .blast.

@@ -74,7 +74,7 @@ func (s Session) Run(ctx context.Context) (int, error) {
 func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults, st state.State) int {
 	dir := s.Dir
 	if dir == "" {
-		dir = insideDir(st, d.Dir)
+		dir = insideDir(st, s.Env.Project, d.Dir)
 	}
 	vars, missing := commandEnv(d, s.Env, s.SetEnv)
 	if len(missing) > 0 {

@@ -65,7 +65,7 @@ func given(setEnv []string) map[string]string {
 }
 
 // insideDir maps the caller's working folder to its place in the sandbox.
-func insideDir(st state.State, fallback string) string {
+func insideDir(st state.State, project, fallback string) string {
 	wd, err := os.Getwd()
 	if err == nil {
 		wd, err = filepath.EvalSymlinks(wd)
@@ -76,17 +76,22 @@ func insideDir(st state.State, fallback string) string {
 	best, dir := "", fallback
 	for _, o := range st.Objects {
 		var tree struct {
-			Mounts []struct{ Type, Source, Target string }
+			Project string
+			Mounts  []struct{ Type, Source, Target string }
 		}
 		if o.Addr != treeAddr || o.Decode(&tree) != nil {
 			continue
 		}
 		for _, m := range tree.Mounts {
-			if m.Type != "bind" || len(m.Source) <= len(best) {
+			source := m.Source
+			if rest, ok := strings.CutPrefix(source+"/", tree.Project+"/"); ok && tree.Project != "" { // see filesystem.Moved
+				source = filepath.Join(project, rest)
+			}
+			if m.Type != "bind" || len(source) <= len(best) {
 				continue
 			}
-			if rel, err := filepath.Rel(m.Source, wd); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
-				best, dir = m.Source, filepath.Join(m.Target, rel)
+			if rel, err := filepath.Rel(source, wd); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+				best, dir = source, filepath.Join(m.Target, rel)
 			}
 		}
 	}

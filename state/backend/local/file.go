@@ -77,10 +77,10 @@ func Orphans(dir string) []string {
 	return out
 }
 
-// Read reads a record. It follows no link and waits for no pipe: the folder around
-// belongs to a person.
+// Read reads a record. No link leads to it, and it waits for no pipe: the folder
+// around belongs to a person.
 func Read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := open(unix.AT_FDCWD, path, path)
 	if err != nil {
 		return nil, err
 	}
@@ -89,18 +89,59 @@ func Read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !fi.Mode().IsRegular() || fi.Size() > MaxFile {
-		return nil, fmt.Errorf("%s is not a regular file of at most %d MiB", path, MaxFile>>20)
-	}
-	if err := ours(path, fi); err != nil {
-		return nil, err
-	}
 	b := make([]byte, fi.Size())
 	n, err := f.ReadAt(b, 0)
 	if n < len(b) {
 		return nil, fmt.Errorf("%s: read %d of %d bytes: %w", path, n, len(b), err)
 	}
 	return b, nil
+}
+
+// Open opens a record in a folder that nobody else could have put there: a file of
+// this user's is easily had, and carried into a folder of one's own.
+func Open(dir, name string) (*os.File, error) {
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, dir, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	d := os.NewFile(uintptr(fd), dir)
+	defer func() { _ = d.Close() }()
+	f, err := open(fd, name, filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	fi, err := d.Stat()
+	if err == nil {
+		err = ours(dir, fi)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// open opens a regular file of this user's, which messages call path.
+func open(at int, name, path string) (*os.File, error) {
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(at, name, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	fi, err := f.Stat()
+	if err == nil && (!fi.Mode().IsRegular() || fi.Size() > MaxFile) {
+		err = fmt.Errorf("%s is not a regular file of at most %d MiB", path, MaxFile>>20)
+	}
+	if err == nil {
+		err = ours(path, fi)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // ours refuses a record that somebody else could have written: what it says is
@@ -130,4 +171,27 @@ func MakeDir(dir string) error {
 		return fmt.Errorf("make state folder: %w", err)
 	}
 	return nil
+}
+
+// Rename renames a folder of records in the folder that holds them all. unix.EEXIST is
+// that the new name is taken.
+func Rename(parent, from, to string) error {
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, parent, &how)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: parent, Err: err}
+	}
+	d := os.NewFile(uintptr(fd), parent)
+	defer func() { _ = d.Close() }()
+	fi, err := d.Stat()
+	if err == nil {
+		err = ours(parent, fi)
+	}
+	if err == nil {
+		err = unix.Renameat2(fd, from, fd, to, unix.RENAME_NOREPLACE)
+	}
+	if err != nil {
+		return err
+	}
+	return d.Sync()
 }

@@ -1,9 +1,16 @@
 package local_test
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +52,96 @@ func TestBreakFreesAnInheritedLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	unlock()
+}
+
+// Many who break the same lock and want it: one has it then. Who breaks it late must
+// not take away the file of who was faster.
+func TestBreakAtOnce(t *testing.T) {
+	for round := range 100 {
+		s := local.Store{Dir: filepath.Join(t.TempDir(), ".blast", "default")}
+		dead := backend.Myself("dead", "blast apply", 0)
+		dead.Start++
+		unlock, err := s.Lock(dead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round%2 == 0 { // nobody has it: only the name of the dead is left
+			name, err := json.Marshal(dead)
+			unlock()
+			if err := errors.Join(err, os.WriteFile(filepath.Join(s.Dir, "lock"), name, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var wg sync.WaitGroup
+		var got atomic.Int32
+		var all sync.Map
+		for range 8 {
+			wg.Go(func() {
+				_ = s.Break("dead")
+				if unlock, err := s.Lock(backend.Myself("new", "test", 0)); err == nil {
+					got.Add(1)
+					all.Store(&unlock, nil) // as long as somebody has it, the file is open
+				}
+			})
+		}
+		wg.Wait()
+		if n := got.Load(); n != 1 {
+			t.Fatalf("round %d: %d have the lock", round, n)
+		}
+		runtime.KeepAlive(unlock)
+	}
+}
+
+// A living holder's lock is nobody's to break, and the answer says whose it is.
+func TestBreakOfTheLiving(t *testing.T) {
+	s := local.Store{Dir: filepath.Join(t.TempDir(), ".blast", "default")}
+	if err := s.Break("x"); err == nil {
+		t.Error("where nothing is")
+	}
+	me := backend.Myself("mine", "blast apply", 4711)
+	unlock, err := s.Lock(me)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	var live *backend.LiveError
+	if err := s.Break("mine"); !errors.As(err, &live) || live.Holder != me || !strings.Contains(err.Error(), "4711") {
+		t.Errorf("%v", err)
+	}
+	elsewhere := me
+	elsewhere.ID, elsewhere.PIDs = "elsewhere", "pid:[1]"
+	other := local.Store{Dir: filepath.Join(t.TempDir(), ".blast", "default")}
+	if _, err := other.Lock(elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Break("elsewhere"); !errors.As(err, &live) || !strings.Contains(err.Error(), "another container") {
+		t.Errorf("a holder in another container: %v", err)
+	}
+	if since := time.Since(me.Started()); since < 0 || since > time.Hour {
+		t.Errorf("this process started %v ago", since)
+	}
+}
+
+// What a person carried into a folder of theirs is no record.
+func TestOpenLooksAtTheFolder(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it gives a folder away")
+	}
+	s := local.Store{Dir: filepath.Join(t.TempDir(), ".blast", "default")}
+	if err := s.Put("state.json", []byte("x"), ""); err != nil {
+		t.Fatal(err)
+	}
+	f, err := local.Open(s.Dir, "state.json")
+	if err != nil {
+		t.Fatal("control:", err)
+	}
+	_ = f.Close()
+	if err := os.Chown(s.Dir, 1000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := local.Open(s.Dir, "state.json"); err == nil {
+		t.Errorf("%s was opened", f.Name())
+	}
 }
 
 // The folder lies in a project that belongs to a person: what a link there leads to
