@@ -134,6 +134,16 @@ func (e *IncompleteError) Error() string {
 // Unwrap returns both causes.
 func (e *IncompleteError) Unwrap() []error { return []error{e.Cause, e.Err} }
 
+// A GoneError says why an object can't be made what it was: what it stood on has ended
+// by itself, and the object with it. As the failure of an undo that is accepted: the
+// next plan shows the object as missing.
+type GoneError struct{ Err error }
+
+func (e *GoneError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is gone.
+func (e *GoneError) Unwrap() error { return e.Err }
+
 // Observe asks every owner what is there.
 func Observe(ctx context.Context, env state.Env, owners Owners) ([]plan.Object, error) {
 	var now []plan.Object
@@ -253,7 +263,7 @@ func (r run) keep(ctx context.Context, addr string, cause error) error {
 	done := r.tx.Begun
 	if done > 0 && r.tx.Plan.Steps[done-1].Addr == addr {
 		done--
-		if err := r.undo(ctx, r.tx.Plan.Steps[done].Change); err != nil {
+		if err := r.undoAll(ctx, r.tx.Plan.Changes()[done:done+1]); err != nil {
 			return &IncompleteError{Cause: fmt.Errorf("%s: %w", addr, cause), Err: err}
 		}
 	}
@@ -292,18 +302,15 @@ func Recover(ctx context.Context, env state.Env, owners Owners, tell func(Event)
 // backwards. It goes on after a failure and then keeps the journal, so that the
 // next command can try again.
 func (r run) finish(ctx context.Context) error {
-	var errs []error
 	if !r.tx.Committed && !r.tx.Undone {
-		for _, c := range slices.Backward(r.tx.Plan.Changes()[:r.tx.Begun]) {
-			errs = append(errs, r.undo(ctx, c))
-		}
-		if err := errors.Join(errs...); err != nil {
+		if err := r.undoAll(ctx, r.tx.Plan.Changes()[:r.tx.Begun]); err != nil {
 			return err
 		}
 		if err := r.tx.Rolled(); err != nil {
 			return err
 		}
 	}
+	var errs []error
 	for _, c := range over(r.tx) {
 		if co, ok := r.owners[c.Kind()].(Committer); ok {
 			if err := co.Commit(ctx, r.env, c); err != nil {
@@ -330,6 +337,27 @@ func (r run) retire(ctx context.Context) error {
 				errs = append(errs, fmt.Errorf("clean up %s: %w", kind, err))
 			}
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// undoAll reverses changes, last first. What fails is tried once more when the others are
+// back, as it may stand on one of them.
+func (r run) undoAll(ctx context.Context, cs []plan.Change) error {
+	var again []plan.Change
+	for _, c := range slices.Backward(cs) {
+		if r.undo(ctx, c) != nil {
+			again = append(again, c)
+		}
+	}
+	var errs []error
+	for _, c := range again {
+		err := r.undo(ctx, c)
+		if gone := (*GoneError)(nil); errors.As(err, &gone) {
+			r.opts.tell(Event{Phase: UndoneOne, Addr: c.Addr})
+			continue
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -22,7 +22,8 @@ type Host interface {
 	// between the two and any number of times, as after a crash nobody knows
 	// how far it got; it is its own undo with the sides swapped. What would
 	// destroy something that the undo needs waits for Commit. A canceled ctx
-	// makes it return early with an error, at a point that the undo can handle.
+	// makes it return early with an error, at a point that the undo can handle. An
+	// *apply.GoneError is for an object that ended with what it stood on.
 	Apply(ctx context.Context, env state.Env, c plan.Change) error
 }
 

@@ -102,6 +102,28 @@ func (s *Sandbox) Running(ctx context.Context) error {
 	return nil
 }
 
+// Ended reports whether no process of a sandbox is left, and so none of its mounts. One
+// that doesn't answer, or isn't what was made, has not ended.
+func Ended(env state.Env, id string) bool {
+	folders, err := leafFolders(env, id)
+	if err != nil {
+		return false
+	}
+	if pids, err := processesIn(folders); err != nil || len(pids) > 0 {
+		return false
+	}
+	pid, start, ok := recorded(env, id) // somebody may have moved it out of its cgroup
+	if !ok {
+		return true
+	}
+	r, err := (&Sandbox{pid: pid, start: start}).Proc()
+	if err != nil {
+		return true
+	}
+	_ = r.Close()
+	return false
+}
+
 // List returns the ids of all sandboxes of the environment of which anything is
 // there, running or not, sorted.
 func List(env state.Env) ([]string, error) {

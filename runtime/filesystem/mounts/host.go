@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"blast.example/blast/apply"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
@@ -65,8 +66,8 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	if c.Addr != filesystem.TreeAddr {
 		return fmt.Errorf("%s: no such object", c.Addr)
 	}
-	var from, to filesystem.Tree
-	_, hasTo, err := c.Sides(&from, &to)
+	var to filesystem.Tree
+	_, hasTo, err := c.Sides(&filesystem.Tree{}, &to)
 	if err != nil {
 		return err
 	}
@@ -80,11 +81,9 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 		}
 	}
 	defer h.lock(env)()
-	err = apply(ctx, env, to)
-	if errors.Is(err, sandbox.ErrNotRunning) && ctx.Err() == nil && from.Sandbox == to.Sandbox {
-		// It ended meanwhile, and its mounts with it. Nothing else of the plan brings it
-		// back, so an undo that waited for it would never end. Observe says what is.
-		return note(env, to)
+	err = show(ctx, env, to)
+	if err != nil && ctx.Err() == nil && sandbox.Ended(env, to.Sandbox) {
+		return &apply.GoneError{Err: err}
 	}
 	return err
 }
@@ -105,9 +104,9 @@ func (h *Host) Restore(ctx context.Context, env state.Env, c plan.Change) error 
 	return remove(ctx, env, hasTo, to.Layer.ID)
 }
 
-// apply makes the sandbox of a tree show it. Other sandboxes of the environment
+// show makes the sandbox of a tree show it. Other sandboxes of the environment
 // are left as they are: the undo may want them back.
-func apply(ctx context.Context, env state.Env, to filesystem.Tree) error {
+func show(ctx context.Context, env state.Env, to filesystem.Tree) error {
 	ws, err := expand(to.In(env.Project))
 	if err != nil {
 		return err
@@ -124,10 +123,6 @@ func apply(ctx context.Context, env state.Env, to filesystem.Tree) error {
 	if err := syncLedger(env); err != nil {
 		return err
 	}
-	return note(env, to)
-}
-
-func note(env state.Env, to filesystem.Tree) error {
 	if err := writeLimits(env, to.MaxFileSize); err != nil {
 		return err
 	}
@@ -174,7 +169,11 @@ func clear(ctx context.Context, env state.Env, id string) error {
 	}
 	defer b.close()
 	b.want(nil, "")
-	return b.converge(ctx)
+	err = b.converge(ctx)
+	if err != nil && ctx.Err() == nil && sandbox.Ended(env, id) {
+		return nil // meanwhile
+	}
+	return err
 }
 
 func writeLimits(env state.Env, maxFileSize int64) error {

@@ -3,6 +3,7 @@
 package mounts
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 	"blast.example/blast/state"
+	"blast.example/blast/state/backend/local"
 )
 
 // ledgerFile lists the placeholders: files and folders that were made in
@@ -53,7 +55,7 @@ func openLedger(env state.Env, root string) (*ledger, error) {
 
 func readLedger(env state.Env) ([]placeholder, error) {
 	var all []placeholder
-	f, err := os.OpenFile(filepath.Join(env.Dir, ledgerFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	b, err := local.Read(filepath.Join(env.Dir, ledgerFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := env.ReadNote(ledgerNote, &all); err != nil {
@@ -61,11 +63,10 @@ func readLedger(env state.Env) ([]placeholder, error) {
 		}
 	case err != nil:
 		return nil, fmt.Errorf("read placeholders: %w", err)
+	case len(bytes.Trim(b, "\x00")) == 0: // there was a power failure before it was synced
 	default:
-		defer func() { _ = f.Close() }()
-		err := json.NewDecoder(f).Decode(&all)
-		if err != nil && !errors.Is(err, io.EOF) { // empty: there was a power failure before it was synced
-			return nil, fmt.Errorf("read placeholders: %w", err)
+		if err := json.Unmarshal(b, &all); err != nil {
+			return nil, fmt.Errorf("read placeholders: %s: %w", filepath.Join(env.Dir, ledgerFile), err)
 		}
 	}
 	all = slices.DeleteFunc(all, func(p placeholder) bool { return p.Env != "" && p.Env != env.ID })
@@ -207,7 +208,7 @@ func dropPlaceholders(env state.Env, keep func(path string) bool) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	slices.SortFunc(all, func(a, b placeholder) int { return len(b.Path) - len(a.Path) })
+	slices.SortStableFunc(all, func(a, b placeholder) int { return len(b.Path) - len(a.Path) })
 	var left []placeholder
 	var errs []error
 	for _, p := range all {
@@ -218,7 +219,7 @@ func dropPlaceholders(env state.Env, keep func(path string) bool) error {
 			left = append(left, p)
 		}
 	}
-	return errors.Join(append(errs, writeLedger(env, left))...)
+	return errors.Join(append(errs, writeLedger(env, left), syncLedger(env))...)
 }
 
 // remove removes the placeholder if it is one.
