@@ -213,6 +213,9 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 	})
 	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
 		runErr = err
+		if remains(p.Env) { // a part of what is destroyed
+			runErr = &apply.IncompleteError{Err: err}
+		}
 	}
 	return wire.ApplyResult{Serial: p.Plan.Serial + 1}, runErr
 }

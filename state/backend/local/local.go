@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"blast.example/blast/state/backend"
@@ -120,7 +121,7 @@ func (s Store) Husk() bool {
 		es, err = os.ReadDir(filepath.Dir(s.Dir))
 		return err == nil && len(es) == 0
 	}
-	return err == nil && (len(es) == 0 || len(es) == 1 && es[0].Name() == lockName)
+	return err == nil && !slices.ContainsFunc(es, func(e fs.DirEntry) bool { return e.Name() != lockName && e.Name() != ReserveName })
 }
 
 func versionOf(b []byte) backend.Version {
