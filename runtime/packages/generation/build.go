@@ -49,7 +49,7 @@ func (h *Host) build(ctx context.Context, f *folder, to target) (err error) {
 		}
 	}()
 	if err := f.fill(ctx, to, l); err != nil {
-		return fmt.Errorf("build packages in %s: %w", f.path, err)
+		return fmt.Errorf("build packages: %w", f.at("fill", err))
 	}
 	return f.place(to.id)
 }
@@ -204,7 +204,7 @@ func (f *folder) place(id string) error {
 		err = f.dir.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("place packages: %w", err)
+		return fmt.Errorf("place packages: %w", f.at("change", err))
 	}
 	return nil
 }

@@ -91,6 +91,9 @@ func (f *folder) begin(writing bool) error {
 	return err
 }
 
+// at says where something in the folder failed.
+func (f *folder) at(op string, err error) error { return &fs.PathError{Op: op, Path: f.path, Err: err} }
+
 func (f *folder) close() {
 	_ = f.root.Close()
 	_ = f.dir.Close()
@@ -103,7 +106,7 @@ func (f *folder) switchTo(id string) error {
 		return nil
 	}
 	if err := f.replaceCurrent(id); err != nil {
-		return fmt.Errorf("switch packages: %w", err)
+		return fmt.Errorf("switch packages: %w", f.at("change", err))
 	}
 	return f.dir.Sync()
 }
@@ -147,7 +150,7 @@ func (f *folder) clear(keep ...string) error {
 			continue
 		}
 		if err := removeTree(f.dir, e.Name()); err != nil {
-			errs = append(errs, fmt.Errorf("remove packages: %s/%w", f.path, err))
+			errs = append(errs, fmt.Errorf("remove packages: %w", f.at("clear", err)))
 		}
 	}
 	return errors.Join(errs...)
