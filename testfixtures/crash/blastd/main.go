@@ -114,3 +114,21 @@ type faultyCommit struct {
 func (f faultyCommit) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 	return f.c.around(func() error { return f.host.Commit(ctx, env, c) })
 }
+
+// Prune and Gate are passed on where the kind has them, or data would stay and no check
+// run.
+func (f faulty) Prune(ctx context.Context, env state.Env) error {
+	if p, ok := f.host.(interface {
+		Prune(ctx context.Context, env state.Env) error
+	}); ok {
+		return p.Prune(ctx, env)
+	}
+	return nil
+}
+
+func (f faulty) Gate(ctx context.Context, env state.Env, desired []plan.Object) error {
+	if g, ok := f.host.(kinds.Gater); ok {
+		return g.Gate(ctx, env, desired)
+	}
+	return nil
+}
