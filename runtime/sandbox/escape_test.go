@@ -3,6 +3,7 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -433,7 +434,10 @@ func TestEscapesWorkOutside(t *testing.T) {
 		cmd.Args[0] = attemptName
 		// In namespaces of its own, so that nothing of it stays.
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS}
-		if out, err := cmd.CombinedOutput(); err != nil {
+		switch out, err := cmd.CombinedOutput(); {
+		case err != nil && name == "32-bit program" && bytes.Contains(out, []byte(syscall.ENOEXEC.Error())):
+			t.Log("this kernel runs no 32-bit programs at all")
+		case err != nil:
 			t.Errorf("%s fails outside, too: %v %s", name, err, out)
 		}
 	}

@@ -99,7 +99,7 @@ func (d *den) running() {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	cmd := d.command(ctx, "run", "--", "sh", "-c", "echo ready; exec sleep 60")
+	cmd := d.command(ctx, "run", "--", "sh", "-c", "echo ready; sleep 60; true")
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
