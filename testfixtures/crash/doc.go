@@ -1,0 +1,12 @@
+// Package crash strikes a command in every way in which a machine can fail it, and
+// looks at what the next command makes of that: the old state whole or the new one,
+// nothing orphaned, nothing that is not on record, and a command that works.
+//
+//   - world_test.go: a project, the programs that act on it, and what is on the host
+//   - story_test.go: the commands that are struck
+//   - verdict_test.go: what a strike may leave
+//   - step_test.go: the daemon is killed before and after all that a kind does
+//   - tally_test.go: the counts that the suite prints
+//
+// See docs/CRASH.md.
+package crash

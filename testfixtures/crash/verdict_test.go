@@ -1,0 +1,77 @@
+package crash
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A verdict is where a strike ended.
+type verdict string
+
+const (
+	ended   verdict = "old"
+	began   verdict = "new"
+	neither verdict = "neither"
+)
+
+// judge asks for a plan, which recovers, and then looks at the host, which must have one
+// side whole. Then the story must go through, as if nothing had happened.
+func (w *world) judge(t *testing.T, s story, b sides, what string) verdict {
+	t.Helper()
+	w.crash = ""
+	planned, code := w.blast(t, "plan", "--detailed-exitcode")
+	if code != 0 && code != 2 {
+		t.Fatalf("%s: %s: plan exits with %d\n%s", s.name, what, code, planned)
+	}
+	if strings.Contains(planned, "outside of Blast") {
+		t.Fatalf("%s: %s: the host is not what is on record:\n%s", s.name, what, planned)
+	}
+	now := w.inventory(t)
+	v := b.which(s, now)
+	if v == neither {
+		t.Fatalf("%s: %s: neither the one state nor the other.\nThan the old state it has %s\nThan the new one %s\n%s",
+			s.name, what, difference(s.swept(now), s.swept(b.old)), difference(s.swept(now), s.swept(b.fresh)), planned)
+	}
+	w.goesOn(t, s, b, v, what)
+	return v
+}
+
+// which side it is that is there.
+func (b sides) which(s story, now []string) verdict {
+	switch {
+	case slices.Equal(s.swept(now), s.swept(b.old)):
+		return ended
+	case slices.Equal(s.swept(now), s.swept(b.fresh)):
+		return began
+	}
+	return neither
+}
+
+// swept leaves out what a strike may leave for a while.
+func (s story) swept(lines []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool {
+		return s.litter != "" && strings.HasPrefix(l, "file ") && strings.Contains(l, s.litter)
+	})
+}
+
+// goesOn checks that the struck command does its work now.
+func (w *world) goesOn(t *testing.T, s story, b sides, v verdict, what string) {
+	t.Helper()
+	want := s.exit
+	if v == began {
+		want = s.again
+	}
+	if out, code := w.do(t, s.step); code != want {
+		t.Fatalf("%s: %s: the next time: exit %d, want %d\n%s", s.name, what, code, want, out)
+	}
+	if now := w.inventory(t); !slices.Equal(now, b.fresh) && (v != began || !s.counts) {
+		t.Fatalf("%s: %s: the next time it leads to %s", s.name, what, difference(now, b.fresh))
+	}
+	if s.greet == "" {
+		return
+	}
+	if out := w.must(t, 0, "run", "--", "python", "-c", "import greet; print(greet.version)"); !strings.Contains(out, s.greet) {
+		t.Fatalf("%s: %s: run says %q, want %q", s.name, what, out, s.greet)
+	}
+}

@@ -1,0 +1,230 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"blast.example/blast/state"
+	"blast.example/blast/testfixtures/alone"
+	"blast.example/blast/testfixtures/leftovers"
+	"blast.example/blast/testfixtures/pypi"
+)
+
+// A world is a project and the programs that act on it.
+type world struct {
+	bin, project string
+	env          state.Env
+	index        *url.URL
+	crash        string // BLAST_CRASH of the next daemon
+	note         string // file in which that one notes what it does
+	before       uint64 // the generation before the current one, when a story begins
+}
+
+func newWorld(t *testing.T, bin string) *world {
+	t.Helper()
+	project := t.TempDir()
+	w := &world{
+		bin: bin, project: project, env: state.NewEnv(project, "default", 0, 0),
+		index: serve(t), note: filepath.Join(t.TempDir(), "note"),
+	}
+	w.write(t, small)
+	t.Cleanup(func() {
+		w.crash = ""
+		w.stopDaemon(t)
+		w.write(t, small)
+		w.must(t, 0, "destroy", "--auto-approve")
+		w.stopDaemon(t)
+	})
+	return w
+}
+
+// needs says what every test here needs, and builds the programs.
+func needs(t *testing.T) (bin string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it makes real sandboxes")
+	}
+	alone.With(t)
+	return bins(t)
+}
+
+// long reports whether everything is struck that can be: make crash. Else it is a sample.
+func long() bool { return os.Getenv("BLAST_CRASH_LONG") != "" }
+
+// some of n are struck: all in the long version, else few, spread over all, and the same
+// ones each time.
+func some(n, few int) []int {
+	if long() || n < few {
+		few = n
+	}
+	out := make([]int, few)
+	for i := range out {
+		out[i] = (2*i + 1) * n / (2 * few)
+	}
+	return out
+}
+
+// bins builds the real command line and PID 1 beside the daemon that dies.
+func bins(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, b := range map[string]struct{ pkg, cgo string }{
+		"blast":      {"blast.example/blast/cmd/blast", "0"},
+		"blast-init": {"blast.example/blast/cmd/blast-init", "0"},
+		"blastd":     {"blast.example/blast/testfixtures/crash/blastd", "1"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "seccomp", "-o", filepath.Join(dir, name), b.pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgo)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, out)
+		}
+	}
+	return dir
+}
+
+// serve starts an index with what the stories ask for. One wheel is not what its index
+// says.
+func serve(t *testing.T) *url.URL {
+	t.Helper()
+	x := pypi.New()
+	for _, v := range []string{"1.0", "2.0", "3.0", broken} {
+		w := pypi.Wheel{Name: "greet", Version: v, Files: map[string]string{"greet.py": "version = " + strconv.Quote(v) + "\n"}}
+		if err := x.Add(w); err != nil {
+			t.Fatal(err)
+		}
+		if v == broken {
+			x.Break("/files/"+w.Filename(), pypi.Fault{Tamper: true})
+		}
+	}
+	u, err := url.Parse(pypi.Serve(t, x))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// broken is a version that can't be installed.
+const broken = "4.0"
+
+// write puts a blast.hcl in place, without which there is nothing to apply.
+func (w *world) write(t *testing.T, text string) {
+	t.Helper()
+	text = strings.NewReplacer("INDEX", w.index.String(), "PORT", w.index.Port()).Replace(text)
+	if err := os.WriteFile(filepath.Join(w.project, "blast.hcl"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "blast"), args...)
+	cmd.Dir = w.project
+	cmd.Env = append(os.Environ(), "BLAST_CRASH="+w.crash, "BLAST_CRASH_NOTE="+w.note, "LANG=C.UTF-8")
+	return cmd
+}
+
+func (w *world) blast(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	// A cleanup's commands run, too, though the test's own context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
+	defer cancel()
+	cmd := w.command(ctx, args...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("blast %v: %v", args, err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func (w *world) must(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	out, code := w.blast(t, args...)
+	if code != want {
+		t.Fatalf("blast %s: exit %d, want %d\n%s", strings.Join(args, " "), code, want, out)
+	}
+	return out
+}
+
+// noted returns what daemons that die when told did, and what they were killed at, and
+// forgets it.
+func (w *world) noted(t *testing.T) (steps, kills []string) {
+	t.Helper()
+	b, err := os.ReadFile(w.note)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = os.Remove(w.note)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "killed ") {
+			kills = append(kills, line)
+		} else {
+			steps = append(steps, line)
+		}
+	}
+	return steps, kills
+}
+
+// daemons are the pids of this world's daemon. One that is not ours fails the test.
+func (w *world) daemons(t *testing.T) []int {
+	t.Helper()
+	lines, err := leftovers.Find(w.project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []int
+	for _, l := range lines {
+		var pid int
+		if n, _ := fmt.Sscanf(l, "process %d blastd", &pid); n != 1 || !strings.HasSuffix(l, " blastd") {
+			continue
+		}
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		if exe != filepath.Join(w.bin, "blastd") {
+			t.Fatalf("a daemon that is not ours runs: %s (%s)", l, exe)
+		}
+		out = append(out, pid)
+	}
+	return out
+}
+
+// stopDaemon kills the daemon that is there, and waits until it is gone.
+func (w *world) stopDaemon(t *testing.T) {
+	t.Helper()
+	for _, pid := range w.daemons(t) {
+		end(t, pid)
+	}
+}
+
+// end kills a process and waits until it is gone.
+func end(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(b), ") Z ") {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("process %d does not end", pid)
+}
