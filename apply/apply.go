@@ -298,6 +298,29 @@ func Recover(ctx context.Context, env state.Env, owners Owners, tell func(Event)
 	return true, nil
 }
 
+// Clear takes back an apply of which only the addresses are known, as its journal and all
+// other records are lost. If it dies or fails, Recover goes on.
+func Clear(ctx context.Context, env state.Env, addrs []string, owners Owners) error {
+	p := plan.Plan{Version: plan.FormatVersion, Mode: plan.Destroy, Env: env.Name}
+	for _, a := range addrs {
+		s := plan.Step{Change: plan.Change{Addr: a}, Action: plan.Delete}
+		if owners[s.Kind()] == nil {
+			return fmt.Errorf("clear: %s: no such kind", a)
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	tx, err := env.Begin(p)
+	if err != nil {
+		return err
+	}
+	for i := range p.Steps {
+		if err := tx.Doing(i); err != nil {
+			return err
+		}
+	}
+	return run{env, tx, owners, Options{}}.finish(ctx)
+}
+
 // finish brings a transaction to its end: forwards if it was committed, else
 // backwards. It goes on after a failure and then keeps the journal, so that the
 // next command can try again.

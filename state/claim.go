@@ -13,6 +13,9 @@ import (
 // claimName is the note that says whose a run folder is.
 const claimName = "env"
 
+// ClaimFile is the file of that note.
+const ClaimFile = claimName + ".json"
+
 // A Claim says to which environment a run folder belongs, and so everything that is
 // called by its id.
 type Claim struct {
@@ -251,6 +254,20 @@ func Claims() ([]Claim, error) {
 		}
 	}
 	return all, errors.Join(errs...)
+}
+
+// Sweep removes run folders with nothing in them: who removed the claim on one, which goes
+// last, died before the folder. Only the daemon may, before it makes any.
+func Sweep() {
+	es, err := os.ReadDir(runRoot)
+	if err != nil {
+		return // Claims says why
+	}
+	for _, d := range es {
+		if isID(d.Name()) {
+			_ = os.Remove(filepath.Join(runRoot, d.Name())) // what has something in it stays
+		}
+	}
 }
 
 // Assumed are the addresses of what there may be of the environment, as its claim says.

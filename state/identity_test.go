@@ -348,3 +348,42 @@ func TestIDsThatLeadElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// A folder that only lost its claim is nobody's; one with something in it may be.
+func TestSweep(t *testing.T) {
+	p := newProjects(t)
+	e := p.apply("p")
+	for _, name := range []string{"0123456789ab", "abcdef012345/left", "other"} {
+		if err := os.MkdirAll(filepath.Join(runRoot, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Sweep()
+	for name, stays := range map[string]bool{"0123456789ab": false, "abcdef012345": true, "other": true, e.ID: true} {
+		if _, err := os.Lstat(filepath.Join(runRoot, name)); (err == nil) != stays {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Who comes too late to end an orphan leaves no traces of it.
+func TestLockOfAnEndedOrphan(t *testing.T) {
+	p := newProjects(t)
+	e := p.apply("p")
+	p.do("rm", "-rf", p.dir("p"))
+	o := e.Orphan()
+	unlock, err := o.Lock("test", 0)
+	if err != nil {
+		t.Fatal("an orphan that is there:", err)
+	}
+	unlock()
+	if err := os.RemoveAll(o.Run); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Lock("test", 0); err == nil || !strings.Contains(err.Error(), "nothing of "+o.ID) {
+		t.Errorf("locked what has ended: %v", err)
+	}
+	if _, err := os.Lstat(o.Run); err == nil {
+		t.Error("its run folder is back")
+	}
+}

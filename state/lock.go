@@ -14,7 +14,17 @@ var ErrLocked = backend.ErrLocked
 
 // Lock takes the environment's lock for a command and returns what gives it back. It
 // never waits. client is the pid of the command where that is another process, or 0.
+// There is none of an orphan that has ended: it would bring a run folder back.
 func (e Env) Lock(command string, client int) (unlock func(), err error) {
+	if e.Orphaned() {
+		c, err := e.readClaim()
+		if err == nil {
+			err = c.orphaned(e)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	return e.store().Lock(backend.Myself(NewLineage()[:8], command, client))
 }
 

@@ -92,6 +92,7 @@ func (e *Engine) Survey(ctx context.Context) (wire.SurveyResult, error) {
 
 // Adopt takes over what another daemon left running.
 func (e *Engine) Adopt(ctx context.Context) {
+	state.Sweep()
 	envs, err := e.Up()
 	if err != nil {
 		e.log.Error("list environments", "err", err)
@@ -130,7 +131,33 @@ func (e *Engine) adopt(ctx context.Context, env state.Env) {
 		if err := e.settle(ctx, env); err != nil {
 			e.log.Error("remove what a dead process left", "env", env.ID, "err", err)
 		}
+	case env.Orphaned():
+		if err := e.clear(ctx, env); err != nil {
+			e.log.Error("remove what a dead process left", "env", env.ID, "err", err)
+		}
 	}
+}
+
+// clear ends an orphan of which nothing is to be seen: a process died before it had made
+// the first thing or when it had removed the last one, and the daemon would stay for the
+// claim's sake. What it was at only the claim tells.
+func (e *Engine) clear(ctx context.Context, env state.Env) error {
+	now, err := apply.Observe(ctx, env, e.owners())
+	if err != nil || len(now) > 0 { // a person decides about that
+		return err
+	}
+	unlock, err := env.Lock("blastd", 0)
+	if errors.Is(err, state.ErrLocked) {
+		return nil // somebody is at it
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := apply.Clear(context.WithoutCancel(ctx), env, env.Assumed(), e.owners()); err != nil {
+		return err
+	}
+	return e.settle(ctx, env)
 }
 
 func (e *Engine) recoverOrphan(ctx context.Context, env state.Env) error {

@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -197,20 +199,7 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 	if err := claim(p.Env, p.Plan, st); err != nil {
 		return none, err
 	}
-	if p.Secrets.Key != nil {
-		if err := p.Env.KeepKey(p.Secrets.Key); err != nil {
-			return none, err
-		}
-	}
-	ctx = kinds.WithSecrets(ctx, p.Secrets.Hidden())
-	ctx = kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) })
-	ctx = kinds.WithPassed(ctx, func(addr string, took time.Duration) {
-		tell(wire.Event{Phase: wire.Passed, Addr: addr, Message: fmt.Sprintf("%.1fs", took.Seconds())})
-	})
-	runErr := apply.Run(ctx, p.Env, p.Plan, e.owners(), apply.Options{
-		Tell: forward(tell), KeepPartial: p.KeepPartial, Stop: stop,
-		Gate: func(ctx context.Context) error { return e.gate(ctx, p.Env, p.Plan.Desired) },
-	})
+	runErr := e.carryOut(ctx, stop, p, tell)
 	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
 		runErr = err
 		if remains(p.Env) { // a part of what is destroyed
@@ -218,6 +207,24 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 		}
 	}
 	return wire.ApplyResult{Serial: p.Plan.Serial + 1}, runErr
+}
+
+// carryOut does what is left to do when the claim is made.
+func (e *Engine) carryOut(ctx, stop context.Context, p wire.ApplyParams, tell func(wire.Event)) error {
+	if p.Secrets.Key != nil {
+		if err := p.Env.KeepKey(p.Secrets.Key); err != nil {
+			return err
+		}
+	}
+	ctx = kinds.WithSecrets(ctx, p.Secrets.Hidden())
+	ctx = kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) })
+	ctx = kinds.WithPassed(ctx, func(addr string, took time.Duration) {
+		tell(wire.Event{Phase: wire.Passed, Addr: addr, Message: fmt.Sprintf("%.1fs", took.Seconds())})
+	})
+	return apply.Run(ctx, p.Env, p.Plan, e.owners(), apply.Options{
+		Tell: forward(tell), KeepPartial: p.KeepPartial, Stop: stop,
+		Gate: func(ctx context.Context) error { return e.gate(ctx, p.Env, p.Plan.Desired) },
+	})
 }
 
 // gate lets the watchers follow and asks every kind whether what was applied may be
@@ -281,6 +288,18 @@ func removeRun(dir string) error {
 	for line := range strings.Lines(string(b)) {
 		if f := strings.Fields(line); len(f) > 4 && (f[4] == dir || strings.HasPrefix(f[4], dir+"/")) {
 			return fmt.Errorf("%s is still mounted", f[4])
+		}
+	}
+	es, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, d := range es {
+		if d.Name() == state.ClaimFile { // last, as by it the next daemon finds the rest
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, d.Name())); err != nil {
+			return err
 		}
 	}
 	return os.RemoveAll(dir)

@@ -197,12 +197,20 @@ func hearCancel(r *bufio.Reader, cancel, stop context.CancelFunc) {
 	}
 }
 
-func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(wire.Event)) (any, error) {
+// suits refuses what another Blast asks.
+func (s *Server) suits(req wire.Request) error {
 	if req.Protocol != wire.Protocol && req.Method != wire.Shutdown && req.Method != wire.Attend {
-		return nil, &wire.Error{Code: wire.CodeProtocol, Message: fmt.Sprintf("blastd speaks protocol %d, not %d", wire.Protocol, req.Protocol)}
+		return &wire.Error{Code: wire.CodeProtocol, Message: fmt.Sprintf("blastd speaks protocol %d, not %d", wire.Protocol, req.Protocol)}
 	}
 	if req.Program != "" && s.Program != "" && req.Program != s.Program {
-		return nil, &wire.Error{Code: wire.CodeProtocol, Message: "another installation's blastd is running, or one from before an update"}
+		return &wire.Error{Code: wire.CodeProtocol, Message: "another installation's blastd is running, or one from before an update"}
+	}
+	return nil
+}
+
+func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(wire.Event)) (any, error) {
+	if err := s.suits(req); err != nil {
+		return nil, err
 	}
 	switch req.Method {
 	case wire.Hello:
