@@ -18,8 +18,8 @@ import (
 )
 
 // Find returns one line for each thing of Blast's, sorted. With project folders
-// it is about their default environments and about what belongs to no environment
-// at all, such as the daemon: other tests may run beside.
+// it is about their default environments, all that are up in folders below them, and what
+// belongs to no environment at all: other tests may run beside.
 func Find(projects ...string) ([]string, error) {
 	var out []string
 	var errs []error
@@ -29,7 +29,8 @@ func Find(projects ...string) ([]string, error) {
 		errs = append(errs, err)
 	}
 	if len(projects) > 0 {
-		out = of(projects, out)
+		own, err := of(projects, out)
+		out, errs = own, append(errs, err)
 	}
 	slices.Sort(out)
 	return slices.Compact(out), errors.Join(errs...)
@@ -37,12 +38,18 @@ func Find(projects ...string) ([]string, error) {
 
 var environment = regexp.MustCompile(`/blast/([0-9a-f]{12})`)
 
-// of leaves out what belongs to other projects. Folders that all environments
-// share stand for as long as any does.
-func of(projects, lines []string) []string {
+// of leaves out what belongs to other projects. The daemon, and folders that all
+// environments share, stand for as long as any does.
+func of(projects, lines []string) ([]string, error) {
 	var ids []string
 	for _, p := range projects {
 		ids = append(ids, state.NewEnv(p, "default", 0, 0).ID)
+	}
+	claims, err := state.Claims()
+	for _, c := range claims {
+		if slices.ContainsFunc(projects, func(p string) bool { return strings.HasPrefix(c.Project+"/", p+"/") }) {
+			ids = append(ids, c.ID)
+		}
 	}
 	foreign := false
 	own := slices.DeleteFunc(lines, func(l string) bool {
@@ -55,10 +62,10 @@ func of(projects, lines []string) []string {
 		foreign = foreign || others
 		return others
 	})
-	return slices.DeleteFunc(own, func(l string) bool {
-		return foreign && (l == "file "+state.RunRoot || strings.HasPrefix(l, "cgroup ") && strings.HasSuffix(l, "/blast"))
-	})
+	return slices.DeleteFunc(own, func(l string) bool { return foreign && shared.MatchString(l) }), err
 }
+
+var shared = regexp.MustCompile(`^file ` + state.RunRoot + `(/blastd\.\w+)?$|^process \d+ blastd$|^cgroup .*/blast$`)
 
 // mounts are those of the host's own namespace.
 func mounts() ([]string, error) {
