@@ -34,14 +34,8 @@ func newScene(t *testing.T) *scene {
 		t.Skip("needs root: it makes real sandboxes")
 	}
 	alone.With(t)
-	project, err := os.MkdirTemp("", "blast-killed-") // not t.TempDir: the person must get through
-	if err != nil {
-		t.Fatal(err)
-	}
+	project := newProject(t)
 	s := &scene{bin: programs(t), project: project, env: state.NewEnv(project, "default", person, person)}
-	if err := errors.Join(os.Chmod(project, 0o755), os.Chown(project, person, person), os.WriteFile(filepath.Join(project, "blast.hcl"), []byte(sceneRules), 0o644)); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		_, _ = s.blast(t, "destroy", "--auto-approve")
 		until(t, "something is left", func() bool { return len(s.left(t)) == 0 })
@@ -49,6 +43,19 @@ func newScene(t *testing.T) *scene {
 	})
 	s.must(t, "apply", "--auto-approve")
 	return s
+}
+
+// newProject makes a folder with rules in it.
+func newProject(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "blast-killed-") // not t.TempDir: the person must get through
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chown(dir, person, person), os.WriteFile(filepath.Join(dir, "blast.hcl"), []byte(sceneRules), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // left is all that there is of the project on the host: others may be at work beside.
