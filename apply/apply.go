@@ -184,8 +184,8 @@ func Run(ctx context.Context, env state.Env, p plan.Plan, owners Owners, opts Op
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		opts.tell(Event{Failed, "state.json", err.Error()})
-		return r.takeBack(ctx, "state.json", err)
+		opts.tell(Event{Failed, stateName, err.Error()})
+		return r.takeBack(ctx, stateName, err)
 	}
 	opts.tell(Event{Phase: Committed})
 	ctx, cancel := opts.undoing(ctx)
@@ -219,6 +219,9 @@ func (r run) step(ctx context.Context, i int) error {
 	r.opts.tell(Event{Phase: Done, Addr: c.Addr})
 	return nil
 }
+
+// stateName stands for the commit where an address does for a change.
+const stateName = "state.json"
 
 // gateName stands for the gate where an address does for a change.
 const gateName = "check"
@@ -271,6 +274,7 @@ func (r run) keep(ctx context.Context, addr string, cause error) error {
 		return r.takeBack(ctx, addr, cause)
 	}
 	if err := r.tx.CommitPart(done); err != nil {
+		r.opts.tell(Event{Failed, stateName, err.Error()})
 		return r.takeBack(ctx, addr, errors.Join(cause, err))
 	}
 	r.opts.tell(Event{Phase: Committed})

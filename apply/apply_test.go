@@ -397,6 +397,30 @@ func TestKeepPartial(t *testing.T) {
 	}
 }
 
+// What can't be recorded isn't kept, and it is told why.
+func TestKeepPartialWithoutRecord(t *testing.T) {
+	before := map[string]string{"a": "1", "b": "2"}
+	env, f := newEnv(t, before)
+	if err := os.Mkdir(filepath.Join(env.Dir, "history", "2.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	var failed []string
+	opts := apply.Options{KeepPartial: true, Tell: func(ev apply.Event) {
+		if ev.Phase == apply.Failed {
+			failed = append(failed, ev.Addr+": "+ev.Error)
+		}
+	}}
+	err := apply.Run(t.Context(), env, planFor(t, env, f, objects(map[string]string{"a": "3", "b": "4"})), apply.Owners{"f": faulty{f, &n, 2, false, false}}, opts)
+	var rolled *apply.RolledBackError
+	if !errors.As(err, &rolled) || f.host(t)["a"] != `"1"` {
+		t.Errorf("%v: %v", err, f.host(t))
+	}
+	if len(failed) != 2 || !strings.HasPrefix(failed[0], "f.b: ") || !strings.HasPrefix(failed[1], "state.json: ") || !strings.Contains(failed[1], "2.json") {
+		t.Errorf("told: %q", failed)
+	}
+}
+
 // A commit of a part that dies while it cleans up goes on with that part.
 func TestKeepPartialDiesAfterTheCommit(t *testing.T) {
 	env, f := newEnv(t, map[string]string{"a": "1", "b": "2", "c": "3"})

@@ -98,13 +98,14 @@ var stories = []story{
 	{name: "check fails", before: []step{applied(small)}, step: applied(checked("false")), exit: exitRolledBack, again: exitRolledBack, same: true, greet: "1.0"},
 	{name: "keep partial", before: []step{applied(small)}, step: applied(with("max = 64", "max = 67", "== 1.0", "== "+broken), "--keep-partial"), exit: exitError, again: exitRolledBack, greet: "1.0"},
 	{name: "save", before: []step{applied(small), do("save", "it", "--replace"), do("snapshots", "rm", "it")}, step: do("save", "it", "--replace"), litter: "/.blast/snapshots.oci", greet: "1.0"},
-	{name: "load", first: []step{applied(small), do("save", "it")}, before: []step{do("destroy", "--auto-approve"), applied(live)}, step: do("load", "it", "--auto-approve"), counts: true, greet: "1.0"},
+	{name: "load", first: []step{applied(small), do("save", "other", "--replace")}, before: []step{do("destroy", "--auto-approve"), applied(live)}, step: do("load", "other", "--auto-approve"), counts: true, greet: "1.0"},
 }
 
 // What blast exits with, see blast help exit-codes.
 const (
 	exitError      = 1
 	exitRolledBack = 10
+	exitIncomplete = 11
 )
 
 // sides are what is on the host before and after a story.

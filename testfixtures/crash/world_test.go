@@ -32,7 +32,11 @@ type world struct {
 
 func newWorld(t *testing.T, bin string) *world {
 	t.Helper()
-	project := t.TempDir()
+	return newWorldIn(t, bin, t.TempDir())
+}
+
+func newWorldIn(t *testing.T, bin, project string) *world {
+	t.Helper()
 	w := &world{
 		bin: bin, project: project, env: state.NewEnv(project, "default", 0, 0),
 		index: serve(t), note: filepath.Join(t.TempDir(), "note"),
