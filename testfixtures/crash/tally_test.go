@@ -64,6 +64,9 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if len(total.rows) > 0 {
 		fmt.Print(total.String())
+		if bin, err := bins(); err == nil {
+			_ = os.RemoveAll(bin)
+		}
 	}
 	os.Exit(code)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,25 +53,30 @@ func newWorldIn(t *testing.T, bin, project string) *world {
 	return w
 }
 
-// needs says what every test here needs, and builds the programs.
+// needs is what every test here needs: the programs, and the machine's one daemon.
 func needs(t *testing.T) (bin string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it makes real sandboxes")
 	}
 	alone.With(t)
-	return bins(t)
+	bin, err := bins()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
 }
 
-// long reports whether everything is struck that can be: make crash. Else it is a sample.
-func long() bool { return os.Getenv("BLAST_CRASH_LONG") != "" }
+// every is n if every nth of all that can be struck is: make crash. It is 0 if a sample is.
+var every, _ = strconv.Atoi(os.Getenv("BLAST_CRASH_EVERY"))
 
-// some of n are struck: all in the long version, else few, spread over all, and the same
-// ones each time.
+// some of n are struck: few, spread over all and the same ones each time, or as many as
+// every says.
 func some(n, few int) []int {
-	if long() || n < few {
-		few = n
+	if every > 0 {
+		few = (n + every - 1) / every
 	}
+	few = min(few, n)
 	out := make([]int, few)
 	for i := range out {
 		out[i] = (2*i + 1) * n / (2 * few)
@@ -78,23 +84,25 @@ func some(n, few int) []int {
 	return out
 }
 
-// bins builds the real command line and PID 1 beside the daemon that dies.
-func bins(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
+// bins builds the real command line and PID 1 beside the daemon that dies, once.
+var bins = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "blast-crash-bin-")
+	if err != nil {
+		return "", err
+	}
 	for name, b := range map[string]struct{ pkg, cgo string }{
 		"blast":      {"blast.example/blast/cmd/blast", "0"},
 		"blast-init": {"blast.example/blast/cmd/blast-init", "0"},
 		"blastd":     {"blast.example/blast/testfixtures/crash/blastd", "1"},
 	} {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "seccomp", "-o", filepath.Join(dir, name), b.pkg)
+		cmd := exec.Command("go", "build", "-tags", "seccomp", "-o", filepath.Join(dir, name), b.pkg) //nolint:noctx // it ends by itself
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgo)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", name, err, out)
+			return dir, fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
 	}
-	return dir
-}
+	return dir, nil
+})
 
 // serve starts an index with what the stories ask for. One wheel is not what its index
 // says.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,6 +29,7 @@ func Replace(path string, b []byte) error {
 	if err != nil {
 		return err
 	}
+	stuck.Delete(f.Name()) // one of that name is gone, then
 	_, err = f.Write(b)
 	if err == nil {
 		err = f.Sync()
@@ -39,10 +41,21 @@ func Replace(path string, b []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		discard(f.Name())
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// stuck are the temporary files that this process could not remove, by path.
+var stuck sync.Map
+
+// discard removes a temporary file of this process. If a disk is closed to writing, it
+// is an orphan from now on.
+func discard(path string) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		stuck.Store(path, nil)
+	}
 }
 
 // SyncDir makes the names in a folder survive a power failure.
@@ -59,7 +72,8 @@ func SyncDir(dir string) error {
 var born = time.Now()
 
 // Orphans are the temporary files that a process which died left in a folder while
-// it replaced a file. Those of this process are younger than itself.
+// it replaced a file. Those of this process are younger than itself, and orphans only
+// if they could not be removed.
 func Orphans(dir string) []string {
 	var out []string
 	es, err := os.ReadDir(dir)
@@ -70,8 +84,10 @@ func Orphans(dir string) []string {
 		if !strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(d.Name(), tempSuffix) {
 			continue
 		}
-		if fi, err := d.Info(); err == nil && fi.Mode().IsRegular() && fi.ModTime().Before(born) {
-			out = append(out, filepath.Join(dir, d.Name()))
+		path := filepath.Join(dir, d.Name())
+		_, left := stuck.Load(path)
+		if fi, err := d.Info(); err == nil && fi.Mode().IsRegular() && (left || fi.ModTime().Before(born)) {
+			out = append(out, path)
 		}
 	}
 	return out

@@ -184,6 +184,66 @@ func swap(dir, outside string) error {
 	return os.Symlink(outside, dir)
 }
 
+// A file that is being written and can't be removed, as the disk is closed to that, is
+// left for the next one to clean up, also in the same process.
+func TestReplaceThatCannotCleanUp(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it mounts a small disk")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	path := filepath.Join(dir, "state.json")
+	if err := local.Replace(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	appendOnly(t, dir, true) // a file can be made, and none renamed or removed
+	if err := local.Replace(path, []byte("new")); !errors.Is(err, unix.EPERM) {
+		t.Fatalf("control: %v", err)
+	}
+	appendOnly(t, dir, false)
+	left := local.Orphans(dir)
+	if len(left) != 1 {
+		t.Fatalf("orphans: %q", left)
+	}
+	if err := os.Remove(left[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := local.Replace(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if left := local.Orphans(dir); len(left) > 0 {
+		t.Errorf("orphans: %q", left)
+	}
+}
+
+// appendOnly is chattr(1), where the file system has such a flag.
+func appendOnly(t *testing.T, path string, on bool) {
+	t.Helper()
+	const flag = 0x20 // FS_APPEND_FL of the kernel's include/uapi/linux/fs.h
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if errors.Is(err, unix.ENOTTY) {
+		t.Skip("tmpfs has no such flags before Linux 6.6")
+	}
+	flags &^= flag
+	if on {
+		flags |= flag
+	}
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A put on a full disk leaves the old record, and the reserve makes room once.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
