@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"blast.example/blast/config/expression"
 	"blast.example/blast/config/variable"
 	"blast.example/blast/config/wording"
 	"blast.example/blast/plan"
@@ -32,6 +33,9 @@ const (
 // of names the variables and env calls of an expression, those of locals among them,
 // in its order.
 func (m makers) of(expr hcl.Expression) plan.Makers {
+	if expression.Literal(expr) {
+		return nil
+	}
 	var out plan.Makers
 	for _, t := range expr.Variables() {
 		if t.IsRelative() {

@@ -18,7 +18,7 @@ import (
 )
 
 // attr evaluates one attribute and stores it in v if it is what it should be.
-func (d *decoder) attr(v *Values, path string, spec Attr, attr *hcl.Attribute) {
+func (d *decoder) attr(v *Values, path string, spec *Attr, attr *hcl.Attribute) {
 	v.wrote[spec.Name] = d.origin(attr.Expr.Range(), spec.Private, attr.Expr)
 	if spec.Kind == Expression {
 		v.attrs[spec.Name] = value{attr.Expr, attr.Expr.Range()}
@@ -37,7 +37,7 @@ func (d *decoder) attr(v *Values, path string, spec Attr, attr *hcl.Attribute) {
 	if val.IsNull() || !val.IsWhollyKnown() {
 		return // null is as not written; what is unknown was reported elsewhere
 	}
-	c := converter{decoder: d, Attr: spec, path: join(path, spec.Name), expr: attr.Expr}
+	c := converter{decoder: d, Attr: spec, within: path, index: -1, expr: attr.Expr}
 	if of, ok := c.convert(val); ok {
 		v.attrs[spec.Name] = value{of, attr.Expr.Range()}
 	}
@@ -59,9 +59,19 @@ func (a Attr) example() string {
 // converter checks one attribute's value.
 type converter struct {
 	*decoder
-	Attr
-	path string
-	expr hcl.Expression
+	*Attr
+	within string // the path of what it is in
+	index  int    // of a list's element, or -1
+	expr   hcl.Expression
+}
+
+// path names what is checked.
+func (c *converter) path() string {
+	path := join(c.within, c.Name)
+	if c.index >= 0 {
+		path = fmt.Sprintf("%s[%d]", path, c.index)
+	}
+	return path
 }
 
 func (c *converter) convert(v cty.Value) (any, bool) {
@@ -98,7 +108,7 @@ func boxed[T any](v T, good bool) (any, bool) { return v, good }
 
 // wrong reports a value of the wrong type with the value to write instead.
 func (c *converter) wrong(at hcl.Range, want, found, fix string) {
-	c.report(Errorf(at, "Wrong type of value", "%s must be %s, and this is %s. %s", c.path, want, found, fix))
+	c.report(Errorf(at, "Wrong type of value", "%s must be %s, and this is %s. %s", c.path(), want, found, fix))
 }
 
 func describe(v cty.Value) string {
@@ -129,7 +139,7 @@ func (c *converter) text(v cty.Value, at hcl.Range) (string, bool) {
 		c.wrong(at, "a string", describe(v), fix)
 		return "", false
 	case strings.ContainsRune(v.AsString(), 0):
-		c.report(Errorf(at, "NUL character in a string", "%s contains a NUL character, which ends strings in the kernel. Remove it.", c.path))
+		c.report(Errorf(at, "NUL character in a string", "%s contains a NUL character, which ends strings in the kernel. Remove it.", c.path()))
 		return "", false
 	}
 	return c.oneOf(v.AsString(), at)
@@ -160,10 +170,10 @@ var plainWord = regexp.MustCompile(`^[-0-9.a-zA-Z]+$`)
 func (c *converter) oneOf(s string, at hcl.Range) (string, bool) {
 	switch {
 	case slices.Contains(c.NotYet, s):
-		c.report(NotYet(at, fmt.Sprintf("%s = %q", c.path, s), c.choices()))
+		c.report(NotYet(at, fmt.Sprintf("%s = %q", c.path(), s), c.choices()))
 		return "", false
 	case len(c.OneOf) > 0 && !slices.Contains(c.OneOf, s):
-		c.report(Errorf(at, "Value not allowed", "%s can't be %q.%s %s", c.path, s, nearest.Hint(s, c.OneOf), c.choices()))
+		c.report(Errorf(at, "Value not allowed", "%s can't be %q.%s %s", c.path(), s, nearest.Hint(s, c.OneOf), c.choices()))
 		return "", false
 	}
 	return s, true
@@ -208,17 +218,17 @@ func list[T any](c *converter, v cty.Value, one func(*converter, cty.Value, hcl.
 			ranges = append(ranges, e.Range())
 		}
 	}
-	out, good := []T{}, true
+	out, good := make([]T, 0, v.LengthInt()), true
 	i := 0
+	defer func() { c.index = -1 }()
 	for it := v.ElementIterator(); it.Next(); i++ {
 		_, e := it.Element()
 		where := at
 		if i < len(ranges) {
 			where = ranges[i]
 		}
-		c := *c
-		c.path = fmt.Sprintf("%s[%d]", c.path, i)
-		t, fine := one(&c, e, where)
+		c.index = i
+		t, fine := one(c, e, where)
 		out, good = append(out, t), good && fine
 	}
 	return out, good
@@ -246,7 +256,7 @@ func (c *converter) whole(v cty.Value, at hcl.Range) (int64, bool) {
 	}
 	n, accuracy := v.AsBigFloat().Int64()
 	if accuracy != big.Exact {
-		c.report(Errorf(at, "Not a whole number", "%s must be a whole number below 2^63, and %s is none. Write: %s = %s.", c.path, v.AsBigFloat().Text('g', 10), c.Name, c.example()))
+		c.report(Errorf(at, "Not a whole number", "%s must be a whole number below 2^63, and %s is none. Write: %s = %s.", c.path(), v.AsBigFloat().Text('g', 10), c.Name, c.example()))
 		return 0, false
 	}
 	return n, c.inRange(n, at, func(n int64) string { return fmt.Sprint(n) })
@@ -260,7 +270,7 @@ func (c *converter) inRange(n int64, at hcl.Range, show func(int64) string) bool
 	if c.Max != 0 {
 		bounds = "from " + show(c.Min) + " to " + show(c.Max)
 	}
-	c.report(Errorf(at, "Value out of range", "%s must be %s, and this is %s. Write for example %s.", c.path, bounds, show(n), c.example()))
+	c.report(Errorf(at, "Value out of range", "%s must be %s, and this is %s. Write for example %s.", c.path(), bounds, show(n), c.example()))
 	return false
 }
 
@@ -291,7 +301,7 @@ func (c *converter) pairs(v cty.Value) ([]Pair, bool) {
 		}
 		p.Origin = c.origin(p.Range, c.Private, exprs...)
 		var fine bool
-		p.Text, fine = (&converter{c.decoder, Attr{Name: name, Kind: String}, join(c.path, name), c.expr}).text(e, p.Range)
+		p.Text, fine = (&converter{c.decoder, &Attr{Name: name, Kind: String}, c.path(), -1, c.expr}).text(e, p.Range)
 		out, good = append(out, p), good && fine
 	}
 	return out, good
@@ -311,7 +321,7 @@ func (c *converter) repeated() {
 		}
 		at := item.KeyExpr.Range()
 		if was, twice := first[k.AsString()]; twice {
-			c.report(Duplicate(at, was, join(c.path, k.AsString()), "Remove one of them."))
+			c.report(Duplicate(at, was, join(c.path(), k.AsString()), "Remove one of them."))
 			continue
 		}
 		first[k.AsString()] = at
@@ -347,10 +357,10 @@ func measured[T ~int64](c *converter, v cty.Value, parse func(string) (T, error)
 	if v.Type() == cty.Number {
 		s, _ := c.written(v, at)
 		if v.AsBigFloat().Sign() == 0 {
-			c.report(Errorf(at, "Missing unit", "%s is a string with a unit. Write \"0\".", c.path))
+			c.report(Errorf(at, "Missing unit", "%s is a string with a unit. Write \"0\".", c.path()))
 			return 0, false
 		}
-		c.report(Errorf(at, "Missing unit", "%s is %s of what? Write \"%s%s\" or \"%s%s\".", c.path, s, s, units[0], s, units[1]))
+		c.report(Errorf(at, "Missing unit", "%s is %s of what? Write \"%s%s\" or \"%s%s\".", c.path(), s, s, units[0], s, units[1]))
 		return 0, false
 	}
 	if v.Type() != cty.String {
@@ -361,9 +371,9 @@ func measured[T ~int64](c *converter, v cty.Value, parse func(string) (T, error)
 	t, err := parse(s)
 	switch {
 	case errors.Is(err, errNoUnit):
-		c.report(Errorf(at, "Missing unit", "%s is %s of what? Write \"%s%s\" or \"%s%s\".", c.path, s, s, units[0], s, units[1]))
+		c.report(Errorf(at, "Missing unit", "%s is %s of what? Write \"%s%s\" or \"%s%s\".", c.path(), s, s, units[0], s, units[1]))
 	case err != nil:
-		c.report(Errorf(at, "Unreadable value", "%s can't be %q, as it %v. Write for example %s.", c.path, s, err, c.example()))
+		c.report(Errorf(at, "Unreadable value", "%s can't be %q, as it %v. Write for example %s.", c.path(), s, err, c.example()))
 	}
 	return t, err == nil
 }
@@ -374,7 +384,7 @@ func (c *converter) limit(v cty.Value) (Bound, bool) {
 	if v.Type() == cty.Number {
 		n, accuracy := v.AsBigFloat().Uint64()
 		if accuracy != big.Exact || n == ^uint64(0) {
-			c.report(Errorf(at, "Not a whole number", "%s must be a whole number from 0, and this is none. Write a count, a size such as \"8MiB\", or \"unlimited\".", c.path))
+			c.report(Errorf(at, "Not a whole number", "%s must be a whole number from 0, and this is none. Write a count, a size such as \"8MiB\", or \"unlimited\".", c.path()))
 			return Bound{}, false
 		}
 		return Bound{N: n}, true

@@ -40,10 +40,10 @@ func (r Reader) origin(at hcl.Range, private bool, exprs ...hcl.Expression) Orig
 // Content decodes the attributes and blocks that a schema picked out of a body.
 func (r Reader) Content(content *hcl.BodyContent, attrs []Attr, blocks []Block) (*Values, hcl.Diagnostics) {
 	d := decoder{Reader: r}
-	root := Block{Attrs: attrs, Blocks: blocks}
+	root := &Block{Attrs: attrs, Blocks: blocks}
 	v := newValues("", content.MissingItemRange)
 	for _, name := range slices.Sorted(maps.Keys(content.Attributes)) {
-		if a, ok := root.attr(name); ok {
+		if a := root.attr(name); a != nil {
 			d.attr(v, "", a, content.Attributes[name])
 		}
 	}
@@ -97,14 +97,15 @@ func (d *decoder) report(diag *hcl.Diagnostic) { d.diags = append(d.diags, diag)
 
 // body walks the syntax itself: HCL's own Content stops at words that it doesn't
 // know and names neither near ones nor those of other versions.
-func (d *decoder) body(v *Values, path string, spec Block, body hcl.Body) {
+func (d *decoder) body(v *Values, path string, spec *Block, body hcl.Body) {
 	syn, ok := body.(*hclsyntax.Body)
 	if !ok {
 		d.report(Errorf(v.Range, "Unreadable block", "The block %s is not in HCL's own syntax. Write blast.hcl in it.", path))
 		return
 	}
 	d.unknownAttrs(path, spec, syn)
-	for _, a := range spec.Attrs {
+	for i := range spec.Attrs {
+		a := &spec.Attrs[i]
 		if attr, ok := syn.Attributes[a.Name]; ok {
 			d.attr(v, path, a, attr.AsHCLAttribute())
 		} else if a.Required {
@@ -118,12 +119,16 @@ func (d *decoder) body(v *Values, path string, spec Block, body hcl.Body) {
 	d.children(v, path, spec, blocks)
 }
 
-func (d *decoder) unknownAttrs(path string, spec Block, syn *hclsyntax.Body) {
-	for _, name := range slices.Sorted(maps.Keys(syn.Attributes)) {
-		attr := syn.Attributes[name]
-		if _, ok := spec.attr(name); !ok {
-			d.report(UnknownArgument(attr.NameRange, path, name, spec))
+func (d *decoder) unknownAttrs(path string, spec *Block, syn *hclsyntax.Body) {
+	var unknown []string
+	for name := range syn.Attributes {
+		if spec.attr(name) == nil {
+			unknown = append(unknown, name)
 		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		d.report(UnknownArgument(syn.Attributes[name].NameRange, path, name, *spec))
 	}
 }
 
@@ -178,12 +183,12 @@ func join(path, name string) string {
 }
 
 // children decodes the blocks inside of a block.
-func (d *decoder) children(v *Values, path string, spec Block, blocks hcl.Blocks) {
-	first := map[string]hcl.Range{}
+func (d *decoder) children(v *Values, path string, spec *Block, blocks hcl.Blocks) {
+	first := make(map[string]hcl.Range, len(blocks))
 	for _, b := range blocks {
-		child, ok := spec.block(b.Type)
-		if !ok {
-			d.report(UnknownBlock(b.TypeRange, path, b.Type, spec))
+		child := spec.block(b.Type)
+		if child == nil {
+			d.report(UnknownBlock(b.TypeRange, path, b.Type, *spec))
 			continue
 		}
 		label, ok := d.label(child, b)
@@ -209,14 +214,14 @@ func (d *decoder) children(v *Values, path string, spec Block, blocks hcl.Blocks
 	}
 }
 
-func title(b *hcl.Block, spec Block) string {
+func title(b *hcl.Block, spec *Block) string {
 	if spec.Label != "" {
 		return fmt.Sprintf("%s %q", b.Type, b.Labels[0])
 	}
 	return "The block " + b.Type
 }
 
-func fixTwice(spec Block) string {
+func fixTwice(spec *Block) string {
 	if spec.Label != "" {
 		return "Give one of them another " + spec.Label + "."
 	}
@@ -224,7 +229,7 @@ func fixTwice(spec Block) string {
 }
 
 // label checks that a block has exactly the labels that it should.
-func (d *decoder) label(spec Block, b *hcl.Block) (string, bool) {
+func (d *decoder) label(spec *Block, b *hcl.Block) (string, bool) {
 	switch {
 	case spec.Label == "" && len(b.Labels) > 0:
 		d.report(Errorf(b.LabelRanges[0], "Unexpected label", "The block %s has no label. Write: %s { ... }.", b.Type, b.Type))

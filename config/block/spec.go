@@ -76,22 +76,24 @@ func Schema(attrs []Attr, blocks []Block) *hcl.BodySchema {
 	return s
 }
 
-func (b Block) attr(name string) (Attr, bool) {
-	for _, a := range b.Attrs {
-		if a.Name == name {
-			return a, true
+// attr is the declaration of an attribute, or nil.
+func (b *Block) attr(name string) *Attr {
+	for i := range b.Attrs {
+		if b.Attrs[i].Name == name {
+			return &b.Attrs[i]
 		}
 	}
-	return Attr{}, false
+	return nil
 }
 
-func (b Block) block(name string) (Block, bool) {
-	for _, c := range b.Blocks {
-		if c.Name == name {
-			return c, true
+// block is the declaration of a block inside, or nil.
+func (b *Block) block(name string) *Block {
+	for i := range b.Blocks {
+		if b.Blocks[i].Name == name {
+			return &b.Blocks[i]
 		}
 	}
-	return Block{}, false
+	return nil
 }
 
 // words are all names that may stand in the block.

@@ -23,9 +23,11 @@ var NotYet = []string{"templatefile", "yamldecode", "yamlencode"}
 // Value evaluates expr. If that fails it returns an unknown value and says why;
 // who meets an unknown value can rely on its cause having been reported.
 func Value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
-	diags := append(functionNames(expr, ctx), names(expr, ctx)...)
-	if diags.HasErrors() {
-		return cty.DynamicVal, diags
+	var diags hcl.Diagnostics
+	if !Literal(expr) {
+		if diags = append(functionNames(expr, ctx), names(expr, ctx)...); diags.HasErrors() {
+			return cty.DynamicVal, diags
+		}
 	}
 	v, more := expr.Value(ctx)
 	hide := len(more) > 0 && Sensitivity(expr, ctx)
@@ -45,6 +47,20 @@ func Value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostic
 		return cty.DynamicVal, append(diags, bad(expr.Range(), "Value out of bounds", "%s", problem))
 	}
 	return v, diags
+}
+
+// Literal reports whether an expression is its own value: no names, no calls. Most are,
+// and there is nothing to look for in them.
+func Literal(expr hcl.Expression) bool {
+	switch e := expr.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return true
+	case *hclsyntax.TemplateExpr:
+		return len(e.Parts) == 1 && Literal(e.Parts[0])
+	case *hclsyntax.TupleConsExpr:
+		return !slices.ContainsFunc(e.Exprs, func(e hclsyntax.Expression) bool { return !Literal(e) })
+	}
+	return false
 }
 
 func bad(at hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {

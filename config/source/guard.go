@@ -24,12 +24,14 @@ const (
 )
 
 // Guard looks at a source before it is parsed.
-func Guard(src []byte, name string) hcl.Diagnostics {
+func Guard(src []byte, name string) hcl.Diagnostics { return guard(src, name, plain(src)) }
+
+func guard(src []byte, name string, plain bool) hcl.Diagnostics {
 	if d := guardBytes(src, name); d != nil {
 		return hcl.Diagnostics{d}
 	}
 	diags := guardRunes(src, name)
-	if len(diags) > 0 || !plain(src) {
+	if len(diags) > 0 || !plain {
 		diags = append(diags, guardDepth(src, name)...)
 	}
 	return diags

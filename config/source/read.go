@@ -35,15 +35,23 @@ func File(name, path string) (*hcl.File, *hclsyntax.Body, hcl.Diagnostics) {
 
 // Text is File of what is no file.
 func Text(name string, src []byte) (*hcl.File, *hclsyntax.Body, hcl.Diagnostics) {
-	if diags := Guard(src, name); diags.HasErrors() {
+	simple := plain(src)
+	if diags := guard(src, name, simple); diags.HasErrors() {
 		return &hcl.File{Bytes: src}, nil, diags
+	}
+	// CRLF is LF, in heredocs too; lines and columns stay.
+	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
+	if simple {
+		if body := quick(name, src); body != nil {
+			f := &hcl.File{Body: body, Bytes: src}
+			expression.Meter(f)
+			return f, body, nil
+		}
 	}
 	return parse(name, src)
 }
 
 func parse(name string, src []byte) (*hcl.File, *hclsyntax.Body, hcl.Diagnostics) {
-	// CRLF is LF, in heredocs too; lines and columns stay.
-	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
 	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	trusted := true
 	for _, d := range diags {
