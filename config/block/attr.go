@@ -19,9 +19,11 @@ import (
 
 // attr evaluates one attribute and stores it in v if it is what it should be.
 func (d *decoder) attr(v *Values, path string, spec *Attr, attr *hcl.Attribute) {
-	v.wrote[spec.Name] = d.origin(attr.Expr.Range(), spec.Private, attr.Expr)
+	at := attr.Expr.Range()
+	v.attrs = append(v.attrs, value{name: spec.Name, where: at, origin: d.origin(at, spec.Private, attr.Expr)})
+	read := &v.attrs[len(v.attrs)-1]
 	if spec.Kind == Expression {
-		v.attrs[spec.Name] = value{attr.Expr, attr.Expr.Range()}
+		read.of = attr.Expr
 		return
 	}
 	val, diags := expression.Value(attr.Expr, d.Eval)
@@ -29,7 +31,7 @@ func (d *decoder) attr(v *Values, path string, spec *Attr, attr *hcl.Attribute) 
 	if diags.HasErrors() {
 		return
 	}
-	if val.ContainsMarked() {
+	if !expression.Literal(attr.Expr) && val.ContainsMarked() {
 		d.report(Errorf(attr.Expr.Range(), "Sensitive value would be stored",
 			"%s is made of a sensitive value, and plans, state and logs would hold it. If it may be known, write nonsensitive(...). Else give it to commands by a block that holds only where it comes from:\n  secret \"NAME\" {\n    from = \"env:NAME\"\n  }", join(path, spec.Name)))
 		return
@@ -39,7 +41,7 @@ func (d *decoder) attr(v *Values, path string, spec *Attr, attr *hcl.Attribute) 
 	}
 	c := converter{decoder: d, Attr: spec, within: path, index: -1, expr: attr.Expr}
 	if of, ok := c.convert(val); ok {
-		v.attrs[spec.Name] = value{of, attr.Expr.Range()}
+		read.of = of
 	}
 }
 

@@ -41,18 +41,28 @@ func (r Reader) origin(at hcl.Range, private bool, exprs ...hcl.Expression) Orig
 func (r Reader) Content(content *hcl.BodyContent, attrs []Attr, blocks []Block) (*Values, hcl.Diagnostics) {
 	d := decoder{Reader: r}
 	root := &Block{Attrs: attrs, Blocks: blocks}
-	v := newValues("", content.MissingItemRange)
+	v := &Values{Range: content.MissingItemRange}
 	for _, name := range slices.Sorted(maps.Keys(content.Attributes)) {
 		if a := root.attr(name); a != nil {
 			d.attr(v, "", a, content.Attributes[name])
 		}
 	}
-	d.children(v, "", root, content.Blocks)
+	d.children(v, "", root, d.own(content.Blocks))
 	return v, d.diags
 }
 
-func newValues(name string, at hcl.Range) *Values {
-	return &Values{Name: name, Range: at, attrs: map[string]value{}, wrote: map[string]Origin{}}
+// own are blocks as HCL's own syntax has them.
+func (d *decoder) own(blocks hcl.Blocks) hclsyntax.Blocks {
+	var out hclsyntax.Blocks
+	for _, b := range blocks {
+		body, ok := b.Body.(*hclsyntax.Body)
+		if !ok {
+			d.report(Errorf(b.DefRange, "Unreadable block", "The block %s is not in HCL's own syntax. Write blast.hcl in it.", b.Type))
+			continue
+		}
+		out = append(out, &hclsyntax.Block{Type: b.Type, Labels: b.Labels, Body: body, TypeRange: b.TypeRange, LabelRanges: b.LabelRanges})
+	}
+	return out
 }
 
 // Errorf makes an error diagnostic. The summary is constant; the detail says
@@ -97,12 +107,8 @@ func (d *decoder) report(diag *hcl.Diagnostic) { d.diags = append(d.diags, diag)
 
 // body walks the syntax itself: HCL's own Content stops at words that it doesn't
 // know and names neither near ones nor those of other versions.
-func (d *decoder) body(v *Values, path string, spec *Block, body hcl.Body) {
-	syn, ok := body.(*hclsyntax.Body)
-	if !ok {
-		d.report(Errorf(v.Range, "Unreadable block", "The block %s is not in HCL's own syntax. Write blast.hcl in it.", path))
-		return
-	}
+func (d *decoder) body(v *Values, path string, spec *Block, syn *hclsyntax.Body) {
+	v.attrs = make([]value, 0, len(syn.Attributes))
 	d.unknownAttrs(path, spec, syn)
 	for i := range spec.Attrs {
 		a := &spec.Attrs[i]
@@ -112,11 +118,7 @@ func (d *decoder) body(v *Values, path string, spec *Block, body hcl.Body) {
 			d.report(Errorf(v.Range, "Missing argument", "%s needs %q, %s. Write: %s = %s.", path, a.Name, kindNames[a.Kind], a.Name, a.example()))
 		}
 	}
-	blocks := make(hcl.Blocks, len(syn.Blocks))
-	for i, b := range syn.Blocks {
-		blocks[i] = b.AsHCLBlock()
-	}
-	d.children(v, path, spec, blocks)
+	d.children(v, path, spec, syn.Blocks)
 }
 
 func (d *decoder) unknownAttrs(path string, spec *Block, syn *hclsyntax.Body) {
@@ -183,8 +185,8 @@ func join(path, name string) string {
 }
 
 // children decodes the blocks inside of a block.
-func (d *decoder) children(v *Values, path string, spec *Block, blocks hcl.Blocks) {
-	first := make(map[string]hcl.Range, len(blocks))
+func (d *decoder) children(v *Values, path string, spec *Block, blocks hclsyntax.Blocks) {
+	first := make(map[string]*hclsyntax.Block, len(blocks))
 	for _, b := range blocks {
 		child := spec.block(b.Type)
 		if child == nil {
@@ -200,12 +202,12 @@ func (d *decoder) children(v *Values, path string, spec *Block, blocks hcl.Block
 			at = join(at, label)
 		}
 		if was, twice := first[at]; twice && (child.Label != "" || !child.Many) {
-			d.report(Duplicate(headerRange(b), was, title(b, child), fixTwice(child)))
-			d.body(newValues(b.Type, headerRange(b)), at, child, b.Body) // for what else is wrong with it
+			d.report(Duplicate(headerRange(b), headerRange(was), title(b, child), fixTwice(child)))
+			d.body(&Values{Name: b.Type, Range: headerRange(b)}, at, child, b.Body) // for what else is wrong with it
 			continue
 		}
-		first[at] = headerRange(b)
-		c := newValues(b.Type, headerRange(b))
+		first[at] = b
+		c := &Values{Name: b.Type, Range: headerRange(b)}
 		if c.Label = label; len(b.LabelRanges) > 0 {
 			c.LabelRange = b.LabelRanges[0]
 		}
@@ -214,7 +216,7 @@ func (d *decoder) children(v *Values, path string, spec *Block, blocks hcl.Block
 	}
 }
 
-func title(b *hcl.Block, spec *Block) string {
+func title(b *hclsyntax.Block, spec *Block) string {
 	if spec.Label != "" {
 		return fmt.Sprintf("%s %q", b.Type, b.Labels[0])
 	}
@@ -229,7 +231,7 @@ func fixTwice(spec *Block) string {
 }
 
 // label checks that a block has exactly the labels that it should.
-func (d *decoder) label(spec *Block, b *hcl.Block) (string, bool) {
+func (d *decoder) label(spec *Block, b *hclsyntax.Block) (string, bool) {
 	switch {
 	case spec.Label == "" && len(b.Labels) > 0:
 		d.report(Errorf(b.LabelRanges[0], "Unexpected label", "The block %s has no label. Write: %s { ... }.", b.Type, b.Type))
@@ -250,7 +252,7 @@ func (d *decoder) label(spec *Block, b *hcl.Block) (string, bool) {
 }
 
 // headerRange is the block's type and labels, without its body.
-func headerRange(b *hcl.Block) hcl.Range {
+func headerRange(b *hclsyntax.Block) hcl.Range {
 	r := b.TypeRange
 	for _, l := range b.LabelRanges {
 		r = hcl.RangeBetween(r, l)

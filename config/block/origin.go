@@ -1,7 +1,6 @@
 package block
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +22,7 @@ type Origins map[string]Origin
 
 // Object makes an object that tells where its items came from.
 func (o Origins) Object(addr string, attrs any) plan.Object {
-	src, by := map[string]string{}, map[string]plan.Makers{}
+	src, by := make(map[string]string, len(o)), map[string]plan.Makers{}
 	for name, from := range o {
 		if src[name] = from.Place; len(from.By) > 0 {
 			by[name] = from.By
@@ -43,18 +42,27 @@ func (v *Values) Sources(to Origins, prefix string) {
 		return
 	}
 	whole := Origin{Place: Place(v.Range)}
-	for _, name := range slices.Sorted(maps.Keys(v.wrote)) {
-		o := v.wrote[name]
-		to[join(prefix, name)] = o
+	attrs := make([]*value, len(v.attrs))
+	for i := range v.attrs {
+		attrs[i] = &v.attrs[i]
+	}
+	slices.SortFunc(attrs, func(a, b *value) int { return strings.Compare(a.name, b.name) })
+	for _, a := range attrs {
+		to[join(prefix, a.name)] = a.origin
 		if prefix != "" { // no item is called ""
-			whole.By = whole.By.With(o.By...)
+			whole.By = whole.By.With(a.origin.By...)
 		}
 	}
 	to[prefix] = whole
 }
 
 // Origin is where the value of an attribute came from.
-func (v *Values) Origin(name string) Origin { return v.wrote[name] }
+func (v *Values) Origin(name string) Origin {
+	if a := v.attr(name); a != nil {
+		return a.origin
+	}
+	return Origin{}
+}
 
 // Place writes a range as blast.hcl:12.
 func Place(r hcl.Range) string {

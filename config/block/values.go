@@ -13,14 +13,29 @@ type Values struct {
 	Range      hcl.Range // the block's header
 	LabelRange hcl.Range
 
-	attrs  map[string]value
-	wrote  map[string]Origin // attributes that stand there, readable or not
+	attrs  []value // few, so none is looked up in a map
 	blocks []*Values
 }
 
+// value is an attribute that stands there, readable or not.
 type value struct {
-	of    any // string, []Text, float64, int64, []Whole, bool, []Pair, time.Duration, Bound, hcl.Expression
-	where hcl.Range
+	name   string
+	of     any // string, []Text, float64, int64, []Whole, bool, []Pair, time.Duration, Bound, hcl.Expression; nil if it can't be read
+	where  hcl.Range
+	origin Origin
+}
+
+// attr is the attribute of that name, or nil.
+func (v *Values) attr(name string) *value {
+	if v == nil {
+		return nil
+	}
+	for i := range v.attrs {
+		if v.attrs[i].name == name {
+			return &v.attrs[i]
+		}
+	}
+	return nil
 }
 
 // Text is one string of a list.
@@ -49,30 +64,23 @@ type Bound struct {
 }
 
 func get[T any](v *Values, name string) (T, bool) {
-	var zero T
-	if v == nil {
-		return zero, false
+	if a := v.attr(name); a != nil {
+		t, ok := a.of.(T)
+		return t, ok
 	}
-	t, ok := v.attrs[name].of.(T)
-	return t, ok
+	var zero T
+	return zero, false
 }
 
 // Has reports whether the attribute was written, is not null and could be read.
 func (v *Values) Has(name string) bool {
-	if v == nil {
-		return false
-	}
-	_, ok := v.attrs[name]
-	return ok
+	a := v.attr(name)
+	return a != nil && a.of != nil
 }
 
 // Wrote reports whether the attribute stands there, be it unreadable.
 func (v *Values) Wrote(name string) bool {
-	if v == nil {
-		return false
-	}
-	_, ok := v.wrote[name]
-	return ok
+	return v.attr(name) != nil
 }
 
 // String reads a String; without one it is or.
@@ -120,7 +128,7 @@ func (v *Values) Expression(name string) hcl.Expression {
 
 // At is where the value of the attribute stands, or else the block.
 func (v *Values) At(name string) hcl.Range {
-	if a, ok := v.attrs[name]; ok {
+	if a := v.attr(name); a != nil && a.of != nil {
 		return a.where
 	}
 	return v.Range

@@ -12,17 +12,16 @@ import (
 // ranges and all, for a fraction of the time and memory: no list of tokens, no count of
 // grapheme clusters. Blocks and literals it reads itself, any other expression HCL's
 // parser does. It returns nil for what it can't read, and for what is wrong: that is
-// for ParseConfig, which says why.
-func quick(name string, src []byte) *hclsyntax.Body {
+// for ParseConfig, which says why. Literal says that there are no other expressions.
+func quick(name string, src []byte) (body *hclsyntax.Body, literal bool) {
 	q := &quickly{src: src, name: name, line: 1, numbers: map[string]cty.Value{}}
 	first := q.firstToken()
-	body := q.body()
-	if body == nil || q.i < len(src) {
-		return nil
+	if body = q.body(); body == nil || q.i < len(src) {
+		return nil, false
 	}
 	body.SrcRange = q.since(first)
 	body.EndRange = q.since(q.pos())
-	return body
+	return body, !q.more
 }
 
 type quickly struct {
@@ -34,6 +33,7 @@ type quickly struct {
 	start int // of the line
 
 	numbers map[string]cty.Value // many are the same: ports
+	more    bool                 // than literals
 }
 
 func (q *quickly) pos() hcl.Pos { return hcl.Pos{Line: q.line, Column: q.i - q.start + 1, Byte: q.i} }
@@ -351,6 +351,6 @@ func (q *quickly) expression() hclsyntax.Expression {
 	if len(diags) > 0 {
 		return nil
 	}
-	q.i = end
+	q.i, q.more = end, true
 	return expr
 }

@@ -20,7 +20,7 @@ func same(t *testing.T, text string) (quickly bool) {
 		return false
 	}
 	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
-	got := quick("x", src)
+	got, _ := quick("x", src)
 	if got == nil {
 		return false
 	}

@@ -42,9 +42,11 @@ func Text(name string, src []byte) (*hcl.File, *hclsyntax.Body, hcl.Diagnostics)
 	// CRLF is LF, in heredocs too; lines and columns stay.
 	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
 	if simple {
-		if body := quick(name, src); body != nil {
+		if body, literal := quick(name, src); body != nil {
 			f := &hcl.File{Body: body, Bytes: src}
-			expression.Meter(f)
+			if !literal {
+				expression.Meter(f)
+			}
 			return f, body, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -61,14 +62,17 @@ func (Words) Schema() *hcl.BodySchema { return block.Schema(nil, []block.Block{S
 func (w Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	root, diags := s.Read(nil, []block.Block{Spec})
 	v := root.Block("network")
-	src := block.Origins{"": s.Origin()}
+	rules := v.Blocks("egress")
+	src := make(block.Origins, 4*len(rules)+8)
+	src[""] = s.Origin()
 	v.Sources(src, "")
 	r := &reading{now: time.Now, src: src, diags: diags}
 	if w.Now != nil {
 		r.now = w.Now
 	}
 	p := Policy{Default: v.String("default", "deny"), DNS: r.dns(v.Block("dns"))}
-	for _, e := range v.Blocks("egress") {
+	p.Egress = slices.Grow(p.Egress, len(rules))
+	for _, e := range rules {
 		p.Egress = append(p.Egress, r.egress(e))
 	}
 	p.Ingress = r.ingresses(v.Blocks("ingress"))
