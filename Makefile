@@ -3,6 +3,7 @@
 # make bench  measures Blast beside crun, bwrap and others, interleaved
 # make bench-plans  measures what a plan costs by the number of its items
 # make compare  plays what goes wrong in practice against Blast and OpenTofu, for docs/COMPARISON.md (as root)
+# make crash  strikes commands in every way of docs/CRASH.md (as root; hours; EVERY=20 takes every 20th strike)
 # make lint   the strict linter
 #
 # Every target installs what it needs on a fresh Debian or Ubuntu machine.
@@ -21,7 +22,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test lint bench bench-plans compare clean
+.PHONY: all build deps demo test crash lint bench bench-plans compare clean
 
 all: build
 
@@ -52,6 +53,11 @@ test: build
 	@test "$$(id -u)" = 0 || { echo 'make test needs root: the tests make namespaces, mounts and cgroups'; exit 1; }
 	$(GO) vet -tags seccomp ./...
 	CI=$${CI:-make} $(GO) test -tags seccomp -timeout 20m ./...
+
+EVERY ?= 1
+crash: deps
+	@test "$$(id -u)" = 0 || { echo 'make crash needs root: it makes real sandboxes, and fails their disks'; exit 1; }
+	BLAST_CRASH_EVERY=$(EVERY) $(GO) test -tags seccomp -count=1 -v -timeout 48h ./testfixtures/crash
 
 lint:
 	$(GO) run $(LINT) run --build-tags seccomp ./...

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +81,9 @@ func (w *world) fails(t *testing.T, s story, b sides, f fault) verdict {
 		t.Fatalf("mend %s: %v", f.name, err)
 	}
 	w.owns(t, s, f.name, f.says, out, code)
-	return w.judge(t, s, b, f.name)
+	v := w.judge(t, s, b, f.name)
+	s.tells(t, code, v, f.name+"\n"+out)
+	return v
 }
 
 // owns checks that a command which a fault kept from its work says so: where, why, and
@@ -99,7 +102,7 @@ func (w *world) owns(t *testing.T, s story, what string, says []string, out stri
 			t.Errorf("%s: %s: exit %d without a word of %q:\n%s", s.name, what, code, words, out)
 		}
 	}
-	if !strings.Contains(out, w.project+"/") && !strings.Contains(out, w.env.Run+"/") {
+	if !slices.ContainsFunc([]string{w.project, w.env.Run, "/workspace"}, func(dir string) bool { return strings.Contains(out, dir+"/") }) {
 		t.Errorf("%s: %s: exit %d, and it doesn't say where:\n%s", s.name, what, code, out)
 	}
 }

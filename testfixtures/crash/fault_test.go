@@ -64,7 +64,9 @@ func (w *world) writes(t *testing.T, s story) {
 		}
 		what := fmt.Sprintf("%s at %s(%s)", f.name, seen[hit].Name, seen[hit].Path)
 		w.owns(t, s, what, f.says, end.out, end.code)
-		total.add(f.name, s.name, w.judge(t, s, b, what+"\n"+end.out), time.Since(begun))
+		v := w.judge(t, s, b, what+"\n"+end.out)
+		s.tells(t, end.code, v, what+"\n"+end.out)
+		total.add(f.name, s.name, v, time.Since(begun))
 	}
 }
 
@@ -131,7 +133,9 @@ func (w *world) meanwhile(t *testing.T, s story, b sides, m moment) (verdict, bo
 	}
 	what := fmt.Sprintf("%q immutable at %s %d of %s", m.file, m.call, m.n, m.record)
 	w.owns(t, s, what, noAccess, end.out, end.code)
-	return w.judge(t, s, b, what+"\n"+end.out), true
+	v := w.judge(t, s, b, what+"\n"+end.out)
+	s.tells(t, end.code, v, what+"\n"+end.out)
+	return v, true
 }
 
 // an ending is what a command said, and its exit code.

@@ -58,6 +58,23 @@ func (s story) swept(lines []string) []string {
 	})
 }
 
+// tells checks that what a command said, by its exit code, is what came of it.
+func (s story) tells(t *testing.T, code int, v verdict, what string) {
+	t.Helper()
+	want := neither // it may be either
+	switch {
+	case s.same || v == neither:
+		return
+	case code == exitRolledBack, code == exitError && s.exit != exitError:
+		want = ended
+	case code == s.exit && code != exitError:
+		want = began
+	}
+	if want != neither && v != want {
+		t.Errorf("%s: the command exits with %d, and it ended in the %s state: %s", s.name, code, v, what)
+	}
+}
+
 // goesOn checks that the struck command does its work now.
 func (w *world) goesOn(t *testing.T, s story, b sides, v verdict, what string) {
 	t.Helper()

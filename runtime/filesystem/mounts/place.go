@@ -214,7 +214,7 @@ var unable = []error{unix.EOPNOTSUPP, unix.EXDEV, unix.EINVAL}
 // makeThere makes a file or folder where it shall be. It is root's for a moment.
 func makeThere(dir *os.File, name string, p placeholder, o owner) error {
 	flags := unix.O_NOFOLLOW | unix.O_CLOEXEC
-	mode := uint32(0o644)
+	mode := fs.FileMode(0o644)
 	if p.Folder {
 		mode = 0o755
 		flags |= unix.O_DIRECTORY
@@ -244,11 +244,11 @@ func makeThere(dir *os.File, name string, p placeholder, o owner) error {
 }
 
 // own gives f to whom it is for, and records that it was made.
-func (o owner) own(f *os.File, mode uint32, p placeholder) error {
-	if err := unix.Fchmod(int(f.Fd()), mode); err != nil {
+func (o owner) own(f *os.File, mode fs.FileMode, p placeholder) error {
+	if err := f.Chmod(mode); err != nil {
 		return err
 	}
-	if err := unix.Fchown(int(f.Fd()), o.uid, o.gid); err != nil {
+	if err := f.Chown(o.uid, o.gid); err != nil {
 		return err
 	}
 	return o.made.note(p, f)
@@ -306,7 +306,7 @@ func makeFolder(dir *os.File, name string, p placeholder, o owner) error {
 	}
 	defer func() { _ = from.Close() }()
 	if err := unix.Mkdirat(int(from.Fd()), draftFolder, 0o700); err != nil {
-		return err
+		return &os.PathError{Op: "mkdir", Path: filepath.Join(from.Name(), draftFolder), Err: err}
 	}
 	defer func() { _ = dropDraft(o.made.env) }() // not there any more if all went well
 	f, err := mountns.OpenAt(from, draftFolder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH)

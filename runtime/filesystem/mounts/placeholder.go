@@ -26,6 +26,9 @@ import (
 // the person's folders so that something protects the path while it is absent.
 const ledgerFile = "placeholders.json"
 
+// ledgerDraft is the list while it is written.
+const ledgerDraft = ledgerFile + ".new"
+
 // A placeholder is one of them. It is recorded before it is made, without
 // identity, and again after.
 type placeholder struct {
@@ -98,10 +101,10 @@ func writeLedger(env state.Env, all []placeholder) error {
 	if err != nil {
 		return fmt.Errorf("write placeholders: %w", err)
 	}
-	draft := name + ".new"
-	if err := os.Remove(draft); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write placeholders: %w", err)
+	if err := dropLedgerDraft(env); err != nil {
+		return err
 	}
+	draft := filepath.Join(env.Dir, ledgerDraft)
 	f, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("write placeholders: %w", err)
@@ -117,6 +120,14 @@ func writeLedger(env state.Env, all []placeholder) error {
 		return nil // after a reboot, which took the note
 	}
 	return env.WriteNote(ledgerNote, all)
+}
+
+// dropLedgerDraft removes what was left by one that died, or had no room, as it wrote.
+func dropLedgerDraft(env state.Env) error {
+	if err := os.Remove(filepath.Join(env.Dir, ledgerDraft)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write placeholders: %w", err)
+	}
+	return nil
 }
 
 // syncLedger has the list on disk.
@@ -201,7 +212,7 @@ func identify(f *os.File) (placeholder, error) {
 // was made, inner ones first. What became of one meanwhile is the
 // person's.
 func dropPlaceholders(env state.Env, keep func(path string) bool) error {
-	if err := dropDraft(env); err != nil {
+	if err := errors.Join(dropDraft(env), dropLedgerDraft(env)); err != nil {
 		return err
 	}
 	all, err := readLedger(env)

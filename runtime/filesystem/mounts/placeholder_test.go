@@ -87,6 +87,31 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+// The list of a process that died, or had no room, while it wrote the list goes, too,
+// whether there is one or not.
+func TestPlaceholderListIsBegun(t *testing.T) {
+	for _, made := range []bool{true, false} {
+		w := newWorld(t, map[string]string{"blast.hcl": "#\n"})
+		if made {
+			w.start(t, box1)
+			a := w.usual(box1)
+			w.create(t, a)
+			defer w.end(t, box1)
+		}
+		draft := filepath.Join(w.env.Dir, "placeholders.json.new")
+		if err := os.WriteFile(draft, []byte("["), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if w.sync(t); made {
+			a := w.usual(box1)
+			w.commit(t, w.apply(t, &a, &a))
+		}
+		if _, err := os.Lstat(draft); err == nil {
+			t.Errorf("made: %t: %s is left", made, draft)
+		}
+	}
+}
+
 // A path that a line opens loses its placeholder at once, and no other does.
 func TestPlaceholderOpened(t *testing.T) {
 	w := newWorld(t, map[string]string{"blast.hcl": "#\n"})
