@@ -19,7 +19,28 @@ type task struct {
 type form struct {
 	name string
 	path func(task, [6]uint64) string
-	when func(task, [6]uint64, string) bool // nil: it always changes something
+	does func(task, [6]uint64, string) effect // nil: it always lasts
+}
+
+// An effect is what a call does to the world.
+type effect int
+
+const (
+	none     effect = iota // it only reads
+	fleeting               // it ends with the process
+	lasting
+)
+
+// fleets is the effect of calls that change the process alone, or prepare what another
+// call puts in place, or make sure of what has been done.
+func fleets(task, [6]uint64, string) effect { return fleeting }
+
+// only is a lasting effect on a condition.
+func only(ok bool) effect {
+	if ok {
+		return lasting
+	}
+	return none
 }
 
 func (t task) decode(nr uint64, args [6]uint64) (Call, bool) {
@@ -31,7 +52,12 @@ func (t task) decode(nr uint64, args [6]uint64) (Call, bool) {
 	if f.path != nil {
 		c.Path = f.path(t, args)
 	}
-	return c, f.when == nil || f.when(t, args, c.Path)
+	what := lasting
+	if f.does != nil {
+		what = f.does(t, args, c.Path)
+	}
+	c.Lasts = what == lasting
+	return c, what != none
 }
 
 // forms are the calls of both architectures; each adds its own.
@@ -49,10 +75,10 @@ var forms = merge(own, map[uint64]form{
 	unix.SYS_FALLOCATE:         {"fallocate", fd(0), nil},
 	unix.SYS_TRUNCATE:          {"truncate", at(cwd, 0), nil},
 	unix.SYS_FTRUNCATE:         {"ftruncate", fd(0), nil},
-	unix.SYS_FSYNC:             {"fsync", fd(0), nil},
-	unix.SYS_FDATASYNC:         {"fdatasync", fd(0), nil},
-	unix.SYS_SYNCFS:            {"syncfs", fd(0), nil},
-	unix.SYS_SYNC:              {"sync", nil, nil},
+	unix.SYS_FSYNC:             {"fsync", fd(0), fleets},
+	unix.SYS_FDATASYNC:         {"fdatasync", fd(0), fleets},
+	unix.SYS_SYNCFS:            {"syncfs", fd(0), fleets},
+	unix.SYS_SYNC:              {"sync", nil, fleets},
 	unix.SYS_RENAMEAT:          {"renameat", both(at(0, 1), at(2, 3)), nil},
 	unix.SYS_RENAMEAT2:         {"renameat2", both(at(0, 1), at(2, 3)), nil},
 	unix.SYS_LINKAT:            {"linkat", both(at(0, 1), at(2, 3)), nil},
@@ -76,16 +102,16 @@ var forms = merge(own, map[uint64]form{
 	unix.SYS_MOUNT:             {"mount", at(cwd, 1), nil},
 	unix.SYS_UMOUNT2:           {"umount2", at(cwd, 0), nil},
 	unix.SYS_PIVOT_ROOT:        {"pivot_root", at(cwd, 0), nil},
-	unix.SYS_CHROOT:            {"chroot", at(cwd, 0), nil},
+	unix.SYS_CHROOT:            {"chroot", at(cwd, 0), fleets},
 	unix.SYS_MOVE_MOUNT:        {"move_mount", both(at(0, 1), at(2, 3)), nil},
-	unix.SYS_OPEN_TREE:         {"open_tree", at(0, 1), flag(2, unix.OPEN_TREE_CLONE)},
-	unix.SYS_FSOPEN:            {"fsopen", text(0), nil},
-	unix.SYS_FSCONFIG:          {"fsconfig", text(2), nil},
-	unix.SYS_FSMOUNT:           {"fsmount", nil, nil},
-	unix.SYS_FSPICK:            {"fspick", at(0, 1), nil},
+	unix.SYS_OPEN_TREE:         {"open_tree", at(0, 1), cloned},
+	unix.SYS_FSOPEN:            {"fsopen", text(0), fleets},
+	unix.SYS_FSCONFIG:          {"fsconfig", text(2), fleets},
+	unix.SYS_FSMOUNT:           {"fsmount", nil, fleets},
+	unix.SYS_FSPICK:            {"fspick", at(0, 1), fleets},
 	unix.SYS_MOUNT_SETATTR:     {"mount_setattr", at(0, 1), nil},
-	unix.SYS_SETNS:             {"setns", fd(0), nil},
-	unix.SYS_UNSHARE:           {"unshare", nil, nil},
+	unix.SYS_SETNS:             {"setns", fd(0), fleets},
+	unix.SYS_UNSHARE:           {"unshare", nil, fleets},
 	unix.SYS_CLONE:             {"clone", nil, process},
 	unix.SYS_CLONE3:            {"clone3", nil, process3},
 	unix.SYS_SENDTO:            {"sendto", netlink(4), named},
@@ -93,7 +119,7 @@ var forms = merge(own, map[uint64]form{
 	unix.SYS_BPF:               {"bpf", nil, nil},
 	unix.SYS_KILL:              {"kill", nil, others},
 	unix.SYS_TGKILL:            {"tgkill", nil, others},
-	unix.SYS_PIDFD_SEND_SIGNAL: {"pidfd_send_signal", nil, func(_ task, a [6]uint64, _ string) bool { return a[1] != 0 }},
+	unix.SYS_PIDFD_SEND_SIGNAL: {"pidfd_send_signal", nil, signal},
 	unix.SYS_SETHOSTNAME:       {"sethostname", nil, nil},
 })
 
@@ -143,49 +169,70 @@ func (t task) link(name string) string {
 	return strings.TrimSuffix(path, " (deleted)")
 }
 
-func opens(arg int) func(task, [6]uint64, string) bool {
-	return func(_ task, a [6]uint64, path string) bool { return a[arg]&writes != 0 && path != os.DevNull }
+func opens(arg int) func(task, [6]uint64, string) effect {
+	return func(_ task, a [6]uint64, path string) effect { return opening(a[arg], path) }
 }
 
-// writes are the flags of an open that can change something.
-const writes = unix.O_CREAT | unix.O_TRUNC | unix.O_WRONLY | unix.O_RDWR
-
 // opensHow looks into struct open_how of openat2(2).
-func opensHow(t task, a [6]uint64, _ string) bool { return t.word(a[2], 8)&writes != 0 }
+func opensHow(t task, a [6]uint64, path string) effect { return opening(t.word(a[2], 8), path) }
 
-func flag(arg int, any uint64) func(task, [6]uint64, string) bool {
-	return func(_ task, a [6]uint64, _ string) bool { return a[arg]&any != 0 }
+// opening tells opens that change something from those that prepare it.
+func opening(flags uint64, path string) effect {
+	switch {
+	case path == os.DevNull:
+		return none
+	case flags&(unix.O_CREAT|unix.O_TRUNC) != 0:
+		return lasting
+	case flags&(unix.O_WRONLY|unix.O_RDWR) != 0:
+		return fleeting
+	}
+	return none
+}
+
+// cloned tells a copy of a mount from a descriptor of it.
+func cloned(_ task, a [6]uint64, _ string) effect {
+	if a[2]&unix.OPEN_TREE_CLONE != 0 {
+		return fleeting
+	}
+	return none
 }
 
 // file reports whether a path is one, and not a pipe, a socket or a hole.
-func file(_ task, _ [6]uint64, path string) bool {
-	return filepath.IsAbs(path) && path != os.DevNull
+func file(_ task, _ [6]uint64, path string) effect {
+	return only(filepath.IsAbs(path) && path != os.DevNull && !strings.HasPrefix(path, "/memfd:"))
 }
 
-func named(_ task, _ [6]uint64, path string) bool { return path != "" }
+func named(_ task, _ [6]uint64, path string) effect { return only(path != "") }
+
+// signal tells a signal from a question whether a process is there.
+func signal(_ task, a [6]uint64, _ string) effect { return only(a[1] != 0) }
 
 // ioctl picks what changes a file's flags or blocks, or a loop device, see ioctl(2).
-func ioctl(_ task, a [6]uint64, _ string) bool {
+func ioctl(_ task, a [6]uint64, _ string) effect {
 	const reads = 2
 	dir, kind := a[1]>>30&3, a[1]>>8&0xff
 	switch kind {
 	case 'f', 'X', 0x94:
-		return dir != reads
+		return only(dir != reads)
 	case 'L':
-		return a[1] != unix.LOOP_GET_STATUS && a[1] != unix.LOOP_GET_STATUS64
+		return only(a[1] != unix.LOOP_GET_STATUS && a[1] != unix.LOOP_GET_STATUS64)
 	}
-	return false
+	return none
 }
 
 // process reports whether clone(2) makes one, and not a thread.
-func process(_ task, a [6]uint64, _ string) bool { return a[0]&unix.CLONE_THREAD == 0 }
+func process(_ task, a [6]uint64, _ string) effect { return only(a[0]&unix.CLONE_THREAD == 0) }
 
 // process3 looks into struct clone_args of clone3(2).
-func process3(t task, a [6]uint64, _ string) bool { return t.word(a[0], 8)&unix.CLONE_THREAD == 0 }
+func process3(t task, a [6]uint64, _ string) effect {
+	return only(t.word(a[0], 8)&unix.CLONE_THREAD == 0)
+}
 
 // others reports whether a signal goes to another process: Go's runtime sends its own
 // threads some all the time.
-func others(t task, a [6]uint64, _ string) bool { return int(int32(a[0])) != t.pid && a[0] != 0 }
+func others(t task, a [6]uint64, _ string) effect {
+	return only(int(int32(a[0])) != t.pid && a[0] != 0)
+}
 
 // netlink tells a message to the kernel by the address that it goes to.
 func netlink(arg int) func(task, [6]uint64) string {

@@ -31,6 +31,7 @@ type Call struct {
 	Path  string     // of what it changes, "old -> new" if it has two; empty if it has none
 	Errno unix.Errno // what it failed with
 	Done  bool       // it returned
+	Lasts bool       // what it does outlives the process, if it succeeds
 }
 
 func (c Call) String() string {
@@ -58,8 +59,10 @@ const (
 
 // A Blow says what happens to a process, and when. The zero value only counts.
 type Blow struct {
-	Of    func(Call) bool // which calls matter; nil is all
-	At    int             // the nth of them is struck; 1 is the first
+	// Of says which calls matter; nil is all. It is asked before the call, and with
+	// DieAfter after it.
+	Of    func(Call) bool
+	At    int // the nth of them is struck; 1 is the first
 	Deed  Deed
 	Errno unix.Errno // of Fail and FailOn
 	// Meanwhile runs while the thread that is to be struck stands before the call. The
@@ -297,7 +300,7 @@ func (t *Trace) entry(tid int, i info) {
 	c.N = len(t.calls) + 1
 	t.inside[tid] = len(t.calls)
 	t.calls = append(t.calls, c)
-	if !t.hits(c) {
+	if t.blow.Deed == DieAfter || !t.hits(c) {
 		return
 	}
 	t.struck[c.N-1] = true
@@ -307,7 +310,7 @@ func (t *Trace) entry(tid int, i info) {
 	if t.blow.Deed == DieBefore {
 		t.kill()
 	}
-	if t.blow.Deed != DieAfter && t.blow.Deed != None {
+	if t.blow.Deed != None {
 		t.fail(skip(tid))
 	}
 }
@@ -337,18 +340,15 @@ func (t *Trace) exit(tid int, i info) {
 	delete(t.inside, tid)
 	c := &t.calls[at]
 	c.Done, c.Errno = true, i.errno()
-	if !t.struck[at] {
-		return
-	}
-	switch t.blow.Deed {
-	case DieBefore:
-		c.Done, c.Errno = false, 0
-	case DieAfter:
+	switch {
+	case t.blow.Deed == DieAfter && t.hits(*c):
 		t.kill()
-	case Fail, FailOn:
+	case !t.struck[at] || t.blow.Deed == None:
+	case t.blow.Deed == DieBefore:
+		c.Done, c.Errno = false, 0
+	default:
 		c.Errno = t.blow.Errno
 		t.fail(give(tid, -int64(t.blow.Errno)))
-	case None:
 	}
 }
 
