@@ -6,6 +6,8 @@
 //   - story_test.go: the commands that are struck
 //   - verdict_test.go: what a strike may leave
 //   - step_test.go: the daemon is killed before and after all that a kind does
+//   - between_test.go: the daemon is killed between its system calls, by package strike
+//   - moment_test.go: the daemon, the command line or PID 1 is killed at any moment
 //   - disk_test.go: disks that are full, read-only, or have files that nobody may change
 //   - fault_test.go: each write of a record fails, in each way
 //   - tally_test.go: the counts that the suite prints

@@ -1,0 +1,59 @@
+package crash
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"blast.example/blast/testfixtures/crash/strike"
+)
+
+// The daemon is killed between any two of its system calls that leave something behind.
+func TestKillBetweenCalls(t *testing.T) {
+	bin := needs(t)
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) { newWorld(t, bin).between(t, s) })
+	}
+}
+
+// between plays a story again and again, and has the daemon die after another call each
+// time.
+func (w *world) between(t *testing.T, s story) {
+	b := w.both(t, s)
+	_, all := w.answered(t, s, strike.Blow{})
+	n := len(lasting(all))
+	t.Logf("%d calls change something, and %d of them leave something behind", len(all), n)
+	if n < 20 {
+		t.Fatalf("the tracer sees too little: %v", all)
+	}
+	for _, i := range some(n, 2) {
+		begun := time.Now()
+		end, calls := w.answered(t, s, strike.Blow{Of: lasts, At: i + 1, Deed: strike.DieAfter})
+		done := lasting(calls)
+		what := fmt.Sprintf("killed after %d of %d calls, %v\n%s", i+1, n, done[max(0, len(done)-3):], end.out)
+		v := w.judge(t, s, b, what)
+		s.honest(t, end.code, v, what)
+		total.add("kill between calls", s.name, v, time.Since(begun))
+	}
+}
+
+// lasts picks the calls that leave something behind. A kill after another one is none at
+// another moment. The daemon's log is nobody's state.
+func lasts(c strike.Call) bool {
+	return c.Done && c.Errno == 0 && c.Lasts && !strings.HasSuffix(c.Path, "/blastd.log")
+}
+
+func lasting(calls []strike.Call) []strike.Call {
+	return slices.DeleteFunc(slices.Clone(calls), func(c strike.Call) bool { return !lasts(c) })
+}
+
+// honest checks that a command whose daemon died exits as if nothing had happened if it
+// did its work, and only then.
+func (s story) honest(t *testing.T, code int, v verdict, what string) {
+	t.Helper()
+	if v != neither && !s.same && (code == s.exit) != (v == began) {
+		t.Errorf("%s: it ended in the %s state, and the command exits with %d: %s", s.name, v, code, what)
+	}
+}
