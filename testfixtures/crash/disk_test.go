@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"blast.example/blast/testfixtures/crash/strike"
 )
 
 // A fault is a disk that doesn't do what it is asked.
@@ -47,21 +49,24 @@ func (w *world) lies(names ...string) string {
 	}
 }
 
-// A disk fails before a command begins. It says so, and leaves all as it was or does
-// all of it; when the disk is well again, so is everything.
+// A disk fails before a command begins, or in the middle. The command says so, and leaves
+// all as it was or does all of it; when the disk is well again, so is everything.
 func TestDisk(t *testing.T) {
 	bin := needs(t)
 	w := newWorldIn(t, bin, smallDisk(t))
-	for i, n := range some(len(stories), 4) {
-		s := stories[n]
+	for i, s := range share(byDisks) {
 		t.Run(s.name, func(t *testing.T) {
 			b := w.both(t, s)
-			for j, f := range faults {
-				if every == 0 && (i+j)%3 != 0 {
-					continue
-				}
+			for _, n := range some(len(faults), 2) {
+				f := faults[(i+n)%len(faults)]
 				begun := time.Now()
 				total.add(f.name, s.name, w.fails(t, s, b, f), time.Since(begun))
+			}
+			for _, n := range some(len(moments), 2) {
+				begun := time.Now()
+				if v, ok := w.meanwhile(t, s, b, moments[(i+n)%len(moments)]); ok {
+					total.add("immutable meanwhile", s.name, v, time.Since(begun))
+				}
 			}
 		})
 	}
@@ -105,6 +110,54 @@ func (w *world) owns(t *testing.T, s story, what string, says []string, out stri
 	if !slices.ContainsFunc([]string{w.project, w.env.Run, "/workspace"}, func(dir string) bool { return strings.Contains(out, dir+"/") }) {
 		t.Errorf("%s: %s: exit %d, and it doesn't say where:\n%s", s.name, what, code, out)
 	}
+}
+
+// A moment is when a file is made immutable: right before the nth call of a name that
+// changes a record.
+type moment struct {
+	call   string // part of its name
+	record string
+	n      int
+	file   string // what is made immutable; the folder of records if empty
+}
+
+var moments = []moment{
+	{"write", "journal.jsonl", 2, "journal.jsonl"},
+	{"fsync", "journal.jsonl", 1, "journal.jsonl"},
+	{"rename", "history/", 1, "history"},
+	{"rename", "/state.json", 1, "state.json"},
+	{"rename", "/state.json", 1, ""},
+	{"unlink", "journal.jsonl", 1, "journal.jsonl"},
+	{"unlink", "journal.jsonl", 1, ""},
+}
+
+// meanwhile plays a story with a file that becomes immutable. It reports whether that
+// moment came.
+func (w *world) meanwhile(t *testing.T, s story, b sides, m moment) (verdict, bool) {
+	t.Helper()
+	mend, failed := func() error { return nil }, error(nil)
+	came := false
+	end, _ := w.answered(t, s, strike.Blow{
+		Of: func(c strike.Call) bool {
+			return strings.Contains(c.Name, m.call) && strings.Contains(c.Path, m.record) && w.isRecord(c)
+		},
+		At: m.n,
+		Meanwhile: func(strike.Call) {
+			came = true
+			mend, failed = immutable(w.lies(m.file))
+		},
+	})
+	if err := errors.Join(failed, mend()); err != nil {
+		t.Fatal(err)
+	}
+	if !came {
+		return neither, false
+	}
+	what := fmt.Sprintf("%q immutable at %s %d of %s", m.file, m.call, m.n, m.record)
+	w.owns(t, s, what, noAccess, end.out, end.code)
+	v := w.judge(t, s, b, what+"\n"+end.out)
+	s.tells(t, end.code, v, what+"\n"+end.out)
+	return v, true
 }
 
 // smallDisk is a folder with a file system of its own, in which flags and mounts are

@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -36,10 +35,7 @@ var broke = []string{"input/output error", "dmesg"}
 // notes and the index of snapshots.
 func TestFailAtEveryWrite(t *testing.T) {
 	bin := needs(t)
-	for i, s := range stories {
-		if every == 0 && i%4 != 1 {
-			continue
-		}
+	for _, s := range share(byWrites) {
 		t.Run(s.name, func(t *testing.T) { newWorld(t, bin).writes(t, s) })
 	}
 }
@@ -53,9 +49,10 @@ func (w *world) writes(t *testing.T, s story) {
 		t.Fatalf("only %d writes: the story is too short to show anything: %v", len(calls), calls)
 	}
 	t.Logf("%d writes", len(calls))
-	for _, i := range some(len(calls)*len(failures), 4) {
+	for _, i := range some(len(calls)*len(failures), 3) {
 		begun := time.Now()
-		at, f := i/len(failures), failures[i%len(failures)]
+		at := i / len(failures)
+		f := failures[(i+at)%len(failures)] // a sample has another one each time
 		end, seen := w.answered(t, s, strike.Blow{Of: w.isRecord, At: at + 1, Deed: f.deed, Errno: f.errno})
 		hit := slices.IndexFunc(seen, func(c strike.Call) bool { return w.isRecord(c) && c.Errno == f.errno })
 		if hit < 0 {
@@ -68,74 +65,6 @@ func (w *world) writes(t *testing.T, s story) {
 		s.tells(t, end.code, v, what+"\n"+end.out)
 		total.add(f.name, s.name, v, time.Since(begun))
 	}
-}
-
-// A moment is when a file is made immutable: right before the nth call of a name that
-// changes a record.
-type moment struct {
-	call   string // part of its name
-	record string
-	n      int
-	file   string // what is made immutable; the folder of records if empty
-}
-
-var moments = []moment{
-	{"write", "journal.jsonl", 2, "journal.jsonl"},
-	{"fsync", "journal.jsonl", 1, "journal.jsonl"},
-	{"rename", "history/", 1, "history"},
-	{"rename", "/state.json", 1, "state.json"},
-	{"rename", "/state.json", 1, ""},
-	{"unlink", "journal.jsonl", 1, "journal.jsonl"},
-	{"unlink", "journal.jsonl", 1, ""},
-}
-
-// A file becomes immutable while a command works, at the worst moment.
-func TestImmutableMeanwhile(t *testing.T) {
-	bin := needs(t)
-	w := newWorldIn(t, bin, smallDisk(t))
-	for i, s := range stories {
-		if every == 0 && i%5 != 1 {
-			continue
-		}
-		t.Run(s.name, func(t *testing.T) {
-			b := w.both(t, s)
-			for _, n := range some(len(moments), 3) {
-				begun := time.Now()
-				if v, ok := w.meanwhile(t, s, b, moments[n]); ok {
-					total.add("immutable meanwhile", s.name, v, time.Since(begun))
-				}
-			}
-		})
-	}
-}
-
-// meanwhile plays a story with a file that becomes immutable. It reports whether that
-// moment came.
-func (w *world) meanwhile(t *testing.T, s story, b sides, m moment) (verdict, bool) {
-	t.Helper()
-	mend, failed := func() error { return nil }, error(nil)
-	came := false
-	end, _ := w.answered(t, s, strike.Blow{
-		Of: func(c strike.Call) bool {
-			return strings.Contains(c.Name, m.call) && strings.Contains(c.Path, m.record) && w.isRecord(c)
-		},
-		At: m.n,
-		Meanwhile: func(strike.Call) {
-			came = true
-			mend, failed = immutable(w.lies(m.file))
-		},
-	})
-	if err := errors.Join(failed, mend()); err != nil {
-		t.Fatal(err)
-	}
-	if !came {
-		return neither, false
-	}
-	what := fmt.Sprintf("%q immutable at %s %d of %s", m.file, m.call, m.n, m.record)
-	w.owns(t, s, what, noAccess, end.out, end.code)
-	v := w.judge(t, s, b, what+"\n"+end.out)
-	s.tells(t, end.code, v, what+"\n"+end.out)
-	return v, true
 }
 
 // an ending is what a command said, and its exit code.

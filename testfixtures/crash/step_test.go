@@ -10,7 +10,7 @@ import (
 // The daemon is killed before and after everything that a kind does in a story.
 func TestKillAtEveryStep(t *testing.T) {
 	bin := needs(t)
-	for _, s := range stories {
+	for _, s := range share(bySteps) {
 		t.Run(s.name, func(t *testing.T) { newWorld(t, bin).steps(t, s) })
 	}
 }
@@ -20,7 +20,7 @@ func (w *world) steps(t *testing.T, s story) {
 	b := w.both(t, s)
 	n := w.count(t, s)
 	t.Logf("%d steps", n)
-	for _, i := range some(2*n, 2) {
+	for _, i := range some(2*n, 3) {
 		begun := time.Now()
 		w.begin(t, s)
 		_, kills := w.told(t, s, fmt.Sprint(i/2+1, ":", []string{"before", "after"}[i%2]))
