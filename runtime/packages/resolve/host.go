@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config/block"
+	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/packages/index"
 )
@@ -33,9 +34,9 @@ func (d denied) Error() string {
 // Denied marks the error as final.
 func (denied) Denied() {}
 
-// policies of the network are in the same environment: Blast itself obeys them.
-func (r *run) network() (out []network.Policy) {
-	for _, o := range r.in.Objects {
+// policies are those of the network in the same environment: Blast itself obeys them.
+func policies(objects []plan.Object) (out []network.Policy) {
+	for _, o := range objects {
 		var p network.Policy
 		if o.Addr == network.PolicyAddr && o.Decode(&p) == nil {
 			out = append(out, p)
@@ -101,6 +102,7 @@ func (r *run) allowedFiles() hcl.Diagnostics {
 
 func (r *run) allowedURLs(urls []string) hcl.Diagnostics {
 	var missing []target
+	seen := map[target]bool{} // most are of one host
 	for _, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil {
@@ -110,9 +112,11 @@ func (r *run) allowedURLs(urls []string) hcl.Diagnostics {
 		if err != nil {
 			return problem(r.place("python.index"), "Invalid URL", err.Error()+".")
 		}
-		if t := (target{host, port}); r.allow(host, port) != nil && !slices.Contains(missing, t) {
+		t := target{host, port}
+		if !seen[t] && r.allow(host, port) != nil {
 			missing = append(missing, t)
 		}
+		seen[t] = true
 	}
 	if len(missing) == 0 {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,6 +20,7 @@ import (
 	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/packages/cachedir"
 	"blast.example/blast/runtime/packages/index"
@@ -55,7 +57,10 @@ func (rv Resolver) Resolve(ctx context.Context, in kinds.ResolveInput) ([]plan.O
 		if err := o.Decode(&set); err != nil {
 			return nil, problem(nil, "Can't resolve packages", err.Error())
 		}
-		r := &run{Resolver: rv.complete(), ctx: ctx, in: in, set: &set, src: o.Src}
+		r := &run{
+			Resolver: rv.complete(), ctx: ctx, in: in, set: &set, src: o.Src,
+			network: sync.OnceValue(func() []network.Policy { return policies(in.Objects) }),
+		}
 		diags = append(diags, r.settle()...)
 		if diags.HasErrors() {
 			return nil, diags
@@ -91,6 +96,8 @@ type run struct {
 	src  map[string]string
 	py   *interpreter.Found
 	asks []ask // what the requirements say for this interpreter
+
+	network func() []network.Policy // read once: a policy is long, and each address is looked up in it
 }
 
 func (r *run) settle() hcl.Diagnostics {
