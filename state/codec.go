@@ -51,6 +51,18 @@ var errNewer = errors.New("was written by a newer Blast")
 // Decode reads what Encode wrote, or what an older version did. It is strict: a
 // word that it doesn't know is an error.
 func Decode(b []byte) (State, error) {
+	var d onDisk
+	err := strictly(b, &d)
+	if err != nil || d.Version != Version {
+		return decodeOther(b, err)
+	}
+	s := State{d.Environment, d.ID, d.Lineage, d.Serial, d.Keep, d.Origin, d.Objects}
+	return s, s.check()
+}
+
+// decodeOther reads what is not as the current version is written: why says what is
+// wrong, if it is that.
+func decodeOther(b []byte, why error) (State, error) {
 	var v struct {
 		Version int `json:"version"`
 	}
@@ -65,12 +77,7 @@ func Decode(b []byte) (State, error) {
 	case v.Version != Version:
 		return State{}, fmt.Errorf("format version %d, this Blast reads 1 to %d", v.Version, Version)
 	}
-	var d onDisk
-	if err := strictly(b, &d); err != nil {
-		return State{}, err
-	}
-	s := State{d.Environment, d.ID, d.Lineage, d.Serial, d.Keep, d.Origin, d.Objects}
-	return s, s.check()
+	return State{}, why
 }
 
 // upgrade reads version 1. The rest is filled in where it is known: the id by Load,

@@ -127,7 +127,7 @@ func (e *Engine) adopt(ctx context.Context, env state.Env) {
 		if err := e.recoverOrphan(ctx, env); err != nil {
 			e.log.Error("finish what a dead process left", "env", env.ID, "err", err)
 		}
-	case remains(env) && !env.Dirty(): // or the daemon would stay for its sake
+	case left(env) && !env.Dirty(): // or the daemon would stay for its sake
 		if err := e.settle(ctx, env); err != nil {
 			e.log.Error("remove what a dead process left", "env", env.ID, "err", err)
 		}

@@ -52,15 +52,17 @@ func (e *Engine) owners() apply.Owners {
 // somebody changes the environment it waits only if the caller wants that; else
 // the answer is the last committed generation, and who is at it.
 func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Event)) (wire.LookResult, error) {
-	recovered, err := e.recover(ctx, p.Env, p.Caller, tell)
-	if err != nil && !errors.Is(err, state.ErrLocked) {
-		return wire.LookResult{}, err
+	st, calm, done, lerr := e.see(p.Env)
+	var recovered bool
+	var err error
+	if p.Wait > 0 || !calm || !quiet(p.Env, st, lerr) {
+		done()
+		if recovered, err = e.recover(ctx, p.Env, p.Caller, tell); err != nil && !errors.Is(err, state.ErrLocked) {
+			return wire.LookResult{}, err
+		}
+		st, calm, done, lerr = e.see(p.Env)
 	}
-	done, calm := e.turn(p.Env).observe()
-	if calm {
-		defer done()
-	}
-	st, lerr := p.Env.Load()
+	defer done()
 	if lerr != nil {
 		return wire.LookResult{}, lerr
 	}
@@ -88,6 +90,17 @@ func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Eve
 	return res, err
 }
 
+// see reads the records while nobody changes the environment, until done is called. If
+// somebody does, they are those of the last committed generation.
+func (e *Engine) see(env state.Env) (st state.State, calm bool, done func(), err error) {
+	done, calm = e.turn(env).observe()
+	if !calm {
+		done = func() {}
+	}
+	st, err = env.Load()
+	return st, calm, done, err
+}
+
 // check asks every kind what of desired this host can't enforce.
 func (e *Engine) check(ctx context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
 	var all []kinds.Problem
@@ -110,8 +123,8 @@ func (e *Engine) check(ctx context.Context, env state.Env, desired []plan.Object
 // recover finishes a dead transaction if there is one. A running one, whose journal
 // looks the same, is waited for as long as the caller wants.
 func (e *Engine) recover(ctx context.Context, env state.Env, by wire.Caller, tell func(wire.Event)) (bool, error) {
-	quiet := func() bool { return !env.Dirty() && !remains(env) && env.Settled() }
-	if by.Wait == 0 && quiet() {
+	st, err := env.Load()
+	if by.Wait == 0 && quiet(env, st, err) {
 		return false, nil
 	}
 	release, err := e.acquire(ctx, env, by, tell)
@@ -119,7 +132,7 @@ func (e *Engine) recover(ctx context.Context, env state.Env, by wire.Caller, tel
 		return false, err
 	}
 	defer release()
-	if quiet() {
+	if st, err = env.Load(); quiet(env, st, err) {
 		return false, nil
 	}
 	return e.recoverLocked(ctx, env, tell)
@@ -140,7 +153,7 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 	if did {
 		tell(wire.Event{Phase: "recovered", Message: "an earlier command died while it changed " + env.Name + ": finished or taken back"})
 	}
-	if remains(env) { // removed, and the lock file with it
+	if left(env) { // removed, and the lock file with it
 		return true, e.settle(ctx, env)
 	}
 	if did {
@@ -149,19 +162,30 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 	return did, err
 }
 
+// quiet reports whether there is nothing to recover: nobody died while he changed the
+// environment, which these are the records of, if they can be read.
+func quiet(env state.Env, st state.State, err error) bool {
+	return !env.Dirty() && (err != nil || !remains(env, st)) && env.Settled()
+}
+
+// left is remains, by the records as they are now.
+func left(env state.Env) bool {
+	st, err := env.Load()
+	return err == nil && remains(env, st)
+}
+
 // remains reports whether an environment that isn't there still has a folder: the
 // process that destroyed it died before it had removed the last traces, or the one
 // that was to make it before the first. An orphan has one until it is destroyed,
 // whatever is on record.
-func remains(env state.Env) bool {
-	st, err := env.Load()
-	if err != nil || len(st.Objects) > 0 {
+func remains(env state.Env, st state.State) bool {
+	if len(st.Objects) > 0 {
 		return false
 	}
 	if env.Orphaned() {
 		return st.Serial > 0
 	}
-	_, err = os.Lstat(env.Run)
+	_, err := os.Lstat(env.Run)
 	return st.Serial > 0 || err == nil || env.Husk()
 }
 
@@ -202,7 +226,7 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 	runErr := e.carryOut(ctx, stop, p, tell)
 	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
 		runErr = err
-		if remains(p.Env) { // a part of what is destroyed
+		if left(p.Env) { // a part of what is destroyed
 			runErr = &apply.IncompleteError{Err: err}
 		}
 	}
