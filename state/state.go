@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -102,7 +103,18 @@ func (e Env) save(s State, was uint64) error {
 	if err := e.remember(s.Serial, b); err != nil {
 		return err
 	}
-	return e.store().Put(stateName, b, version)
+	if err := e.store().Put(stateName, b, version); err != nil && !e.reads(stateName, b) {
+		return err
+	}
+	return nil
+}
+
+// reads reports whether a record holds b, for who reads it. A write that failed may have
+// been done all the same, as when the disk fails while the folder is synced after it:
+// then it counts, as everybody goes by what they read.
+func (e Env) reads(name string, b []byte) bool {
+	now, _, err := e.store().Get(name)
+	return err == nil && bytes.Equal(now, b)
 }
 
 // NewLineage returns 32 random hex digits.

@@ -67,6 +67,32 @@ func (w *world) writes(t *testing.T, s story) {
 	}
 }
 
+// The disk fails right after the commit point, as the folder is synced: everybody reads the
+// new state by then, so there is no way back.
+func TestFailAfterTheCommitPoint(t *testing.T) {
+	bin := needs(t)
+	s := stories[1]
+	w := newWorld(t, bin)
+	b := w.both(t, s)
+	for _, n := range some(len(failures), 1) {
+		f, renamed, begun := failures[n], false, time.Now()
+		end, seen := w.answered(t, s, strike.Blow{At: 1, Deed: f.deed, Errno: f.errno, Of: func(c strike.Call) bool {
+			renamed = renamed || strings.HasSuffix(c.Path, " -> "+w.env.Dir+"/state.json")
+			return renamed && c.Name == "fsync" && c.Path == w.env.Dir
+		}})
+		what := f.name + " after the commit point"
+		if !slices.ContainsFunc(seen, func(c strike.Call) bool { return c.Path == w.env.Dir && c.Errno == f.errno }) {
+			t.Fatalf("%s: it never came to that: %v", what, seen)
+		}
+		v := w.judge(t, s, b, what+"\n"+end.out)
+		if v != began {
+			t.Errorf("%s: it ended in the %s state\n%s", what, v, end.out)
+		}
+		w.owns(t, s, what, f.says, end.out, end.code)
+		total.add(f.name, s.name, v, time.Since(begun))
+	}
+}
+
 // an ending is what a command said, and its exit code.
 type ending struct {
 	out  string
