@@ -13,7 +13,10 @@ import (
 // The daemon is killed between any two of its system calls that leave something behind.
 func TestKillBetweenCalls(t *testing.T) {
 	bin := needs(t)
-	for _, s := range stories {
+	for i, s := range stories {
+		if every == 0 && i%4 != 3 {
+			continue
+		}
 		t.Run(s.name, func(t *testing.T) { newWorld(t, bin).between(t, s) })
 	}
 }
@@ -24,10 +27,10 @@ func (w *world) between(t *testing.T, s story) {
 	b := w.both(t, s)
 	_, all := w.answered(t, s, strike.Blow{})
 	n := len(lasting(all))
-	t.Logf("%d calls change something, and %d of them leave something behind", len(all), n)
 	if n < 20 {
 		t.Fatalf("the tracer sees too little: %v", all)
 	}
+	ends := map[verdict]int{}
 	for _, i := range some(n, 2) {
 		begun := time.Now()
 		end, calls := w.answered(t, s, strike.Blow{Of: lasts, At: i + 1, Deed: strike.DieAfter})
@@ -35,8 +38,10 @@ func (w *world) between(t *testing.T, s story) {
 		what := fmt.Sprintf("killed after %d of %d calls, %v\n%s", i+1, n, done[max(0, len(done)-3):], end.out)
 		v := w.judge(t, s, b, what)
 		s.honest(t, end.code, v, what)
+		ends[v]++
 		total.add("kill between calls", s.name, v, time.Since(begun))
 	}
+	t.Logf("%d calls change something, %d of them leave something behind; killed between them it ends %v", len(all), n, ends)
 }
 
 // lasts picks the calls that leave something behind. A kill after another one is none at

@@ -68,7 +68,7 @@ func (w *world) moments(t *testing.T, s story, r *rand.Rand, rounds int, died ma
 	w.begin(t, s)
 	start := time.Now()
 	w.do(t, s.step)
-	whole := time.Since(start)
+	whole, ends := time.Since(start), map[string]int{}
 	for range rounds {
 		for _, v := range victims {
 			begun := time.Now()
@@ -77,9 +77,12 @@ func (w *world) moments(t *testing.T, s story, r *rand.Rand, rounds int, died ma
 			if hit {
 				died[v.name]++
 			}
-			total.add("random kill of "+v.name, s.name, v.then(w, t, s, b, what), time.Since(begun))
+			end := v.then(w, t, s, b, what)
+			ends[v.name+" "+string(end)]++
+			total.add("random kill of "+v.name, s.name, end, time.Since(begun))
 		}
 	}
+	t.Logf("%d kills of each within %v end %v", rounds, whole, ends)
 }
 
 // killed runs the story and kills a victim after a while. It reports whether there was one
