@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/plan/view"
@@ -36,7 +37,7 @@ func (cmd *planCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		return err
 	}
 	if cmd.Out != "" {
-		if err := cmd.save(ctx, u, p); err != nil {
+		if err := cmd.save(ctx, u, g, p); err != nil {
 			return err
 		}
 	}
@@ -63,7 +64,7 @@ func (cmd *planCmd) check(u *ui) error {
 }
 
 // save saves the plan, with a signature if a key is given.
-func (cmd *planCmd) save(ctx context.Context, u *ui, p plan.Plan) error {
+func (cmd *planCmd) save(ctx context.Context, u *ui, g *Globals, p plan.Plan) error {
 	text, err := encodePlan(p)
 	if err != nil {
 		return err
@@ -80,8 +81,38 @@ func (cmd *planCmd) save(ctx context.Context, u *ui, p plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	u.say("\nSaved the plan, %s. To carry out exactly this: blast apply %s", digest, cmd.Out)
+	u.say("\nSaved the plan, %s. To carry out exactly this: %s", digest, carryingOut(g, p, cmd.Out))
 	return nil
+}
+
+// carryingOut is the command that carries out a saved plan: with the same flags, as the file
+// has no values of variables. Those of sensitive ones are not shown either.
+func carryingOut(g *Globals, p plan.Plan, file string) string {
+	words := []string{"blast", "apply"}
+	if g.Env != "" {
+		words = append(words, "-e", quoteWord(g.Env))
+	}
+	for _, f := range g.VarFiles {
+		words = append(words, "--var-file", quoteWord(f))
+	}
+	for _, v := range g.Vars {
+		name, _, _ := strings.Cut(v, "=")
+		if _, shown := p.Basis.Variables[name]; !shown {
+			v = name + "=..."
+		}
+		words = append(words, "--var", quoteWord(v))
+	}
+	return strings.Join(append(words, quoteWord(file)), " ")
+}
+
+// quoteWord writes a word so that a shell reads it as it is.
+func quoteWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./=:,@%+", r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func (cmd *planCmd) make(ctx context.Context, u *ui, g *Globals) (plan.Plan, error) {

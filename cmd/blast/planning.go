@@ -243,5 +243,9 @@ func (m *planning) again(ctx context.Context, name string, saved plan.Plan) (*pl
 
 // stale says what moved since a plan was saved.
 func stale(name string, moved []string) error {
-	return fmt.Errorf("%s is stale, and nothing was changed: plan again. It was made from something else:\n  %s", name, strings.Join(moved, "\n  "))
+	text := fmt.Sprintf("%s is stale, and nothing was changed: plan again. It was made from something else:\n  %s", name, strings.Join(moved, "\n  "))
+	if slices.ContainsFunc(moved, func(m string) bool { return strings.HasPrefix(m, "variable: ") }) {
+		text += "\nIf it is only that: a saved plan holds no values, so give apply the same --var, --var-file and BLAST_VAR_NAME as plan."
+	}
+	return errors.New(text)
 }

@@ -83,7 +83,7 @@ func TestSignsWhatWasPlanned(t *testing.T) {
 	defer func() { _ = null.Close() }()
 	p := plan.Plan{Version: plan.FormatVersion, Env: "default"}
 	cmd := planCmd{Out: "next.plan", SignKey: "key.pub"}
-	if err := cmd.save(t.Context(), newUI(Globals{Progress: "plain"}, null, null, null), p); err != nil {
+	if err := cmd.save(t.Context(), newUI(Globals{Progress: "plain"}, null, null, null), &Globals{}, p); err != nil {
 		t.Fatal(err)
 	}
 	want, err := encodePlan(p)
