@@ -36,8 +36,33 @@ type Pruner interface {
 	Prune(ctx context.Context, env state.Env) error
 }
 
+// A Knower is an Owner that can tell which objects it has ever heard of. Without it all of
+// its kind count.
+type Knower interface {
+	Knows(addr string) bool
+}
+
 // Owners maps the kind of an address to its owner.
 type Owners map[string]Owner
+
+// know returns an *UnknownError about the first step that nobody could carry out: whoever
+// began with it could not take it back, either.
+func (o Owners) know(p plan.Plan) error {
+	for _, s := range p.Steps {
+		k, ok := o[s.Kind()].(Knower)
+		if o[s.Kind()] == nil || ok && !k.Knows(s.Addr) {
+			return &UnknownError{s.Addr}
+		}
+	}
+	return nil
+}
+
+// An UnknownError is an object that this Blast doesn't have. Nothing was changed.
+type UnknownError struct{ Addr string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("%q is no object that this Blast has: use the one that recorded it", e.Addr)
+}
 
 // An Event tells what a transaction is doing.
 type Event struct {
@@ -161,10 +186,8 @@ func Observe(ctx context.Context, env state.Env, owners Owners) ([]plan.Object, 
 // *RolledBackError nothing is; after a *PartialError a part, on record; after an
 // *IncompleteError Recover has work left.
 func Run(ctx context.Context, env state.Env, p plan.Plan, owners Owners, opts Options) error {
-	for _, s := range p.Steps { // a plan of another version may name kinds that are not here
-		if owners[s.Kind()] == nil {
-			return fmt.Errorf("%s: no such kind", s.Addr)
-		}
+	if err := owners.know(p); err != nil { // the records may be another version's
+		return fmt.Errorf("%w, or forget it with blast state rm", err)
 	}
 	tx, err := env.Begin(p)
 	if err != nil {
@@ -291,10 +314,8 @@ func Recover(ctx context.Context, env state.Env, owners Owners, tell func(Event)
 	if tx == nil || err != nil {
 		return false, err
 	}
-	for _, s := range tx.Plan.Steps {
-		if owners[s.Kind()] == nil {
-			return true, fmt.Errorf("recover: %s: no such kind", s.Addr)
-		}
+	if err := owners.know(tx.Plan); err != nil {
+		return true, fmt.Errorf("finish what a dead command left: %w", err)
 	}
 	if err := (run{env, tx, owners, Options{Tell: tell}}).finish(ctx); err != nil {
 		return true, &IncompleteError{Err: err}
@@ -307,11 +328,10 @@ func Recover(ctx context.Context, env state.Env, owners Owners, tell func(Event)
 func Clear(ctx context.Context, env state.Env, addrs []string, owners Owners) error {
 	p := plan.Plan{Version: plan.FormatVersion, Mode: plan.Destroy, Env: env.Name}
 	for _, a := range addrs {
-		s := plan.Step{Change: plan.Change{Addr: a}, Action: plan.Delete}
-		if owners[s.Kind()] == nil {
-			return fmt.Errorf("clear: %s: no such kind", a)
-		}
-		p.Steps = append(p.Steps, s)
+		p.Steps = append(p.Steps, plan.Step{Change: plan.Change{Addr: a}, Action: plan.Delete})
+	}
+	if err := owners.know(p); err != nil {
+		return err
 	}
 	tx, err := env.Begin(p)
 	if err != nil {

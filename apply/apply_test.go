@@ -481,3 +481,49 @@ func TestStopLeavesTheUndoToTheNextCommand(t *testing.T) {
 		t.Fatalf("host = %v, want %v", got, was)
 	}
 }
+
+// choosy is an owner of one object.
+type choosy struct{ files }
+
+func (choosy) Knows(addr string) bool { return addr == "f.known" }
+
+func (c choosy) Apply(ctx context.Context, env state.Env, ch plan.Change) error {
+	if !c.Knows(ch.Addr) {
+		return errors.New("no such object")
+	}
+	return c.files.Apply(ctx, env, ch)
+}
+
+// What the records of another Blast name, and nobody here can make or remove, is refused
+// before anything is begun: it could not be taken back, either.
+func TestUnknownObjects(t *testing.T) {
+	for _, addr := range []string{"f.other", "f.\x1b[31m", "g.known"} {
+		env, f := newEnv(t, map[string]string{"known": "1"})
+		owners := apply.Owners{"f": choosy{f}}
+		was := f.host(t)
+		st, err := env.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := plan.Plan{Version: plan.FormatVersion, Env: env.Name, Lineage: st.Lineage, Serial: st.Serial, Steps: []plan.Step{
+			{Change: plan.Change{Addr: "f.known", To: json.RawMessage("2")}}, {Change: plan.Change{Addr: addr, From: json.RawMessage("1")}},
+		}}
+		var unknown *apply.UnknownError
+		if err := apply.Run(t.Context(), env, p, owners, apply.Options{}); !errors.As(err, &unknown) || unknown.Addr != addr || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: %v", addr, err)
+		}
+		if env.Dirty() || !maps.Equal(was, f.host(t)) {
+			t.Errorf("%q: begun all the same", addr)
+		}
+		tx, err := env.Begin(p) // as another Blast did
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := apply.Recover(t.Context(), env, owners, nil); !errors.As(err, &unknown) {
+			t.Errorf("%q: taken back by one that doesn't know it: %v", addr, err)
+		}
+		if err := tx.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

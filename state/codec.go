@@ -91,6 +91,9 @@ func upgrade(b []byte) (State, error) {
 	return s, s.check()
 }
 
+// maxSerial is what other programs read as a whole number, too, with one more after it.
+const maxSerial = 1 << 53
+
 func strictly(b []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
@@ -106,6 +109,9 @@ func strictly(b []byte, v any) error {
 func (s State) check() error {
 	if s.Serial == 0 || s.Lineage == "" || s.Keep < 1 {
 		return errors.New("serial, lineage or keep is missing")
+	}
+	if s.Serial >= maxSerial {
+		return fmt.Errorf("serial %d is none that an apply a second would come to", s.Serial)
 	}
 	if s.ID != "" && !isID(s.ID) {
 		return fmt.Errorf("%q is no id", s.ID)

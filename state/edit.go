@@ -102,9 +102,6 @@ func (e Env) record(s *State, was uint64, of string) error {
 		s.Keep = DefaultKeep
 	}
 	s.Origin = Origin{Mode: Edit, Of: of, Time: time.Now().UTC().Truncate(time.Second), UID: e.UID}
-	if err := s.check(); err != nil {
-		return fmt.Errorf("edit state: %w", err)
-	}
 	if err := e.save(*s, was); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}

@@ -92,24 +92,60 @@ func TestEditsThatAreRefused(t *testing.T) {
 	}
 }
 
-// Where a state was lost, one that is put back must not have the serial of another
-// that is in the history.
-func TestEditOfALostState(t *testing.T) {
+// A state that is gone is no "no state" while generations of it are there: the next apply
+// would begin with the first one again, and remove these.
+func TestLostStateIsAnError(t *testing.T) {
 	env := newEnv(t)
 	for range 3 {
 		st := recorded(t, env)
 		commit(t, env, plan.Plan{Version: 1, Env: "default", Lineage: st.Lineage, Serial: st.Serial, Desired: []plan.Object{object("a.1")}})
 	}
 	was := recorded(t, env)
-	if err := os.Remove(filepath.Join(env.Dir, "state.json")); err != nil {
+	path, last := filepath.Join(env.Dir, "state.json"), filepath.Join(env.Dir, "history", "3.json")
+	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := env.Edit("push", func(s *state.State) error { *s = was; return nil }); err != nil {
+	_, lerr := env.Load()
+	_, eerr := env.Edit("push", func(s *state.State) error { *s = was; return nil })
+	_, herr := env.History()
+	for _, err := range []error{lerr, eerr, herr} {
+		var corrupt *state.CorruptError
+		if !errors.As(err, &corrupt) || !strings.HasSuffix(err.Error(), "cp "+last+" "+path) {
+			t.Errorf("lost: %v", err)
+		}
+	}
+	b, err := os.ReadFile(last)
+	if err == nil {
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	gens, err := env.History()
-	if err != nil || len(gens) != 4 || gens[3].Serial != 4 || gens[3].Lineage != was.Lineage {
-		t.Errorf("%+v, %v", gens, err)
+	if d := cmp.Diff(was, recorded(t, env)); d != "" {
+		t.Error(d)
+	}
+}
+
+// The first apply writes its generation before the state: who reads meanwhile, or after
+// it has died, finds nothing on record.
+func TestFirstApplyIsNoLostState(t *testing.T) {
+	env := newEnv(t)
+	tx, err := env.Begin(plan.Plan{Version: 1, Env: "default", Desired: []plan.Object{object("a.1")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	history := filepath.Join(env.Dir, "history")
+	if err := errors.Join(os.Mkdir(history, 0o700), os.WriteFile(filepath.Join(history, "1.json"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := env.Load(); err != nil || st.Serial != 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if err := errors.Join(tx.Rolled(), tx.Retire(), tx.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := env.Load(); err != nil || st.Serial != 0 {
+		t.Errorf("taken back: %+v, %v", st, err)
 	}
 }
 

@@ -90,12 +90,15 @@ func (e Env) WriteNote(name string, v any) error {
 
 // ReadNote reads the note into v and reports whether there is one.
 func (e Env) ReadNote(name string, v any) (bool, error) {
-	b, err := os.ReadFile(filepath.Join(e.Run, name+".json"))
+	path := filepath.Join(e.Run, name+".json")
+	b, err := local.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(b, v)
+		if err = json.Unmarshal(b, v); err != nil {
+			err = fmt.Errorf("%s is damaged: %w", path, err)
+		}
 	}
 	if err != nil {
 		return false, fmt.Errorf("read note %s: %w", name, err)

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"blast.example/blast/plan"
 	"blast.example/blast/state/backend/local"
 )
 
@@ -56,6 +54,9 @@ func Open(project, name string, uid, gid int) (Env, error) {
 	}
 	for _, id := range e.ids(rec) {
 		c := e.called(id)
+		if _, err := c.readClaim(); err != nil && !errors.Is(err, fs.ErrPermission) { // nobody can tell whose it is
+			return e, fmt.Errorf("%w; remove it, then end what it was about and make it anew (blast destroy, blast apply)", err)
+		}
 		switch whose, of := c.standing(rec.lineage); whose {
 		case ours:
 			return c, nil
@@ -100,7 +101,7 @@ func (e Env) recorded() (identity, error) {
 		return identity{}, nil // Load tells what is wrong with it
 	}
 	if rec.id != "" && !isID(rec.id) {
-		return identity{}, &CorruptError{Path: e.recordPath(stateName), Err: fmt.Errorf("%q is no id", rec.id)}
+		return identity{}, e.corrupt(stateName, fmt.Errorf("%q is no id", rec.id))
 	}
 	return rec, nil
 }
@@ -132,18 +133,11 @@ func readIdentity(r io.Reader) (identity, error) {
 	return rec, nil
 }
 
-// begun reads the identity from the journal of a first apply.
+// begun reads the identity from the journal of a first apply. What is wrong with that
+// Unfinished tells.
 func (e Env) begun() identity {
-	b, err := local.Read(e.journal())
-	if err != nil {
-		return identity{} // nothing is recorded; what is wrong with it Unfinished tells
-	}
-	text, _, _ := bytes.Cut(b, []byte("\n"))
-	var l struct {
-		ID   string    `json:"id"`
-		Plan plan.Plan `json:"plan"`
-	}
-	if json.Unmarshal(text, &l) != nil || !isID(l.ID) {
+	l, err := e.beginning()
+	if err != nil || l.Plan == nil || !isID(l.ID) {
 		return identity{}
 	}
 	return identity{l.ID, l.Plan.Lineage}

@@ -209,11 +209,12 @@ func (e Env) Unfinished() (*Tx, error) {
 		}
 		b = rest
 		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
-			return nil, &CorruptError{Path: e.journal(), Err: err}
+		err := json.Unmarshal(text, &l)
+		if err == nil {
+			err = tx.replay(i, l)
 		}
-		if err := tx.replay(i, l); err != nil {
-			return nil, &CorruptError{Path: e.journal(), Err: err}
+		if err != nil {
+			return nil, &CorruptError{Path: e.journal(), Err: err, Fix: journalFix}
 		}
 	}
 	s, err := e.Load()
@@ -232,6 +233,20 @@ func (e Env) Unfinished() (*Tx, error) {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	return tx, nil
+}
+
+// journalFix is what to do about a journal that can't be read.
+const journalFix = "finish its apply with the Blast that wrote it, or remove it: what had been begun then shows in the next plan as changed by others"
+
+// beginning reads the first line of the journal.
+func (e Env) beginning() (line, error) {
+	var l line
+	b, err := local.Read(e.journal())
+	if err != nil {
+		return l, err
+	}
+	text, _, _ := bytes.Cut(b, []byte("\n"))
+	return l, json.Unmarshal(text, &l)
 }
 
 // replay takes in line i of the journal.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"blast.example/blast/plan"
@@ -44,11 +45,12 @@ const Edit plan.Mode = "edit"
 
 // Load reads the recorded state. An environment never applied has serial 0. A
 // file that is there but empty, short or of an unknown version is an error: it
-// is never taken for "no state".
+// is never taken for "no state". Nor is one that is gone while generations of it are
+// there.
 func (e Env) Load() (State, error) {
 	s, _, err := e.load(stateName)
 	if errors.Is(err, backend.ErrNotFound) {
-		return State{Env: e.Name, ID: e.ID, Keep: DefaultKeep}, nil
+		return State{Env: e.Name, ID: e.ID, Keep: DefaultKeep}, e.lost()
 	}
 	return s, err
 }
@@ -60,7 +62,7 @@ func (e Env) load(name string) (State, backend.Version, error) {
 	}
 	s, err := Decode(b)
 	if err != nil {
-		return State{}, "", &CorruptError{Path: e.recordPath(name), Err: err}
+		return State{}, "", e.corrupt(name, err)
 	}
 	if s.ID == "" {
 		s.ID = e.ID
@@ -73,22 +75,67 @@ func (e Env) load(name string) (State, backend.Version, error) {
 type CorruptError struct {
 	Path string
 	Err  error
+	Fix  string
 }
 
 func (e *CorruptError) Error() string {
 	if errors.Is(e.Err, errNewer) {
 		return fmt.Sprintf("%s %v: use that one", e.Path, e.Err)
 	}
-	return fmt.Sprintf("%s is damaged: %v; put one of the folder history in its place (the latest generation there), or remove the file and run `blast destroy` to start anew", e.Path, e.Err)
+	return fmt.Sprintf("%s is damaged: %v; %s", e.Path, e.Err, e.Fix)
 }
 
 // Unwrap returns the cause.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
+// corrupt says what to do about a state, or a record of the history, that is wrong.
+func (e Env) corrupt(name string, err error) error {
+	c := &CorruptError{Path: e.recordPath(name), Err: err, Fix: "remove it: nobody can go back to that generation"}
+	if name != stateName {
+		return c
+	}
+	c.Fix = "remove it to start anew: what is up is taken over by the next blast apply, or ended by blast destroy"
+	if last := e.lastGood(); last != "" {
+		c.Fix = fmt.Sprintf("put the last generation in its place: cp %s %s", last, c.Path)
+	}
+	return c
+}
+
+// lastGood is the path of the latest generation in the history that can be read.
+func (e Env) lastGood() string {
+	ns, _ := e.serials() // what can't be read is no generation
+	for _, n := range slices.Backward(ns) {
+		if b, _, err := e.store().Get(generationName(n)); err == nil {
+			if _, err := Decode(b); err == nil {
+				return e.recordPath(generationName(n))
+			}
+		}
+	}
+	return ""
+}
+
+var errLost = errors.New("it is gone, and generations of it are there")
+
+// lost is an error if there was a state: only that of an environment that was never
+// applied may be missing. The first apply writes its generation before, and has a journal.
+func (e Env) lost() error {
+	ns, err := e.serials()
+	if err != nil || len(ns) == 0 {
+		return err
+	}
+	if p, err := e.beginning(); err == nil && p.Plan != nil && p.Plan.Serial == 0 {
+		return nil
+	}
+	return e.corrupt(stateName, errLost)
+}
+
 // save makes s the state, if was is still the serial that is recorded. The
 // generation goes into the history first, which doesn't count. The second write is
 // the commit point.
 func (e Env) save(s State, was uint64) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	b, err := Encode(s)
 	if err != nil {
 		return err

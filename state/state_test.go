@@ -79,8 +79,18 @@ func TestDamagedStateIsAnError(t *testing.T) {
 			if st, err := env.Load(); !errors.As(err, &corrupt) {
 				t.Errorf("read as %+v, %v", st, err)
 			}
-			if remove := strings.Contains(corrupt.Error(), "remove the file"); remove != (name != "newer") {
-				t.Errorf("told to remove it: %v: %v", remove, corrupt)
+			fix := "put the last generation in its place: cp " + filepath.Join(env.Dir, "history", "1.json") + " " + path
+			if name == "newer" {
+				fix = "use that one"
+			}
+			if !strings.HasSuffix(corrupt.Error(), fix) {
+				t.Errorf("%v; want %q", corrupt, fix)
+			}
+			if err := os.RemoveAll(filepath.Join(env.Dir, "history")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := env.Load(); name != "newer" && !strings.Contains(err.Error(), "remove it to start anew") {
+				t.Errorf("without a history: %v", err)
 			}
 		})
 	}
@@ -405,4 +415,42 @@ func TestLockIsGivenBackInSpiteOfCopies(t *testing.T) {
 		t.Fatal(err)
 	}
 	again()
+}
+
+// A serial that has no next one, or that others read as another number, is none: and a
+// commit that would come to it leaves the state as it is.
+func TestSerialsHaveAnEnd(t *testing.T) {
+	env := newEnv(t)
+	commit(t, env, plan.Plan{Version: 1, Env: "default", Desired: []plan.Object{plan.NewObject("a.b", 1, nil)}})
+	path := filepath.Join(env.Dir, "state.json")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for serial, good := range map[string]bool{"9007199254740991": true, "9007199254740992": false, "18446744073709551615": false, "18446744073709551616": false, "-1": false, "1e3": false} {
+		text := strings.Replace(string(b), `"serial": 1`, `"serial": `+serial, 1)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		st, err := env.Load()
+		if (err == nil) != good {
+			t.Errorf("serial %s: %v", serial, err)
+		}
+		if !good {
+			continue
+		}
+		tx, err := env.Begin(plan.Plan{Version: 1, Env: "default", Lineage: st.Lineage, Serial: st.Serial, Desired: []plan.Object{plan.NewObject("a.b", 2, nil)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err == nil {
+			t.Error("committed beyond the end")
+		}
+		if now, err := os.ReadFile(path); err != nil || string(now) != text {
+			t.Errorf("the state is %s, %v", now, err)
+		}
+		if err := tx.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -296,6 +296,11 @@ func (e *Engine) settle(ctx context.Context, env state.Env) error {
 	if err != nil || len(now) > 0 {
 		return err
 	}
+	if env.Orphaned() { // its records are in the run folder, and not to go in any order
+		if err := env.Forget(); err != nil {
+			return err
+		}
+	}
 	if err := removeRun(env.Run); err != nil {
 		return err
 	}

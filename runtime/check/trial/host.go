@@ -63,6 +63,12 @@ func (Host) Observe(_ context.Context, env state.Env) ([]plan.Object, error) {
 	return objs, nil
 }
 
+// Knows implements apply.Knower.
+func (Host) Knows(addr string) bool {
+	_, ok := check.Label(addr)
+	return ok
+}
+
 // Apply notes what is to be checked. The checks themselves run in Gate.
 func (Host) Apply(_ context.Context, env state.Env, c plan.Change) error {
 	label, ok := check.Label(c.Addr)

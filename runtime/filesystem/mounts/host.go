@@ -61,6 +61,9 @@ func (h *Host) lock(env state.Env) func() {
 	return l.Unlock
 }
 
+// Knows implements apply.Knower.
+func (*Host) Knows(addr string) bool { return addr == filesystem.TreeAddr }
+
 // Apply implements kinds.Host.
 func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	if c.Addr != filesystem.TreeAddr {

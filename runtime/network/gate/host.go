@@ -77,6 +77,11 @@ func (h *Host) Observe(_ context.Context, env state.Env) ([]plan.Object, error) 
 	return objs, nil
 }
 
+// Knows implements apply.Knower.
+func (*Host) Knows(addr string) bool {
+	return addr == network.NamespaceAddr || addr == network.PolicyAddr
+}
+
 // Apply implements kinds.Host.
 func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	if err := ctx.Err(); err != nil {

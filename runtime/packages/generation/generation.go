@@ -96,6 +96,9 @@ func (t target) wheelTarget() wheel.Target {
 	return wheel.Target{Python: t.minor(), Interpreter: packages.VenvDir + "/" + currentName + "/bin/python"}
 }
 
+// Knows implements apply.Knower.
+func (*Host) Knows(addr string) bool { return addr == packages.SetAddr }
+
 // Apply makes c.To the current generation, and its lock file the project's. With
 // no To, none is current; the generation itself goes in Commit, as an undo wants
 // it back as it is.
@@ -214,12 +217,8 @@ func (h *Host) Prune(_ context.Context, env state.Env) error {
 // keep removes all but the generation in use and those of the history.
 func (f *folder) keep(env state.Env, id string) error {
 	kept, err := env.Kept(packages.SetAddr)
-	var corrupt *state.CorruptError
-	if errors.As(err, &corrupt) {
-		return nil // nobody knows what is of use: all of it stays
-	}
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // nobody knows what is of use: all of it stays
 	}
 	var names []string
 	for _, attrs := range kept {

@@ -91,6 +91,11 @@ func observeSandbox(ctx context.Context, env state.Env) (json.RawMessage, error)
 	return attrs, nil
 }
 
+// Knows implements apply.Knower.
+func (*Host) Knows(addr string) bool {
+	return addr == process.EnvironmentAddr || addr == process.SandboxAddr
+}
+
 // Apply takes one of the two objects from c.From to c.To.
 func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	switch c.Addr {

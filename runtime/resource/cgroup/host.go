@@ -53,6 +53,11 @@ func (Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error) {
 	return objs, nil
 }
 
+// Knows implements apply.Knower.
+func (Host) Knows(addr string) bool {
+	return addr == resource.LimitsAddr || addr == resource.RlimitsAddr
+}
+
 // Apply brings the limits into force, live for processes that run. To remove
 // them it only forgets them: the container's processes are still in the group,
 // and an undo wants it as it was. Commit removes it.
