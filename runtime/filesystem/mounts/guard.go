@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,10 @@ type guard struct {
 	stop    *os.File // closed to end the guard
 	stopped *os.File
 	done    chan struct{}
+
+	bell, rung *os.File // a pipe: who rings has the guard look at once
+	mu         sync.Mutex
+	asked      []chan struct{} // closed after the next look
 }
 
 // heartbeat is how often a guard looks without being told to: no event tells of an option
@@ -89,7 +94,10 @@ func (g *guard) open() error {
 	if g.gone() {
 		return sandbox.ErrNotRunning
 	}
-	g.stopped, g.stop, err = os.Pipe()
+	if g.stopped, g.stop, err = os.Pipe(); err != nil {
+		return err
+	}
+	g.rung, g.bell, err = os.Pipe()
 	return err
 }
 
@@ -97,7 +105,7 @@ func (g *guard) open() error {
 func (g *guard) close() {
 	g.box.close()
 	g.renames.close()
-	for _, f := range []*os.File{g.init, g.table, g.stop, g.stopped} {
+	for _, f := range []*os.File{g.init, g.table, g.stop, g.stopped, g.bell, g.rung} {
 		if f != nil {
 			_ = f.Close()
 		}
@@ -109,6 +117,29 @@ func (g *guard) end() {
 	_, _ = g.stop.Write([]byte{0})
 	<-g.done
 	g.close()
+}
+
+// lookNow returns when the guard has looked and put back what was missing, or has ended.
+func (g *guard) lookNow(ctx context.Context) {
+	looked := make(chan struct{})
+	g.mu.Lock()
+	g.asked = append(g.asked, looked)
+	g.mu.Unlock()
+	_, _ = g.bell.Write([]byte{0})
+	select {
+	case <-looked:
+	case <-g.done:
+	case <-ctx.Done():
+	}
+}
+
+// askers are those who wait for a look that has not begun.
+func (g *guard) askers() []chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	asked := g.asked
+	g.asked = nil
+	return asked
 }
 
 // over reports whether the guard has nothing to guard any more.
@@ -137,11 +168,14 @@ func (g *guard) run() {
 		if why == ended {
 			return
 		}
-		begun := time.Now()
+		asked, begun := g.askers(), time.Now()
 		mended, err := g.mend(ctx)
 		if err != nil {
 			g.fail(err)
 			return
+		}
+		for _, looked := range asked {
+			close(looked)
 		}
 		if !mended && g.pause(min(time.Since(begun), maxRest)) {
 			return
@@ -165,7 +199,7 @@ type cause int
 
 const (
 	ended   cause = iota // the sandbox, or the guard's work
-	changed              // something was mounted, taken away or renamed
+	changed              // something was mounted, taken away or renamed, or somebody wants to be sure
 	quiet                // nothing was heard for a time
 )
 
@@ -176,6 +210,7 @@ func (g *guard) wait(timeout time.Duration) (cause, error) {
 		{Fd: int32(g.init.Fd()), Events: unix.POLLIN},
 		{Fd: int32(g.table.Fd()), Events: unix.POLLPRI},
 		{Fd: g.renames.fd(), Events: unix.POLLIN},
+		{Fd: int32(g.rung.Fd()), Events: unix.POLLIN},
 	}
 	for {
 		n, err := unix.Poll(fds, int(timeout.Milliseconds()))
@@ -188,6 +223,8 @@ func (g *guard) wait(timeout time.Duration) (cause, error) {
 			return ended, nil
 		case n == 0:
 			return quiet, nil
+		case fds[4].Revents != 0:
+			_, _ = g.rung.Read(make([]byte, 1))
 		}
 		return changed, nil
 	}

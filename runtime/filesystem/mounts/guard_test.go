@@ -76,6 +76,21 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// What an apply has renamed on the host, as the lock file, is protected when it is over.
+func TestSyncWaitsForTheGuard(t *testing.T) {
+	w, _ := guarded(t, files)
+	for range 100 {
+		w.put(t, "n", "secret 2")
+		if err := os.Rename(w.path("n"), w.path(".env")); err != nil {
+			t.Fatal(err)
+		}
+		w.sync(t)
+		if drift := w.observed(t).Drift; len(drift) > 0 {
+			t.Fatalf("after Sync: %q", drift)
+		}
+	}
+}
+
 // An apply is not taken back by the guard, nor is a sandbox that is to be replaced changed.
 func TestGuardFollows(t *testing.T) {
 	w, a := guarded(t, files)

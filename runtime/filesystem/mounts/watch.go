@@ -16,24 +16,28 @@ import (
 // Sync implements kinds.Watcher: it guards the sandbox of the tree that was
 // applied last, and, when nothing is left of an environment, removes the
 // placeholders that had to stay for as long as something ran in it. A sandbox that
-// is to be replaced stays guarded until it ends: commands run in it.
+// is to be replaced stays guarded until it ends: commands run in it. When Sync returns
+// the mounts are as wanted, whatever an apply has renamed on the host.
 func (h *Host) Sync(ctx context.Context, env state.Env) error {
 	var t filesystem.Tree
 	ok, err := env.ReadNote(treeNote, &t)
 	if err != nil {
 		return err
 	}
-	var guarded bool
+	var guarded *guard
 	h.forget(env, func(g *guard) bool {
 		over := !ok || g.over() || g.gone()
-		guarded = guarded || !over && g.box.id == t.Sandbox
+		if !over && g.box.id == t.Sandbox {
+			guarded = g
+		}
 		return over
 	})
 	switch {
 	case !ok:
 		return h.sweep(env)
-	case guarded:
-		return nil // it reads the note itself
+	case guarded != nil:
+		guarded.lookNow(ctx) // it reads the note itself
+		return nil
 	}
 	g, err := newGuard(ctx, h, env, t)
 	if errors.Is(err, sandbox.ErrNotRunning) {
