@@ -261,10 +261,21 @@ func (m *planning) afterDeath(ctx context.Context, p plan.Plan, out *outcome, ve
 	case look.Busy != nil || p.Serial == 0 && len(p.Desired) == 0:
 		return res, died // somebody else is at it, or there are no records to tell by
 	case look.Serial == p.Serial+1 || gone:
-		return res, nil
+		return res, m.keptInPart(p, out, verb, died)
 	}
 	out.failed(m.u, &wire.Error{Message: died.Error()}, "%s failed, nothing changed: what was begun is taken back.", verb)
 	return res, statusError{exitRolledBack}
+}
+
+// keptInPart tells a plan that went through from one of which --keep-partial kept a part.
+func (m *planning) keptInPart(p plan.Plan, out *outcome, verb string, died error) error {
+	st, err := m.env.Load()
+	if err != nil || !st.Origin.Partial {
+		return err
+	}
+	out.failed(m.u, &wire.Error{Message: died.Error()}, "%s failed, and a part of the changes is KEPT, as --keep-partial asks: generation %d is neither what was there nor what was planned.\n`blast plan` shows what is missing; `blast rollback` goes back.",
+		verb, p.Serial+1)
+	return statusError{exitError}
 }
 
 // failed says how a plan failed and what that left.

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -49,4 +50,19 @@ func lasts(c strike.Call) bool {
 
 func lasting(calls []strike.Call) []strike.Call {
 	return slices.DeleteFunc(slices.Clone(calls), func(c strike.Call) bool { return !lasts(c) })
+}
+
+// A daemon that dies when a part is kept leaves nobody who could say so but the record.
+func TestKilledWhenAPartIsKept(t *testing.T) {
+	w := newWorld(t, needs(t))
+	s := stories[slices.IndexFunc(stories, func(s story) bool { return s.name == "keep partial" })]
+	end, calls := w.answered(t, s, strike.Blow{
+		Of: func(c strike.Call) bool {
+			return lasts(c) && strings.HasSuffix(c.Path, " -> "+filepath.Join(w.env.Dir, "state.json"))
+		},
+		At: 1, Deed: strike.DieAfter,
+	})
+	if end.code != s.exit || !strings.Contains(end.out, "a part of the changes is KEPT") {
+		t.Errorf("killed at %v, it exits with %d:\n%s", calls[len(calls)-1], end.code, end.out)
+	}
 }

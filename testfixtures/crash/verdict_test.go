@@ -70,7 +70,7 @@ func (s story) tells(t *testing.T, code int, v verdict, what string) {
 	case code == s.exit && code != exitError:
 		want = began
 	}
-	if want != neither && v != want {
+	if want != neither && v != want || code == 0 && s.exit != 0 {
 		t.Errorf("%s: the command exits with %d, and it ended in the %s state: %s", s.name, code, v, what)
 	}
 }
