@@ -142,6 +142,9 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 	if err := e.own(ctx, env, tell); err != nil {
 		return false, err
 	}
+	if err := e.thawLeft(ctx, env); err != nil { // or what is saved next would be of who knows when
+		return false, err
+	}
 	owners, err := e.undoers(env)
 	if err != nil {
 		return false, err
@@ -165,7 +168,7 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 // quiet reports whether there is nothing to recover: nobody died while he changed the
 // environment, which these are the records of, if they can be read.
 func quiet(env state.Env, st state.State, err error) bool {
-	return !env.Dirty() && (err != nil || !remains(env, st)) && env.Settled()
+	return !env.Dirty() && (err != nil || !remains(env, st)) && env.Settled() && !frozen(env)
 }
 
 // left is remains, by the records as they are now.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"blast.example/blast/runtime/daemon/wire"
@@ -69,9 +70,6 @@ func (e *Engine) copied(ctx context.Context, p wire.SaveParams, r snapshot.Recor
 	}
 	if r.Serial != st.Serial || r.Lineage != st.Lineage || st.Serial == 0 {
 		return nil, nil, &wire.Error{Code: wire.CodeStale, Message: fmt.Sprintf("the state is at serial %d, and serial %d was to be saved: try again", st.Serial, r.Serial)}
-	}
-	if err := e.thawLeft(ctx, p.Env); err != nil { // or what is saved would be of who knows when
-		return nil, nil, err
 	}
 	if err := k.Ready(ctx, p.Env); err != nil {
 		return nil, nil, fmt.Errorf("save: %w", err)
@@ -146,12 +144,19 @@ func (e *Engine) thaw(ctx context.Context, env state.Env) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err // the note stays, for the next daemon to try
+		return err // the note stays, for the next command to try
 	}
 	return env.DropNote(frozenNote)
 }
 
-// thawLeft ends a freeze that a dead process left.
+// frozen reports whether there may be something for thawLeft to do.
+func frozen(env state.Env) bool {
+	_, err := os.Lstat(filepath.Join(env.Run, frozenNote+".json"))
+	return err == nil
+}
+
+// thawLeft ends a freeze that a dead process left, or one that a failing disk kept from
+// its end.
 func (e *Engine) thawLeft(ctx context.Context, env state.Env) error {
 	var pid int
 	if ok, err := env.ReadNote(frozenNote, &pid); !ok && err == nil {

@@ -217,3 +217,20 @@ func TestFreezeOfADeadDaemon(t *testing.T) {
 		t.Errorf("control: %v %v", h.did, err)
 	}
 }
+
+// A freeze that was ended, and whose note could not be removed, is over with the next
+// command, whatever that is.
+func TestFreezeWhoseNoteStayed(t *testing.T) {
+	r, h := newKeeper(t)
+	r.applied(t)
+	if err := r.env.WriteNote(frozenNote, os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	h.did = nil
+	if resp, _ := r.ask(t, wire.Look, wire.LookParams{Env: r.env}); resp.Error != nil {
+		t.Fatal(resp.Error)
+	}
+	if h.noted() || !slices.Equal(h.did, []string{"thaw*"}) {
+		t.Errorf("noted: %t, %v", h.noted(), h.did)
+	}
+}

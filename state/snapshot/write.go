@@ -130,7 +130,7 @@ func (w *Writer) put(name string, manifest, record []byte, layer *Draft, replace
 	}
 	turn, err := w.flock(turnName, unix.LOCK_EX)
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("store snapshot: %w", err)
+		return Snapshot{}, fmt.Errorf("store snapshot in %s: %w", w.path, err)
 	}
 	defer unlock(turn)
 	all, err := w.index()
@@ -142,14 +142,14 @@ func (w *Writer) put(name string, manifest, record []byte, layer *Draft, replace
 		return Snapshot{}, fmt.Errorf("%w: %q", ErrThere, name)
 	}
 	if err := w.layout(); err != nil {
-		return Snapshot{}, fmt.Errorf("store snapshot: %w", err)
+		return Snapshot{}, fmt.Errorf("store snapshot in %s: %w", w.path, err)
 	}
 	if err := errors.Join(w.publish(layer), w.publishBytes(record), w.publishBytes(manifest)); err != nil {
-		return Snapshot{}, fmt.Errorf("store snapshot: %w", err)
+		return Snapshot{}, fmt.Errorf("store snapshot in %s: %w", w.path, err)
 	}
 	all.Manifests = append(slices.DeleteFunc(all.Manifests, named(name)), d)
 	if err := w.replaceIndex(all); err != nil {
-		return Snapshot{}, fmt.Errorf("store snapshot: %w", err)
+		return Snapshot{}, fmt.Errorf("store snapshot in %s: %w", w.path, err)
 	}
 	return w.snapshot(d)
 }

@@ -125,12 +125,13 @@ func (w *world) answered(t *testing.T, s story, blow strike.Blow) (ending, []str
 }
 
 // isRecord reports whether a call changes a record of the world's environment or a
-// folder of records. Packages and layers are no records, nor is room kept in reserve.
+// folder of records. Packages are none, nor layers and their copies, which have no name, nor room
+// that is kept in reserve.
 func (w *world) isRecord(c strike.Call) bool {
 	for path := range strings.SplitSeq(c.Path, " -> ") {
 		rel, err := filepath.Rel(filepath.Dir(w.env.Dir), path)
 		if err == nil && filepath.IsLocal(rel) {
-			return !slices.ContainsFunc([]string{"default/packages", "default/layer", "default/reserve"}, func(p string) bool { return strings.HasPrefix(rel, p) })
+			return !slices.ContainsFunc([]string{"default/packages", "default/layer", "default/#", "default/reserve"}, func(p string) bool { return strings.HasPrefix(rel, p) })
 		}
 		if dir, name := filepath.Split(path); filepath.Clean(dir) == w.env.Run && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".tmp")) {
 			return true

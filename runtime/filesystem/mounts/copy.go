@@ -65,7 +65,7 @@ func (h *Host) Copy(ctx context.Context, env state.Env) (kinds.Copy, error) {
 	c := &imageCopy{f: os.NewFile(uintptr(fd), "layer.copy")}
 	if err := c.fill(ctx, image); err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("copy layer: %w", err)
+		return nil, fmt.Errorf("copy layer in %s: %w", env.Dir, err)
 	}
 	return c, nil
 }
