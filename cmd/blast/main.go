@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
 	"time"
@@ -110,6 +111,9 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 		args = []string{"--help"}
 	}
 	ctx, err := parser.Parse(longFlags(args))
+	if err == nil {
+		err = noneEmpty(ctx.Path)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "blast: %s\n", misuse(err))
 		fmt.Fprintln(stderr, "Try `blast --help`, or `blast VERB --help`.")
@@ -132,6 +136,17 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 		return u.close(u.fail(err))
 	}
 	return u.close(exitOK)
+}
+
+// noneEmpty refuses flags whose value is empty, as --expect-digest "$DIGEST" is where
+// nothing set DIGEST: what was to be looked at would be left out without a word.
+func noneEmpty(path []*kong.Path) error {
+	for _, p := range path {
+		if f := p.Flag; f != nil && (f.Target.Kind() == reflect.String || f.Target.Kind() == reflect.Slice) && f.Target.Len() == 0 {
+			return fmt.Errorf("--%s is given and empty: give it a value, or leave it out", f.Name)
+		}
+	}
+	return nil
 }
 
 // misuse is the parser's error in a user's words: to it a verb is one more argument.

@@ -105,3 +105,24 @@ func TestSignsWhatWasPlanned(t *testing.T) {
 		t.Error("what somebody else wrote is saved")
 	}
 }
+
+// TestEmptyFlagsAreRefused: a flag whose value comes from a variable that nobody set
+// doesn't mean that nothing is expected.
+func TestEmptyFlagsAreRefused(t *testing.T) {
+	t.Chdir(t.TempDir()) // without blast.hcl, what gets past the flags ends with another code
+	for _, flags := range [][]string{
+		{"apply", "--expect-digest", ""},
+		{"apply", "--expect-digest="},
+		{"apply", "--require-signature", "--signer", "", "p.plan"},
+		{"apply", "--require-signature", "--allowed-signers=", "p.plan"},
+		{"plan", "--fail-on", ""},
+		{"plan", "--out="},
+	} {
+		if got := quietly(t, flags...); got != exitUsage {
+			t.Errorf("blast %q: exit code %d, want %d", flags, got, exitUsage)
+		}
+	}
+	if got := quietly(t, "apply", "--expect-digest", "sha256:0"); got == exitUsage {
+		t.Error("a digest is taken for none")
+	}
+}
