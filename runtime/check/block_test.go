@@ -94,7 +94,7 @@ func TestLine(t *testing.T) {
 			t.Errorf("%q: %s, want %s", command, got, want)
 		}
 	}
-	if got := (Check{Command: []string{"echo", strings.Repeat("ä", 100)}}).Line(10); got != "echo 'ääää..." {
+	if got := (Check{Command: []string{"echo", strings.Repeat("ä", 100)}}).Line(10); got != "echo 'ääää... (97 more characters)" {
 		t.Error(got)
 	}
 }
@@ -103,17 +103,20 @@ func TestDescribe(t *testing.T) {
 	a := Check{Command: []string{"python", "-c", "import app"}, Timeout: 10 * time.Second}
 	longer, other := a, a
 	longer.Timeout, other.Command = time.Minute, []string{"./smoke.sh"}
-	tail := Check{Command: []string{"echo", strings.Repeat("x", 200) + "1"}, Timeout: a.Timeout}
-	tail2 := Check{Command: []string{"echo", strings.Repeat("x", 200) + "2"}, Timeout: a.Timeout}
+	tail := Check{Command: []string{"echo", strings.Repeat("x", 1000) + "1"}, Timeout: a.Timeout}
+	tail2 := Check{Command: []string{"echo", strings.Repeat("x", 1000) + "2"}, Timeout: a.Timeout}
+	long := Check{Command: []string{"echo", strings.Repeat("y", 800) + "evil"}, Timeout: a.Timeout}
+	cut := "echo " + strings.Repeat("x", 995) + "... (6 more characters)"
 	for name, c := range map[string]struct {
 		from, to *Check
 		want     string
 	}{
+		"long":           {nil, &long, "imports: echo " + long.Command[1] + ", within 10s|+ imports  echo " + long.Command[1] + ", within 10s"},
 		"new":            {nil, &a, "imports: python -c 'import app', within 10s|+ imports  python -c 'import app', within 10s"},
 		"gone":           {&a, nil, "imports: python -c 'import app', within 10s|- imports python -c 'import app', within 10s "},
 		"slower":         {&a, &longer, "imports: python -c 'import app', within 1m|~ imports.timeout 10s 1m"},
 		"another":        {&a, &other, "imports: ./smoke.sh, within 10s|~ imports.command python -c 'import app' ./smoke.sh"},
-		"beyond the cut": {&tail, &tail2, "imports: echo " + strings.Repeat("x", 55) + "..., within 10s|~ imports.command  echo " + strings.Repeat("x", 55) + "..."},
+		"beyond the cut": {&tail, &tail2, "imports: " + cut + ", within 10s|~ imports.command  " + cut},
 		"neither":        {nil, nil, "imports"},
 	} {
 		ch := plan.Change{Addr: "check.imports"}

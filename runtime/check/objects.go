@@ -43,16 +43,16 @@ func Of(objs []plan.Object) []plan.Object {
 	return out
 }
 
-// Line is the command as a person would type it in a shell, cut to n characters.
-// All of it is printable.
+// Line is the command as a person would type it in a shell, cut to n characters, with
+// the number of those left out. All of it is printable.
 func (c Check) Line(n int) string {
 	words := make([]string, len(c.Command))
 	for i, w := range c.Command {
 		words[i] = word(w)
 	}
 	line := []rune(strings.Join(words, " "))
-	if len(line) > n {
-		return string(line[:n]) + "..."
+	if more := len(line) - n; more > 0 {
+		return string(line[:n]) + "... (" + strconv.Itoa(more) + " more characters)"
 	}
 	return string(line)
 }
