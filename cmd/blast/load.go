@@ -127,7 +127,7 @@ func (m *planning) snapshot(ctx context.Context, look wire.LookResult) ([]plan.O
 	}
 	text, err := words.Text(m.env.Name, r.Objects)
 	if err != nil {
-		return nil, "", fmt.Errorf("snapshot %s, saved by blast %s: %w", m.of, r.Blast, err)
+		return nil, "", fmt.Errorf("snapshot %s, saved by blast %.40q: %w", m.of, r.Blast, err)
 	}
 	f, diags := config.LoadText(m.env.Project, "snapshot-"+m.of, text, config.Options{
 		Words: words.ForConfig(), Version: release.Version, UID: m.env.UID, GID: m.env.GID,

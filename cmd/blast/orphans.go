@@ -49,7 +49,7 @@ func (cmd *destroyCmd) other(ctx context.Context, u *ui, f wire.Found) error {
 		if why == "" {
 			why = "its project is there"
 		}
-		head := fmt.Sprintf("Environment %s (%s) of %s, for %s: %s.\n\n", f.Now.Name, f.Now.ID, visible(f.Now.Project), whose(f.Now.UID), why)
+		head := fmt.Sprintf("Environment %s (%s) of %s, for %s: %s.\n\n", f.Now.Name, f.Now.ID, cell(f.Now.Project), whose(f.Now.UID), why)
 		if err := printAll(u.out, []byte(head)); err != nil {
 			return err
 		}

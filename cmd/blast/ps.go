@@ -148,7 +148,7 @@ func (cmd *psCmd) table(u *ui, list []standingEnv) error {
 	for _, s := range list {
 		row := []string{s.Name, s.ID, s.state(), number(s.Generation), when(s.Since), number(uint64(s.PID)), memory(s.Memory)}
 		if cmd.All {
-			row = append(row, whose(s.UID), visible(s.Project))
+			row = append(row, whose(s.UID), cell(s.Project))
 		}
 		if s.Orphan != "" {
 			orphans = true

@@ -123,3 +123,10 @@ func TestTalkGivesNoCommands(t *testing.T) {
 		}
 	}
 }
+
+// A cell stays in its line and column, whatever a stranger called what is in it.
+func TestCellsStayInTheirLine(t *testing.T) {
+	if got, want := cell("a\nforged\trow\r\x1b[2J"), "a?forged?row??[2J"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

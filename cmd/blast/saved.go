@@ -103,7 +103,7 @@ func readPlan(path string) (plan.Plan, []byte, error) {
 		return plan.Plan{}, nil, fmt.Errorf("%s is not a plan saved by `blast plan --out`", path)
 	}
 	if s.Version != savedVersion || s.Plan.Version != plan.FormatVersion {
-		return plan.Plan{}, nil, fmt.Errorf("%s was saved by blast %s in another format: plan again", path, s.Blast)
+		return plan.Plan{}, nil, fmt.Errorf("%s was saved by blast %.40q in another format: plan again", path, s.Blast)
 	}
 	return s.Plan, b, nil
 }

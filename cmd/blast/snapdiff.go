@@ -147,7 +147,7 @@ func fileText(files []fileChange) string {
 			if f.Action == plan.Update && f.Before != f.After {
 				size = block.FormatSize(roundSize(f.Before)) + " -> " + block.FormatSize(roundSize(f.After))
 			}
-			fmt.Fprintf(&b, "  %-3s %s  %s\n", f.Action.Sign(), visible(strings.ReplaceAll(f.Name, "\n", "?")), size)
+			fmt.Fprintf(&b, "  %-3s %s  %s\n", f.Action.Sign(), cell(f.Name), size)
 		}
 	}
 	if len(files) > maxFiles {

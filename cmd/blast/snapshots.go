@@ -63,7 +63,7 @@ func (cmd *snapshotsListCmd) Run(u *ui, g *Globals) error {
 	fmt.Fprintf(&b, "%-20s %-16s %10s %8s  %-12s  %s\n", "NAME", "MADE", "SIZE", "FILES", "DIGEST", "OF")
 	for _, s := range all {
 		fmt.Fprintf(&b, "%-20s %-16s %10s %8d  %-12s  generation %d of %s\n", s.Name, when(s.Made), block.FormatSize(roundSize(s.Size)), s.Files,
-			strings.TrimPrefix(s.Digest, "sha256:")[:12], s.Serial, visible(s.Environment))
+			strings.TrimPrefix(s.Digest, "sha256:")[:12], s.Serial, cell(s.Environment))
 	}
 	return printAll(u.out, []byte(b.String()))
 }

@@ -78,6 +78,9 @@ func visible(s string) string {
 	}, s))
 }
 
+// cell is visible text that stays in its line, and in its column.
+func cell(s string) string { return strings.NewReplacer("\n", "?", "\t", "?").Replace(visible(s)) }
+
 // answer writes v as indented JSON to stdout.
 func (u *ui) answer(v any) error {
 	b, err := view.Encode(v, "  ")

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/state"
 )
 
 // Media types of Blast's own.
@@ -178,6 +179,9 @@ func parseRecord(b []byte) (Record, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
+		return r, fmt.Errorf("record: %w", err)
+	}
+	if err := state.CheckName(r.Environment); err != nil {
 		return r, fmt.Errorf("record: %w", err)
 	}
 	return r, nil
