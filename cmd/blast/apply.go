@@ -106,11 +106,14 @@ func (cmd *applyCmd) ask(ctx context.Context, u *ui, p plan.Plan) error {
 	return err
 }
 
-// everything are the objects that are there and those that shall be.
+// everything are the objects that are there and those that shall be, of all
+// environments of blast.hcl: the sandbox of one may reach what another one relies on.
 func (m *planning) everything() ([]plan.Object, error) {
 	st, err := m.env.Load()
 	if m.p != nil {
-		st.Objects = append(st.Objects, m.p.conf.Objects...)
+		for _, e := range m.p.file.Environments {
+			st.Objects = append(st.Objects, e.Objects...)
+		}
 	}
 	return st.Objects, err
 }

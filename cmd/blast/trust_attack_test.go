@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +14,10 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"blast.example/blast/cmd/internal/signature"
+	"blast.example/blast/config"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem"
+	"blast.example/blast/state"
 )
 
 // hasty is an agent that lets somebody write a plan of their own whenever it is asked.
@@ -124,5 +128,30 @@ func TestEmptyFlagsAreRefused(t *testing.T) {
 	}
 	if got := quietly(t, "apply", "--expect-digest", "sha256:0"); got == exitUsage {
 		t.Error("a digest is taken for none")
+	}
+}
+
+// TestSignersThatAnotherSandboxWrites: a list of signers is none if the sandbox of any
+// environment of blast.hcl may write to it.
+func TestSignersThatAnotherSandboxWrites(t *testing.T) {
+	dir := t.TempDir()
+	list := filepath.Join(dir, "allowed")
+	put(t, list, "ann@example.com "+string(agentWith(t, func() {})))
+	shared := plan.NewObject(filesystem.TreeAddr, filesystem.Tree{Mounts: []filesystem.Mount{{Target: "/w", Type: filesystem.Bind, Source: dir, Access: "rw"}}}, nil)
+	f := trustFlags{RequireSignature: true, AllowedSigners: list}
+	for name, mine := range map[string]string{"its own": "a", "another one's": "b"} {
+		all := []config.Environment{{Name: "a", Objects: []plan.Object{shared}}, {Name: "b"}}
+		conf := all[mine[0]-'a']
+		m := &planning{env: state.NewEnv(t.TempDir(), mine, os.Geteuid(), os.Getegid()), p: &project{file: &config.File{Environments: all}, conf: conf}}
+		objs, err := m.everything()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.signature(nil, "p.plan", nil, os.Geteuid(), objs); err == nil || !strings.Contains(err.Error(), "code in the sandbox") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := f.signature(nil, filepath.Join(dir, "p.plan"), nil, os.Geteuid(), nil); err == nil || !strings.Contains(err.Error(), "is not signed") {
+		t.Errorf("control: %v", err)
 	}
 }
