@@ -40,7 +40,7 @@ func parse(args []string) (s session.Session, env string, ok bool) {
 			}
 			value, args = args[0], args[1:]
 		}
-		if !take(&s, &env, verb, name, value) {
+		if value == "" || !take(&s, &env, verb, name, value) {
 			return s, "", false
 		}
 	}

@@ -35,7 +35,7 @@ func TestParse(t *testing.T) {
 func TestParseLeavesTheRest(t *testing.T) {
 	for _, line := range []string{
 		"", "--help", "-h", "version", "plan", "apply --auto-approve", "run", "run --", "run --help", "run -h ls", "--help run ls", "run --fail-on x -- ls", "run --unknown x -- ls",
-		"run --env", "run --dir --set-env ls", "run --dir sub -- ls", "-C dir run ls", "--no-color run ls", "--progress=plain run ls", "-e=dev run ls", "-edev run ls", "--dir /tmp run ls", "-env dev run ls", "-- run ls", "shell", "runn ls",
+		"run --env", "run --env= -- ls", "run --set-env= -- ls", "run --dir --set-env ls", "run --dir sub -- ls", "-C dir run ls", "--no-color run ls", "--progress=plain run ls", "-e=dev run ls", "-edev run ls", "--dir /tmp run ls", "-env dev run ls", "-- run ls", "shell", "runn ls",
 	} {
 		if s, env, ok := parse(strings.Fields(line)); ok {
 			t.Errorf("%s: %+v %q", line, s, env)

@@ -82,6 +82,7 @@ func (cmd *snapshotsDiffCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 type side struct {
 	record snapshot.Record
 	files  []layer.Summed // in their order
+	names  int            // bytes of their names, and of where links lead
 }
 
 func (u *ui) side(ctx context.Context, s *snapshot.Store, name string) (*side, error) {
@@ -95,9 +96,21 @@ func (u *ui) side(ctx context.Context, s *snapshot.Store, name string) (*side, e
 	}
 	told := func(n int64) { u.tick(fmt.Sprintf("reading %s, %d of %d MiB", name, n>>20, one.Layer.Bytes>>20)) }
 	err = s.Read(ctx, one.Layer, told, func(ctx context.Context, src layer.Source) (layer.Stats, error) {
-		return layer.Sum(ctx, src, func(f layer.Summed) error { out.files = append(out.files, f); return nil })
+		return layer.Sum(ctx, src, out.add)
 	})
 	return out, err
+}
+
+// maxNames bounds the memory that a stranger's snapshot takes. A layer of the default
+// size has room for a tenth of it.
+const maxNames = 512 << 20
+
+func (s *side) add(f layer.Summed) error {
+	if s.names += len(f.Name) + len(f.Link); s.names > maxNames {
+		return fmt.Errorf("its files have more than %d MiB of names, which is too much to be compared", maxNames>>20)
+	}
+	s.files = append(s.files, f)
+	return nil
 }
 
 // compareFiles merges two lists that are in the same order.

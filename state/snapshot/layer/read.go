@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -33,7 +35,8 @@ func Check(ctx context.Context, s Source, tell func(Entry) error) (Stats, error)
 	})
 }
 
-// A Summed is an entry with a digest of its content.
+// A Summed is an entry with a digest of its content and extended attributes, in the
+// place of the attributes: a stranger's archive may have GiB of these.
 type Summed struct {
 	Entry
 	Sum [sha256.Size]byte
@@ -41,10 +44,10 @@ type Summed struct {
 
 // Same reports whether two entries are the same but for their time.
 func (a Summed) Same(b Summed) bool {
-	return a.Name == b.Name && a.Kind == b.Kind && a.Mode == b.Mode && a.Size == b.Size && a.Link == b.Link && a.Sum == b.Sum && maps.Equal(a.Attrs, b.Attrs)
+	return a.Name == b.Name && a.Kind == b.Kind && a.Mode == b.Mode && a.Size == b.Size && a.Link == b.Link && a.Sum == b.Sum
 }
 
-// Sum is Check with a digest of each file's content.
+// Sum is Check with a digest of each entry.
 func Sum(ctx context.Context, s Source, tell func(Summed) error) (Stats, error) {
 	buf := make([]byte, 64<<10)
 	return read(ctx, s, func(e Entry, c *content) error {
@@ -52,10 +55,22 @@ func Sum(ctx context.Context, s Source, tell func(Summed) error) (Stats, error) 
 		if err := c.writeTo(h, buf); err != nil {
 			return err
 		}
+		attrs := digestOf(e.Attrs)
+		_, _ = h.Write(attrs[:])
 		out := Summed{Entry: e}
+		// archive/tar's names are parts of the whole extended header.
+		out.Name, out.Link, out.Attrs = strings.Clone(e.Name), strings.Clone(e.Link), nil
 		h.Sum(out.Sum[:0])
 		return tell(out)
 	})
+}
+
+func digestOf(attrs map[string]string) [sha256.Size]byte {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		_, _ = fmt.Fprintf(h, "%q=%q\n", name, attrs[name])
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // summing is the digest of a file's data, and of where that lies.
