@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -173,10 +174,10 @@ func window(line string, from, width int) (string, int) {
 // printable keeps text of a file from drawing over the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError {
-			return '?'
+		if r != utf8.RuneError && unicode.IsPrint(r) || r == '\n' {
+			return r
 		}
-		return r
+		return '?'
 	}, s)
 }
 

@@ -373,8 +373,8 @@ func TestWriteDiagnosticsIsPrintable(t *testing.T) {
 	at := hcl.Range{Filename: "blast.hcl", Start: hcl.Pos{Line: 1, Column: 99}, End: hcl.Pos{Line: 3, Column: 1}}
 	files := map[string]*hcl.File{"blast.hcl": {Bytes: []byte("a\x1b[2J\u202eb" + strings.Repeat("z", 500))}}
 	var b strings.Builder
-	config.WriteDiagnostics(&b, files, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "x\x1b", Detail: "y\x07", Subject: &at}, {Summary: "no place"}}, false, 10)
-	if strings.ContainsAny(b.String(), "\x1b\x07\u202e") {
+	config.WriteDiagnostics(&b, files, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "x\x1b", Detail: "y\x07\u200f\ufeff\u00a0", Subject: &at}, {Summary: "no place"}}, false, 10)
+	if strings.ContainsAny(b.String(), "\x1b\x07\u202e\u200f\ufeff\u00a0") {
 		t.Errorf("%q", b.String())
 	}
 }

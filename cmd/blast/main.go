@@ -115,7 +115,7 @@ func parse(parser *kong.Kong, c *cli, args []string, stdin, stdout, stderr *os.F
 		err = noneEmpty(ctx.Path)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "blast: %s\n", misuse(err))
+		fmt.Fprintf(stderr, "blast: %s\n", visible(misuse(err)))
 		fmt.Fprintln(stderr, "Try `blast --help`, or `blast VERB --help`.")
 		return exitUsage
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/term"
@@ -68,15 +67,7 @@ func (u *ui) say(format string, args ...any) {
 	fmt.Fprintln(u.stderr, visible(fmt.Sprintf(format, args...)))
 }
 
-// visible is text that draws nothing on a terminal and tells a runner nothing.
-func visible(s string) string {
-	return view.Uncommand(strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, s))
-}
+func visible(s string) string { return view.Visible(s) }
 
 // cell is visible text that stays in its line, and in its column.
 func cell(s string) string { return strings.NewReplacer("\n", "?", "\t", "?").Replace(visible(s)) }

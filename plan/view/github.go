@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"blast.example/blast/plan"
 )
@@ -48,7 +49,7 @@ func (a Annotation) String() string {
 	if len(props) > 0 {
 		out += " " + strings.Join(props, ",")
 	}
-	return out + "::" + data.Replace(Uncommand(a.Message))
+	return out + "::" + data.Replace(Visible(a.Message))
 }
 
 // Annotations are the lines that a review should look at: a warning for each that
@@ -94,6 +95,16 @@ func bounded(all []Annotation, title string) []Annotation {
 	return append(all[:maxAnnotations-1:maxAnnotations-1], Annotation{
 		Level: all[0].Level, Title: title, Message: fmt.Sprintf("%d more; the plan has them all", more),
 	})
+}
+
+// Visible is text that draws nothing on a terminal and tells a runner nothing.
+func Visible(s string) string {
+	return Uncommand(strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s))
 }
 
 // Uncommand returns text in which the runner of GitHub's actions finds no command:

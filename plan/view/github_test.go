@@ -142,3 +142,11 @@ func TestGitLabGolden(t *testing.T) {
 		seen[i["fingerprint"]] = true
 	}
 }
+
+// What an annotation says works on no terminal: a log is also read on one.
+func TestAnnotationDrawsNothing(t *testing.T) {
+	a := Annotation{Level: "error", Message: "a\n\u00a0::error::b\x1b[2J\u0085\v\ufeff\u202ec"}
+	if got, want := a.String(), "::error::a%0A?::error::b?[2J????c"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
