@@ -48,7 +48,7 @@ func (w *world) store(t testing.TB, name, id string, pack func(io.Writer) (layer
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := s.Put(name, snapshot.Record{Version: snapshot.Version, Objects: []plan.Object{}}, d, l, false)
+	one, err := s.Put(name, snapshot.Record{Version: snapshot.Version, Environment: "default", Objects: []plan.Object{}}, d, l, false)
 	if err != nil {
 		t.Fatal(err)
 	}
