@@ -47,17 +47,14 @@ type Server struct {
 // Serve takes the daemon's lock, adopts what is up, listens, says so through
 // ready, and answers until ctx ends or there is nothing left to do.
 func (s *Server) Serve(ctx context.Context, ready func()) error {
-	if err := os.MkdirAll(state.RunRoot, 0o711); err != nil {
-		return fmt.Errorf("make run folder: %w", err)
-	}
-	lock, err := os.OpenFile(wire.Lock, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
+	lock, err := wire.TakeLock(wire.Lock)
+	switch {
+	case errors.Is(err, wire.ErrTaken):
+		return ErrRunning
+	case err != nil:
 		return fmt.Errorf("lock daemon: %w", err)
 	}
 	defer func() { _ = lock.Close() }()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return ErrRunning
-	}
 	ln, err := listen(wire.Socket)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func TestKillAtAnyMoment(t *testing.T) {
 	if every == 0 {
 		chosen = chosen[:3]
 	}
-	rounds := len(some(504, 12)) / len(chosen)
+	rounds := len(some(504, 8)) / len(chosen)
 	died := map[string]int{}
 	for _, s := range chosen {
 		t.Run(s.name, func(t *testing.T) { newWorld(t, bin).moments(t, s, r, rounds, died) })

@@ -59,7 +59,7 @@ func (s *scene) ending(t *testing.T, o *scene, after time.Duration) (time.Durati
 }
 
 // strikes is how often the end of an orphan is struck, evenly over the time that it takes.
-const strikes = 10
+const strikes = 6
 
 func strike(i int, whole time.Duration) time.Duration {
 	return (time.Duration(i)*whole + time.Duration(rand.Int64N(int64(whole)))) / strikes

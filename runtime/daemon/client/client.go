@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"blast.example/blast/runtime/daemon/wire"
-	"blast.example/blast/state"
 )
 
 // ErrPrivilege means that this user may not talk to the daemon.
@@ -200,10 +199,7 @@ func dial(socket string) (*net.UnixConn, error) {
 // start runs blastd and waits until it says on a pipe that it is ready, or why
 // it isn't. A second daemon that finds the first one running is ready, too.
 func (c *Client) start(ctx context.Context) error {
-	if err := os.MkdirAll(state.RunRoot, 0o711); err != nil {
-		return fmt.Errorf("start blastd: %w", err)
-	}
-	log, err := os.OpenFile(wire.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
+	log, err := wire.Open(wire.Log)
 	if err != nil {
 		return fmt.Errorf("start blastd: %w", err)
 	}
