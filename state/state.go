@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/plan/view/shellword"
 	"blast.example/blast/state/backend"
 )
 
@@ -96,7 +97,7 @@ func (e Env) corrupt(name string, err error) error {
 	}
 	c.Fix = "remove it to start anew: what is up is taken over by the next blast apply, or ended by blast destroy"
 	if last := e.lastGood(); last != "" {
-		c.Fix = fmt.Sprintf("put the last generation in its place: cp %s %s", last, c.Path)
+		c.Fix = fmt.Sprintf("put the last generation in its place: cp %s %s", shellword.Quote(last), shellword.Quote(c.Path))
 	}
 	return c
 }

@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -93,6 +94,36 @@ func TestDamagedStateIsAnError(t *testing.T) {
 				t.Errorf("without a history: %v", err)
 			}
 		})
+	}
+}
+
+// A folder's name is not carried out by who types what the message says.
+func TestFixOfAFolderWithAStrangeName(t *testing.T) {
+	env := newEnv(t)
+	env.Dir = filepath.Join(env.Project, "$(touch x) it's", "default")
+	if err := os.MkdirAll(env.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, env, plan.Plan{Env: "default", Lineage: "l", Desired: []plan.Object{plan.NewObject("resource.limits", map[string]int{"pids": 1}, nil)}})
+	path := filepath.Join(env.Dir, "state.json")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := env.Load()
+	if err == nil {
+		t.Fatal("control: an empty state was read")
+	}
+	_, fix, _ := strings.Cut(err.Error(), "in its place: ")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", fix)
+	cmd.Dir = t.TempDir()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", fix, err, out)
+	}
+	if _, err := os.Lstat(filepath.Join(cmd.Dir, "x")); err == nil {
+		t.Errorf("%s: the folder's name was carried out", fix)
+	}
+	if st, err := env.Load(); err != nil || st.Serial != 1 {
+		t.Errorf("after %s: serial %d, %v", fix, st.Serial, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/plan/view"
+	"blast.example/blast/plan/view/shellword"
 	"blast.example/blast/runtime/daemon/client"
 )
 
@@ -89,30 +90,23 @@ func (cmd *planCmd) save(ctx context.Context, u *ui, g *Globals, p plan.Plan) er
 // has no values of variables. Those of sensitive ones are not shown either.
 func carryingOut(g *Globals, p plan.Plan, file string) string {
 	words := []string{"blast", "apply"}
+	if g.Chdir != "" { // the file is named as from there
+		words = append(words, "-C", shellword.Quote(g.Chdir))
+	}
 	if g.Env != "" {
-		words = append(words, "-e", quoteWord(g.Env))
+		words = append(words, "-e", shellword.Quote(g.Env))
 	}
 	for _, f := range g.VarFiles {
-		words = append(words, "--var-file", quoteWord(f))
+		words = append(words, "--var-file", shellword.Quote(f))
 	}
 	for _, v := range g.Vars {
 		name, _, _ := strings.Cut(v, "=")
 		if _, shown := p.Basis.Variables[name]; !shown {
 			v = name + "=..."
 		}
-		words = append(words, "--var", quoteWord(v))
+		words = append(words, "--var", shellword.Quote(v))
 	}
-	return strings.Join(append(words, quoteWord(file)), " ")
-}
-
-// quoteWord writes a word so that a shell reads it as it is.
-func quoteWord(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./=:,@%+", r)
-	}) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return strings.Join(append(words, shellword.Quote(file)), " ")
 }
 
 func (cmd *planCmd) make(ctx context.Context, u *ui, g *Globals) (plan.Plan, error) {
