@@ -30,20 +30,25 @@ var Spec = block.Block{
 		{
 			Name: "egress", Label: "name", Doc: "Hosts that the sandbox may reach.", NotYet: []string{"for_each"},
 			Attrs: []block.Attr{
-				{Name: "domains", Kind: block.Strings, Example: `["pypi.org"]`, Source: "RFC 1035, RFC 5891", Doc: "Host names: exact, or \"*.example.com\" for all below example.com but not itself. Names beyond ASCII are written as browsers show them. Either domains or cidrs."},
-				{Name: "cidrs", Kind: block.Strings, Example: `["10.20.0.0/16"]`, Source: "RFC 4632, RFC 4291", Doc: "Address blocks, or single addresses; IPv4 or IPv6. Either domains or cidrs."},
-				{Name: "ports", Kind: block.Ints, Required: true, Example: "[443]", Min: 1, Max: 65535, Source: "RFC 6335", Doc: "Ports of the other side."},
-				{Name: "protocol", Kind: block.String, OneOf: []string{"tcp", "udp"}, Default: `"tcp"`, Source: "tcp(7), udp(7)", Doc: "\"udp\" goes with cidrs only: which name a datagram is for can't be seen."},
+				{Name: "domains", Kind: block.Strings, Example: `["pypi.org"]`, Source: "RFC 1035, RFC 5891", Doc: "Host names: exact, or \"*.example.com\" for all below example.com but not itself. Names beyond ASCII are written as browsers show them. One of domains, cidrs and environments."},
+				{Name: "cidrs", Kind: block.Strings, Example: `["10.20.0.0/16"]`, Source: "RFC 4632, RFC 4291", Doc: "Address blocks, or single addresses; IPv4 or IPv6. One of domains, cidrs and environments."},
+				{Name: "environments", Kind: block.Strings, Example: `["backend"]`, Doc: "Other environments of this project, found inside at NAME.blast.internal. An ingress rule over there must name this one. One of domains, cidrs and environments."},
+				{Name: "ports", Kind: block.Ints, Example: "[443]", Default: "none, and needed unless protocol is \"icmp\"", Min: 1, Max: 65535, Source: "RFC 6335", Doc: "Ports of the other side."},
+				{Name: "protocol", Kind: block.String, OneOf: []string{"tcp", "udp", "icmp"}, Default: "TCP; with domains only what can be checked", Source: "tcp(7), udp(7), icmp(7)", Doc: "Without it, a connection to one of domains must name the host on ports of TLS (the server name of its ClientHello) and in each request of HTTP, whatever the port. \"tcp\" written with domains lets any bytes through, unchecked. \"udp\" and \"icmp\" (echo, as of ping) go with cidrs only: which name a packet is for can't be seen."},
 				{Name: "during", Kind: block.Strings, Example: `["apply"]`, OneOf: []string{"apply", "run"}, Default: `["apply", "run"]`, Doc: "When the rule holds: while apply installs packages, or while commands run."},
 				{Name: "reason", Kind: block.String, Default: "none", Doc: "Why a person allowed it. It is kept with the rule and changes nothing."},
+				{Name: "owner", Kind: block.String, Example: `"team-data"`, Default: "none", Doc: "Who answers for the rule: a person, a team, an address. It is kept with the rule and changes nothing."},
 				{Name: "expires", Kind: block.String, Example: `"2027-01-31"`, Default: "never", Source: "ISO 8601 date", Doc: "The last day of the rule, by the local time of the machine; afterwards it is closed. A plan warns 14 days before."},
 			},
 		},
 		{
-			Name: "ingress", Label: "name", Doc: "A port of the sandbox that is published on the host.", NotYet: []string{"for_each"},
+			Name: "ingress", Label: "name", Doc: "Ports of the sandbox that the host, or another environment, may connect to.", NotYet: []string{"for_each"},
 			Attrs: []block.Attr{
-				{Name: "port", Kind: block.Int, Required: true, Example: "8000", Min: 1, Max: 65535, Source: "RFC 6335", Doc: "Port in the sandbox, on its loopback; from 1024, as no command may listen below."},
-				{Name: "publish", Kind: block.String, Example: `"127.0.0.1:8000"`, Default: "the same port on 127.0.0.1", Doc: "Address and port on the host. Other machines can reach it only if the address is not a loopback one; a plan says so."},
+				{Name: "port", Kind: block.Int, Example: "8000", Default: "none; either port or ports", Min: 1, Max: 65535, Source: "RFC 6335", Doc: "Port in the sandbox, on its loopback; from 1024, as no command may listen below."},
+				{Name: "ports", Kind: block.Ints, Example: "[8000, 8001]", Default: "none; either port or ports", Min: 1, Max: 65535, Source: "RFC 6335", Doc: "Several ports in the sandbox, each published under its own number."},
+				{Name: "protocol", Kind: block.String, OneOf: []string{"tcp", "udp"}, Default: `"tcp"`, Source: "tcp(7), udp(7)", Doc: "What is listened for."},
+				{Name: "publish", Kind: block.String, Example: `"127.0.0.1:8000"`, Default: "the same port on 127.0.0.1; nothing, if environments is written", Doc: "Address and port on the host, or with ports only the address. Other machines can reach it only if the address is not a loopback one; a plan says so."},
+				{Name: "environments", Kind: block.Strings, Example: `["frontend"]`, Default: "none", Doc: "Other environments of this project that may connect, over TCP. An egress rule over there must name this one."},
 			},
 		},
 		{
@@ -66,7 +71,7 @@ func (w Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	src := make(block.Origins, 4*len(rules)+8)
 	src[""] = s.Origin()
 	v.Sources(src, "")
-	r := &reading{now: time.Now, src: src, diags: diags}
+	r := &reading{now: time.Now, env: s.Env, src: src, diags: diags}
 	if w.Now != nil {
 		r.now = w.Now
 	}

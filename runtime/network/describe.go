@@ -35,7 +35,10 @@ func (Words) Describe(c plan.Change) plan.Description {
 	return d
 }
 
-const audit = "audit"
+const (
+	audit = "audit"
+	icmp  = "icmp"
+)
 
 func describeNamespace(c plan.Change) plan.Description {
 	var from, to Namespace
@@ -99,7 +102,7 @@ func egressItem(old, e Egress, before, after bool, from, to Policy) []plan.Item 
 		it.Access = it.Access.Add(plan.Narrow)
 	}
 	if it.Before == it.After && it.Access == plan.Same {
-		return wording.Changed(name+".reason", old.Reason, e.Reason, plan.Same)
+		return slices.Concat(wording.Changed(name+".reason", old.Reason, e.Reason, plan.Same), wording.Changed(name+".owner", old.Owner, e.Owner, plan.Same))
 	}
 	return []plan.Item{it}
 }
@@ -110,10 +113,14 @@ func (p Policy) covers(e Egress) bool {
 	if p.Default == audit {
 		return true
 	}
-	for _, target := range slices.Concat(e.Domains, e.CIDRs) {
-		for _, port := range e.Ports {
+	ports := e.Ports
+	if e.Protocol == icmp {
+		ports = []uint16{0} // it has none, and means one thing
+	}
+	for _, target := range e.targets() {
+		for _, port := range ports {
 			for _, during := range e.During {
-				if !slices.ContainsFunc(p.Egress, func(q Egress) bool { return q.allows(target, port, e.Protocol, during, e.Expires) }) {
+				if !slices.ContainsFunc(p.Egress, func(q Egress) bool { return q.allows(e, target, port, during) }) {
 					return false
 				}
 			}
@@ -122,11 +129,26 @@ func (p Policy) covers(e Egress) bool {
 	return true
 }
 
-func (q Egress) allows(target string, port uint16, protocol, during, until string) bool {
-	return q.Protocol == protocol && slices.Contains(q.Ports, port) && slices.Contains(q.During, during) &&
-		(q.Expires == "" || until != "" && until <= q.Expires) &&
+// allows reports whether q allows one target and port of e at one time.
+func (q Egress) allows(e Egress, target string, port uint16, during string) bool {
+	return q.Protocol == e.Protocol && (q.Opaque || !e.Opaque) &&
+		(e.Protocol == icmp || slices.Contains(q.Ports, port)) && slices.Contains(q.During, during) &&
+		(q.Expires == "" || e.Expires != "" && e.Expires <= q.Expires) &&
 		(slices.ContainsFunc(q.Domains, func(d string) bool { return domainCovers(d, target) }) ||
-			slices.ContainsFunc(q.CIDRs, func(c string) bool { return cidrCovers(c, target) }))
+			slices.ContainsFunc(q.CIDRs, func(c string) bool { return cidrCovers(c, target) }) ||
+			slices.ContainsFunc(q.Environments, func(env string) bool { return hostOf(env) == target }))
+}
+
+// hostOf is the name by which a sandbox finds another environment.
+func hostOf(env string) string { return env + "." + Zone }
+
+// targets are all that the rule names.
+func (e Egress) targets() []string {
+	all := slices.Concat(e.Domains, e.CIDRs)
+	for _, env := range e.Environments {
+		all = append(all, hostOf(env))
+	}
+	return all
 }
 
 // domainCovers also compares wildcards: "*.example.com" covers "*.a.example.com".
@@ -149,24 +171,29 @@ const maxTargets = 3
 
 // text is "pypi.org, files.pythonhosted.org:443 while installing".
 func (e Egress) text() string {
-	s := e.targets()
+	s := e.where()
 	if e.Expires != "" {
 		s += " until " + e.Expires
 	}
 	return s + e.when()
 }
 
-func (e Egress) targets() string {
+func (e Egress) where() string {
 	ports := make([]string, len(e.Ports))
 	for i, p := range e.Ports {
 		ports[i] = strconv.Itoa(int(p))
 	}
-	s := wording.List(slices.Concat(e.Domains, e.CIDRs), maxTargets)
+	s := wording.List(e.targets(), maxTargets)
 	if len(ports) > 0 {
 		s += ":" + strings.Join(ports, ",")
 	}
-	if e.Protocol == "udp" {
-		s += "/udp"
+	switch {
+	case e.Protocol == icmp:
+		s += " by ping"
+	case e.Protocol != "tcp":
+		s += "/" + e.Protocol
+	case e.Opaque:
+		s += "/tcp unchecked"
 	}
 	return s
 }
@@ -207,66 +234,9 @@ func (p Policy) summary() string {
 		s += fmt.Sprintf("; %d more rules", more)
 	}
 	for _, in := range p.Ingress {
-		s += "; publishes " + in.Publish
+		s += "; " + in.offer()
 	}
 	return s
-}
-
-func ingressItems(from, to []Ingress) []plan.Item {
-	var items []plan.Item
-	was := map[string]Ingress{}
-	for _, in := range from {
-		was[in.Name] = in
-	}
-	for _, in := range to {
-		old, there := was[in.Name]
-		delete(was, in.Name)
-		if there && old == in {
-			continue
-		}
-		it := plan.Item{Name: "ingress." + in.Name, Action: wording.Action(there, true), After: in.text()}
-		switch {
-		case there:
-			it.Before = old.text()
-			it.Access = old.to(in)
-		case !in.among(from):
-			it.Access = plan.Widen
-		}
-		items = append(items, it)
-	}
-	for _, in := range from {
-		if _, gone := was[in.Name]; gone {
-			it := plan.Item{Name: "ingress." + in.Name, Action: plan.Delete, Before: in.text()}
-			if !in.among(to) {
-				it.Access = plan.Narrow
-			}
-			items = append(items, it)
-		}
-	}
-	return items
-}
-
-// among reports whether the same port is published under any name.
-func (in Ingress) among(others []Ingress) bool {
-	return slices.ContainsFunc(others, func(o Ingress) bool { return o.Port == in.Port && o.Publish == in.Publish })
-}
-
-func (in Ingress) text() string { return fmt.Sprintf("%s to port %d", in.Publish, in.Port) }
-
-// to is the direction of a change of a published port. Only the same port on
-// more or fewer addresses goes one way.
-func (in Ingress) to(next Ingress) plan.Access {
-	a, errA := netip.ParseAddrPort(in.Publish)
-	b, errB := netip.ParseAddrPort(next.Publish)
-	switch {
-	case errA != nil || errB != nil || in.Port != next.Port || a.Port() != b.Port():
-		return plan.Both
-	case a.Addr().IsLoopback() && !b.Addr().IsLoopback() || !a.Addr().IsUnspecified() && b.Addr().IsUnspecified():
-		return plan.Widen
-	case !a.Addr().IsLoopback() && b.Addr().IsLoopback() || a.Addr().IsUnspecified() && !b.Addr().IsUnspecified():
-		return plan.Narrow
-	}
-	return plan.Both
 }
 
 // notes are warnings about what is wider than it looks.
@@ -276,6 +246,9 @@ func (p Policy) notes() []string {
 		out = append(out, `default = "audit" lets everything out and only logs it`)
 	}
 	for _, e := range p.Egress {
+		if e.Opaque {
+			out = append(out, fmt.Sprintf(`egress.%s has protocol = "tcp": what is said to %s is not checked, and may be for another host that is served there`, e.Name, wording.List(e.Domains, maxTargets)))
+		}
 		for _, c := range e.CIDRs {
 			if pr, err := netip.ParsePrefix(c); err == nil && pr.Bits() == 0 {
 				out = append(out, fmt.Sprintf("egress.%s reaches every public address", e.Name))
@@ -284,7 +257,7 @@ func (p Policy) notes() []string {
 	}
 	for _, in := range p.Ingress {
 		if ap, err := netip.ParseAddrPort(in.Publish); err == nil && !ap.Addr().IsLoopback() {
-			out = append(out, fmt.Sprintf("ingress.%s is published on %s: other machines can reach it", in.Name, in.Publish))
+			out = append(out, fmt.Sprintf("ingress.%s is published on %s: other machines can reach it", in.Name, in.at()))
 		}
 	}
 	return out

@@ -29,21 +29,30 @@ type Policy struct {
 	Drift []string `json:"drift,omitempty"`
 }
 
-// Egress is one egress block. Exactly one of Domains and CIDRs is set.
+// Egress is one egress block. Exactly one of Domains, CIDRs and Environments is set.
 type Egress struct {
-	Name     string   `json:"name"`
-	Domains  []string `json:"domains,omitempty"` // lower-case A-labels, exact or "*.example.com" (any depth below)
-	CIDRs    []string `json:"cidrs,omitempty"`
-	Ports    []uint16 `json:"ports"`
-	Protocol string   `json:"protocol"`          // tcp | udp (udp only with CIDRs)
-	During   []string `json:"during"`            // "apply", "run", sorted
-	Reason   string   `json:"reason,omitempty"`  // why a person allowed it
-	Expires  string   `json:"expires,omitempty"` // 2006-01-02: closed after this day
+	Name         string   `json:"name"`
+	Domains      []string `json:"domains,omitempty"` // lower-case A-labels, exact or "*.example.com" (any depth below)
+	CIDRs        []string `json:"cidrs,omitempty"`
+	Environments []string `json:"environments,omitempty"` // of the same project
+	Ports        []uint16 `json:"ports,omitempty"`        // none with icmp
+	Protocol     string   `json:"protocol"`               // tcp | udp | icmp (the last two only with CIDRs)
+	Opaque       bool     `json:"opaque,omitempty"`       // with Domains: nothing that is said is checked
+	During       []string `json:"during"`                 // "apply", "run", sorted
+	Reason       string   `json:"reason,omitempty"`       // why a person allowed it
+	Owner        string   `json:"owner,omitempty"`        // who answers for it
+	Expires      string   `json:"expires,omitempty"`      // 2006-01-02: closed after this day
 }
 
-// Ingress is one ingress block: a port of the sandbox published on the host.
+// Ingress is one port of an ingress block; a block of several is several of these.
 type Ingress struct {
-	Name    string `json:"name"`
-	Port    uint16 `json:"port"`    // in the sandbox, on its loopback
-	Publish string `json:"publish"` // on the host, addr:port
+	Name         string   `json:"name"`
+	Port         uint16   `json:"port"`                   // in the sandbox, on its loopback
+	Publish      string   `json:"publish,omitempty"`      // on the host, addr:port; "" is not there
+	Protocol     string   `json:"protocol,omitempty"`     // "udp"; "" is TCP
+	Environments []string `json:"environments,omitempty"` // those that may connect, sorted
 }
+
+// Zone is the domain under which a sandbox finds other environments of its project:
+// "backend" is backend.blast.internal. ICANN keeps .internal for private use.
+const Zone = "blast.internal"

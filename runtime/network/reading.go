@@ -1,7 +1,7 @@
 package network
 
 import (
-	"cmp"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,6 +15,7 @@ import (
 // reading makes a policy of a decoded network block.
 type reading struct {
 	now   func() time.Time
+	env   string // name of the environment
 	src   block.Origins
 	diags hcl.Diagnostics
 }
@@ -26,27 +27,78 @@ func (r *reading) errorf(at hcl.Range, summary, format string, args ...any) {
 func (r *reading) egress(v *block.Values) Egress {
 	v.Sources(r.src, "egress."+v.Label)
 	e := Egress{
-		Name: v.Label, Protocol: v.String("protocol", "tcp"), Reason: v.String("reason", ""),
-		Ports: r.ports(v), During: r.during(v), Expires: r.expires(v),
+		Name: v.Label, Protocol: v.String("protocol", "tcp"), Reason: v.String("reason", ""), Owner: v.String("owner", ""),
+		During: r.during(v), Expires: r.expires(v),
 	}
-	switch {
-	case !v.Wrote("domains") && !v.Wrote("cidrs"):
-		r.errorf(v.Range, "Rule without a target", "egress %q names neither domains nor cidrs, and a rule never means everything. Write: domains = [\"example.com\"].", v.Label)
-	case v.Wrote("domains") && v.Wrote("cidrs"):
-		r.errorf(v.At("cidrs"), "Two kinds of target", "egress %q has domains and cidrs, which are decided in different ways. Make two rules of it.", v.Label)
-	}
-	r.notEmpty(v, "domains", len(v.Strings("domains")))
-	r.notEmpty(v, "cidrs", len(v.Strings("cidrs")))
+	r.oneTarget(v)
 	e.Domains = r.each(v.Strings("domains"), domain)
 	e.CIDRs = r.each(v.Strings("cidrs"), cidr)
+	e.Environments = r.others(v)
+	e.Ports = r.portsOf(v, e.Protocol)
+	e.Opaque = v.Wrote("domains") && v.Has("protocol")
 	if i := slices.IndexFunc(e.CIDRs, loopback); i >= 0 && slices.Contains(e.During, "run") {
 		r.diags = append(r.diags, block.Warningf(v.At("cidrs"), "Rule for the sandbox's own loopback",
 			"egress %q names %s. To a command that is the sandbox itself, where it may connect without a rule; the loopback of the host is not reached by it. Write during = [\"apply\"], if it is for an index on this machine, or remove it.", v.Label, e.CIDRs[i]))
 	}
-	if e.Protocol == "udp" && v.Wrote("domains") {
-		r.errorf(v.At("protocol"), "UDP by name", "egress %q has protocol \"udp\" and domains. Which name a datagram is for can't be seen: use cidrs.", v.Label)
+	if e.Protocol != "tcp" && !v.Wrote("cidrs") {
+		r.errorf(v.At("protocol"), strings.ToUpper(e.Protocol)+" by name", "egress %q has protocol %q and no cidrs. Which name a packet is for can't be seen: use cidrs.", v.Label, e.Protocol)
 	}
 	return e
+}
+
+// targets are the attributes of which a rule has exactly one.
+var targets = []string{"domains", "cidrs", "environments"}
+
+func (r *reading) oneTarget(v *block.Values) {
+	var wrote []string
+	for _, name := range targets {
+		if v.Wrote(name) {
+			wrote = append(wrote, name)
+			r.notEmpty(v, name, len(v.Strings(name)))
+		}
+	}
+	switch len(wrote) {
+	case 0:
+		r.errorf(v.Range, "Rule without a target", "egress %q names neither domains nor cidrs, and a rule never means everything. Write: domains = [\"example.com\"].", v.Label)
+	case 1:
+	default:
+		r.errorf(v.At(wrote[1]), "Two kinds of target", "egress %q has %s and %s, which are decided in different ways. Make two rules of it.", v.Label, wrote[0], wrote[1])
+	}
+}
+
+// others reads the names of other environments, sorted.
+func (r *reading) others(v *block.Values) []string {
+	names := r.each(v.Strings("environments"), func(name string) (string, error) {
+		switch {
+		case name == r.env:
+			return "", errors.New("is this environment itself, where every command may connect without a rule")
+		case !isLabel(name):
+			return "", errors.New("can't be a host name; name an environment whose name has letters, digits and - in it")
+		}
+		return name, nil
+	})
+	slices.Sort(names)
+	return names
+}
+
+// isLabel reports whether the name of an environment is one label of a host name, in
+// lower case (RFC 1123, section 2.1): then NAME.blast.internal names it.
+func isLabel(name string) bool {
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && name != "" && len(name) <= 63 &&
+		name[0] != '-' && name[len(name)-1] != '-'
+}
+
+// portsOf reads the ports of a rule. ICMP has none.
+func (r *reading) portsOf(v *block.Values, protocol string) []uint16 {
+	switch {
+	case protocol == "icmp" && v.Wrote("ports"):
+		r.errorf(v.At("ports"), "Ports of ICMP", "egress %q has protocol \"icmp\", which knows no ports. Remove the line.", v.Label)
+		return nil
+	case protocol != "icmp" && !v.Wrote("ports"):
+		r.errorf(v.Range, "Missing argument", "egress %q needs \"ports\", a list of whole numbers. Write: ports = [443].", v.Label)
+		return nil
+	}
+	return r.ports(v)
 }
 
 func loopback(cidr string) bool {
@@ -134,60 +186,4 @@ func (r *reading) dns(v *block.Values) []string {
 	v.Sources(r.src, "dns")
 	r.notEmpty(v, "servers", len(v.Strings("servers")))
 	return r.each(v.Strings("servers"), server)
-}
-
-// firstUnprivileged is the kernel's net.ipv4.ip_unprivileged_port_start, which a
-// sandbox keeps: the gate has ports below it that nobody else may take.
-const firstUnprivileged = 1024
-
-// ingresses are checked against each other: a port of the host can be published once.
-func (r *reading) ingresses(vs []*block.Values) []Ingress {
-	var out []Ingress
-	first := map[netip.AddrPort]*block.Values{}
-	for _, v := range vs {
-		v.Sources(r.src, "ingress."+v.Label)
-		port, ok := v.Int("port")
-		if !ok {
-			continue // reported
-		}
-		if port < firstUnprivileged {
-			r.errorf(v.At("port"), "Privileged port", "port is %d, and no command of a sandbox may listen below %d. Let it listen on %d, and write publish = \"127.0.0.1:%d\" for the host's side.", port, firstUnprivileged, 8000+port, port)
-			continue
-		}
-		publish, ok := r.publish(v, uint16(port))
-		if !ok {
-			continue
-		}
-		for was, other := range first {
-			if overlap(was, publish) {
-				r.diags = append(r.diags, block.Duplicate(v.At("publish"), other.At("publish"), "Port "+publish.String(), "A port of the host can be published once: choose another."))
-				break
-			}
-		}
-		first[publish] = v
-		out = append(out, Ingress{Name: v.Label, Port: uint16(port), Publish: publish.String()})
-	}
-	return out
-}
-
-// overlap reports whether two sockets can't both be bound.
-func overlap(a, b netip.AddrPort) bool {
-	return a.Port() == b.Port() && (a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified())
-}
-
-func (r *reading) publish(v *block.Values, port uint16) (netip.AddrPort, bool) {
-	text := v.String("publish", "")
-	if !v.Wrote("publish") {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), true
-	}
-	if !v.Has("publish") {
-		return netip.AddrPort{}, false // reported
-	}
-	ap, err := netip.ParseAddrPort(text)
-	if err != nil || ap.Port() == 0 || ap.Addr().Zone() != "" {
-		host, _, _ := strings.Cut(text, ":")
-		r.errorf(v.At("publish"), "Invalid address", "publish is %q, and must be an address and a port of the host. Write for example \"127.0.0.1:%s\".", text, cmp.Or(strings.Trim(text[len(host):], ":"), "8000"))
-		return netip.AddrPort{}, false
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), true
 }

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -33,6 +34,9 @@ func domain(text string) (string, error) {
 	a, err := profile.ToASCII(name)
 	if err != nil {
 		return "", fmt.Errorf("is not a host name (%w); write it as a browser's address bar shows it", err)
+	}
+	if env, ok := strings.CutSuffix("."+a, "."+Zone); ok {
+		return "", fmt.Errorf("is in the zone of this project's environments; write environments = [%q]", cmp.Or(strings.Trim(env, "."), "backend"))
 	}
 	last := a[strings.LastIndexByte(a, '.')+1:]
 	switch {

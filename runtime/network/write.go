@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"blast.example/blast/config/block"
@@ -38,26 +39,47 @@ func (p Policy) write(to *block.Writer) {
 		b := to.Block("egress", e.Name)
 		b.Texts("domains", e.Domains)
 		b.Texts("cidrs", e.CIDRs)
+		b.Texts("environments", e.Environments)
 		var ports []int64
 		for _, n := range e.Ports {
 			ports = append(ports, int64(n))
 		}
 		b.Ints("ports", ports)
-		if e.Protocol != "tcp" {
+		if e.Protocol != "tcp" || e.Opaque {
 			b.Text("protocol", e.Protocol)
 		}
 		if !slices.Equal(e.During, []string{"apply", "run"}) {
 			b.Texts("during", e.During)
 		}
 		b.Text("reason", e.Reason)
+		b.Text("owner", e.Owner)
 		b.Text("expires", e.Expires)
 	}
-	for _, in := range p.Ingress {
-		b := to.Block("ingress", in.Name)
-		b.Int("port", int64(in.Port))
-		b.Text("publish", in.Publish)
+	for _, name := range blocks(p.Ingress) {
+		writeIngress(named(p.Ingress, name), to.Block("ingress", name))
 	}
 	if len(p.DNS) > 0 {
 		to.Block("dns").Texts("servers", p.DNS)
 	}
+}
+
+// writeIngress writes the ports of one block, each of which differs from the others by
+// its number only.
+func writeIngress(ins []Ingress, to *block.Writer) {
+	in := ins[0]
+	if len(ins) == 1 {
+		to.Int("port", int64(in.Port))
+		to.Text("publish", in.Publish)
+	} else {
+		ports := make([]int64, len(ins))
+		for i, one := range ins {
+			ports[i] = int64(one.Port)
+		}
+		to.Ints("ports", ports)
+		if at, err := netip.ParseAddrPort(in.Publish); err == nil {
+			to.Text("publish", at.Addr().String())
+		}
+	}
+	to.Text("protocol", in.Protocol)
+	to.Texts("environments", in.Environments)
 }

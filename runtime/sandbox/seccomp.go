@@ -100,6 +100,10 @@ func sockets() [][]specs.LinuxSeccompArg {
 			allowed = append(allowed, []specs.LinuxSeccompArg{equal(0, family), masked(1, socketType, s.kind), equal(2, s.protocol)})
 		}
 	}
+	// Echo, which the namespace's ping_group_range closes where no rule allows it; icmp(7).
+	for family, protocol := range map[uint64]uint64{unix.AF_INET: unix.IPPROTO_ICMP, unix.AF_INET6: unix.IPPROTO_ICMPV6} {
+		allowed = append(allowed, []specs.LinuxSeccompArg{equal(0, family), masked(1, socketType, unix.SOCK_DGRAM), equal(2, protocol)})
+	}
 	return allowed
 }
 

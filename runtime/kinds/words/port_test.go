@@ -127,6 +127,34 @@ var said = map[string]string{
     port = 8000
     publish = "0.0.0.0:80"
   }
+  egress "raw" {
+    domains = ["db.example.com"]
+    ports = [22, 5432]
+    protocol = "tcp"
+    owner = "team-data"
+  }
+  egress "ping" {
+    cidrs = ["192.0.2.0/24", "2001:db8::/32"]
+    protocol = "icmp"
+  }
+  egress "api" {
+    environments = ["backend", "auth"]
+    ports = [8000]
+  }
+  ingress "many" {
+    ports = [9002, 9000, 9001]
+    protocol = "udp"
+    publish = "::"
+  }
+  ingress "inner" {
+    ports = [9100, 9101]
+    environments = ["web", "frontend"]
+  }
+  ingress "both" {
+    port = 9200
+    publish = "127.0.0.1:9200"
+    environments = ["web"]
+  }
   dns { servers = ["192.0.2.1:5353", "system"] }
 }`,
 	"process": `env = {

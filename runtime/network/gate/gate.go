@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -49,17 +48,19 @@ type gate struct {
 	hands   *nft.Watch // of who changes the packet filter
 
 	barriers barriers
+	enter    relay.Enter
 
 	mu        sync.Mutex
-	published map[string]*relay.Publication // by address on the host
-	stop      []func()                      // in the order of starting
+	published map[string]publication // by socket on the host
+	doors     map[doorKey]*relay.Door
+	stop      []func() // in the order of starting
 }
 
 // start begins to serve the namespace, which the gate then owns, by a policy.
 // It publishes nothing yet.
-func start(env state.Env, ns *os.File, p policy, log *slog.Logger) (_ *gate, err error) {
+func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Logger) (_ *gate, err error) {
 	g := &gate{
-		env: env, ns: ns, log: log, published: map[string]*relay.Publication{},
+		env: env, ns: ns, log: log, published: map[string]publication{}, doors: map[doorKey]*relay.Door{}, enter: enter,
 		who: who.New(ns, env.Cgroup), lookups: rate.NewLimiter(lookupsPerSecond, lookupsPerSecond),
 	}
 	g.stop = append(g.stop, func() { _ = ns.Close() })
@@ -83,7 +84,7 @@ func start(env state.Env, ns *os.File, p policy, log *slog.Logger) (_ *gate, err
 	if err = g.serve(p); err != nil {
 		return nil, err
 	}
-	for _, watch := range []func(*os.File) (func(), error){g.watchHands, g.watchFilter} {
+	for _, watch := range []func(*os.File) (func(), error){g.watchHands, g.watchFilter, g.relayPings} {
 		unwatch, err := watch(ns)
 		if err != nil {
 			return nil, err
@@ -100,7 +101,7 @@ func (g *gate) serve(p policy) error {
 	if err != nil {
 		return err
 	}
-	g.relay = relay.New(g.ns, g.names, relay.Policy{Rules: p.rules, Resolver: p.resolver}, g.tell)
+	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.tell)
 	g.dns = nameserver.New(book{g})
 	g.stop = append(g.stop, s.close, g.relay.Close, g.dns.Close)
 	for _, c := range s.relayUDP {
@@ -143,51 +144,11 @@ func (g *gate) recheck() (stop func()) {
 // use goes by another policy and ends the connections that it forbids.
 func (g *gate) use(p policy) {
 	g.rules.Store(p.rules)
-	g.relay.SetPolicy(relay.Policy{Rules: p.rules, Resolver: p.resolver})
+	g.relay.SetPolicy(g.relayed(p))
 }
 
-// publish takes the addresses on the host that want lists and are not held yet.
-// If one can't be taken, none is.
-func (g *gate) publish(want []network.Ingress) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	added := map[string]*relay.Publication{}
-	for _, in := range want {
-		if g.published[in.Publish] != nil || added[in.Publish] != nil {
-			continue
-		}
-		p, err := relay.Publish(g.ns, in.Publish, in.Port)
-		if err != nil {
-			for _, a := range added {
-				a.Close()
-			}
-			return fmt.Errorf("ingress %q: %w", in.Name, err)
-		}
-		added[in.Publish] = p
-	}
-	for addr, p := range added {
-		g.published[addr] = p
-	}
-	return nil
-}
-
-// settle leads what is published where want says, and gives up what it does not list.
-func (g *gate) settle(want []network.Ingress) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	keep := map[string]bool{}
-	for _, in := range want {
-		keep[in.Publish] = true
-		if p := g.published[in.Publish]; p != nil {
-			p.Retarget(in.Port)
-		}
-	}
-	for addr, p := range g.published {
-		if !keep[addr] {
-			p.Close()
-			delete(g.published, addr)
-		}
-	}
+func (g *gate) relayed(p policy) relay.Policy {
+	return relay.Policy{Rules: p.rules, Resolver: p.resolver, Enter: g.enter}
 }
 
 // close ends everything, last begun first.

@@ -186,7 +186,7 @@ func (h *Host) gate(env state.Env, p policy) (*gate, error) {
 		g.close()
 		delete(h.gates, env.ID)
 	}
-	g, err := start(env, ns, p, h.log)
+	g, err := start(env, ns, p, h.enter(env), h.log)
 	if err != nil {
 		return nil, err
 	}

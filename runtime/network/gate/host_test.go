@@ -415,6 +415,7 @@ func TestDaemonDiesAndComesBack(t *testing.T) {
 	if got, err := get(c, "good.example", "/back"); err != nil || got != "http good.example /back" {
 		t.Errorf("%q, %v", got, err)
 	}
+	s.serveInside(8000)
 	if c, err := net.Dial("tcp", p.Ingress[0].Publish); err != nil {
 		t.Errorf("not published again: %v", err)
 	} else {

@@ -56,6 +56,11 @@ func (h *Host) observePolicy(env state.Env, ns *os.File) (network.Policy, bool, 
 	if err != nil {
 		return p, false, err
 	}
+	ping, err := netns.InspectPing(ns, ready.rules.Pings())
+	if err != nil {
+		return p, false, err
+	}
+	p.Drift = append(p.Drift, ping...)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.failed[env.ID]; err != nil {
@@ -89,6 +94,9 @@ func (h *Host) applyPolicy(env state.Env, c plan.Change) error {
 	if err := nft.Install(g.ns, nft.Compile(p.rules)); err != nil {
 		return err
 	}
+	if err := netns.AllowPing(g.ns, p.rules.Pings()); err != nil {
+		return err
+	}
 	g.use(p)
 	g.settle(p.Ingress)
 	if err := env.WriteNote(policyNote, p.Policy); err != nil {
@@ -106,7 +114,7 @@ func (h *Host) deletePolicy(env state.Env) error {
 	h.end(env)
 	ns, err := netns.Open(pinPath(env))
 	if err == nil {
-		err = nft.Remove(ns)
+		err = errors.Join(netns.AllowPing(ns, false), nft.Remove(ns))
 		_ = ns.Close()
 	}
 	if err != nil && !errors.Is(err, netns.ErrNone) {

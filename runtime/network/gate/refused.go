@@ -94,6 +94,9 @@ func (g *gate) logged(a nflog.Attribute) {
 		v := g.rules.Load().NamePort(name, p.dst.Port(), time.Now())
 		d.Host, d.Addr, d.Rule, d.Reason = name, "", v.Rule, v.Reason
 	}
+	if d.Protocol == "icmp" {
+		d.Rule, d.Reason = g.unpinged(p.dst)
+	}
 	g.tell(d, who.Socket{Proto: d.Protocol, Local: p.src, Remote: p.dst})
 }
 

@@ -84,7 +84,7 @@ func TestInspectSeesTampering(t *testing.T) {
 
 func TestInspectSeesSysctl(t *testing.T) {
 	ns, _ := plumbed(t)
-	if err := Do(ns, func() error { return os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 1"), 0) }); err != nil {
+	if err := Do(ns, func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0) }); err != nil {
 		t.Fatal(err)
 	}
 	wrong, err := Inspect(ns)

@@ -17,7 +17,6 @@ import (
 // sysctls are the settings of the namespace that the gate relies on; see
 // https://docs.kernel.org/networking/ip-sysctl.html and nf_conntrack-sysctl.
 var sysctls = []setting{
-	{"net/ipv4/ping_group_range", "1 0"},            // nobody may send ICMP without CAP_NET_RAW
 	{"net/ipv4/ip_unprivileged_port_start", "1024"}, // the gate's ports are the gate's
 	// Seconds, longer than the UDP relay remembers: a source port must never
 	// mean one destination to the relay and another to the kernel.

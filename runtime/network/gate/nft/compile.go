@@ -26,6 +26,15 @@ const (
 // LogDenied is the prefix of what is logged.
 const LogDenied = "denied"
 
+// PingGroup is the NFLOG group of echo requests that a rule allows, which are copied
+// whole. PingBytes is the longest, with its IP header: the MTU of Ethernet, as a relay of
+// fragments would be one more thing to attack. A rule lets PingsPerSecond through.
+const (
+	PingGroup      = 54
+	PingBytes      = 1500
+	PingsPerSecond = 100
+)
+
 // BarrierMark is on packets that the gate sends to see what was logged before them.
 const BarrierMark = 0xb1a57
 
@@ -128,8 +137,13 @@ func inSpecial(p netip.Prefix) bool {
 }
 
 func allow(c *chain, a rules.CIDR) {
+	note := fmt.Sprintf("egress %.60s %s", a.Rule, a.Block)
+	if a.Protocol == "icmp" {
+		c.add(note, to(a.Block), echoRequest(a.Block.Addr().Is4()), upTo(PingBytes), atMost(PingsPerSecond), copyPing(), accept())
+		return
+	}
 	for _, p := range ranges(a.Ports) {
-		c.add(fmt.Sprintf("egress %.60s %s", a.Rule, a.Block), to(a.Block), proto(protoNumber(a.Protocol)), port(p), accept())
+		c.add(note, to(a.Block), proto(protoNumber(a.Protocol)), port(p), accept())
 	}
 }
 

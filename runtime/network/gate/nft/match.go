@@ -107,6 +107,40 @@ func marked(mark uint32) match {
 	}
 }
 
+// echoRequest matches pings; RFC 792, RFC 4443.
+func echoRequest(is4 bool) match {
+	number, kind := byte(unix.IPPROTO_ICMP), byte(8)
+	if !is4 {
+		number, kind = unix.IPPROTO_ICMPV6, 128
+	}
+	return append(proto(number),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind}},
+	)
+}
+
+// upTo matches packets of up to so many bytes.
+func upTo(size uint32) match {
+	return match{
+		&expr.Meta{Key: expr.MetaKeyLEN, Register: 1},
+		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: binaryutil.BigEndian.PutUint32(size)},
+	}
+}
+
+// atMost matches so many packets a second, and as many at once.
+func atMost(perSecond uint32) match {
+	return match{&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(perSecond), Unit: expr.LimitTimeSecond, Burst: perSecond}}
+}
+
+// copyPing gives the gate the whole packet.
+func copyPing() match {
+	return match{&expr.Log{
+		Key:   1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_SNAPLEN | 1<<unix.NFTA_LOG_QTHRESHOLD,
+		Group: PingGroup, Snaplen: PingBytes, QThreshold: 1,
+	}}
+}
+
 // logDenied copies the packet's head to the gate, at most so many a second.
 func logDenied() match {
 	limit := &expr.Limit{Type: expr.LimitTypePkts, Rate: 50, Unit: expr.LimitTimeSecond, Burst: 100}

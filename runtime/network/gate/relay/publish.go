@@ -100,7 +100,7 @@ func (p *Publication) carry(c *net.TCPConn) {
 	p.mu.Lock()
 	ctx, port := p.ctx, p.port
 	p.mu.Unlock()
-	in, err := p.reach(ctx, port)
+	in, err := reach(ctx, p.ns, port)
 	if err != nil {
 		reset(c) // as if nobody listened
 		return
@@ -121,8 +121,8 @@ func (p *Publication) carry(c *net.TCPConn) {
 
 // reach connects to the sandbox's server from inside. Some listen on one of the
 // two loopback addresses only.
-func (p *Publication) reach(ctx context.Context, port uint16) (*net.TCPConn, error) {
-	d := net.Dialer{Timeout: reachWithin, Control: socketOfNamespace(p.ns)}
+func reach(ctx context.Context, ns *os.File, port uint16) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: reachWithin, Control: socketOfNamespace(ns)}
 	var c net.Conn
 	var err error
 	for _, host := range []netip.Addr{netns.Loopback4, netns.Loopback6} {
@@ -146,13 +146,16 @@ func (p *Publication) reach(ctx context.Context, port uint16) (*net.TCPConn, err
 // without end.
 func socketOfNamespace(ns *os.File) func(string, string, syscall.RawConn) error {
 	return func(network, _ string, c syscall.RawConn) error {
-		family := unix.AF_INET
-		if network == "tcp6" {
+		family, kind := unix.AF_INET, unix.SOCK_STREAM
+		switch network {
+		case "tcp6":
 			family = unix.AF_INET6
+		case "udp4":
+			kind = unix.SOCK_DGRAM
 		}
 		fd := -1
 		err := netns.Do(ns, func() (err error) {
-			fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+			fd, err = unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 			return err
 		})
 		if err != nil {

@@ -30,7 +30,12 @@ type Names interface {
 type Policy struct {
 	Rules    *rules.Rules
 	Resolver *upstream.Resolver
+	Enter    Enter
 }
+
+// Enter connects to a port of another environment of the project, if that lets this one
+// in. leave is called when the connection is over.
+type Enter func(ctx context.Context, env string, port uint16) (c *net.TCPConn, leave func(), err error)
 
 // A Relay serves one sandbox. It may be used by several goroutines.
 type Relay struct {
@@ -185,6 +190,7 @@ func (r *Relay) admit(f *flow, p Policy, s who.Socket) bool {
 	if !v.OK || v.Audit {
 		r.refuse(f.to, v, s)
 	}
+	f.admitted(v)
 	return v.OK
 }
 
@@ -235,14 +241,26 @@ type flow struct {
 	conns []net.Conn
 	led   netip.AddrPort // where the name led to; zero before that, and without a name
 	over  bool
+
+	opaque bool   // nothing that is said was checked
+	leave  func() // tells the other environment that it goes to; only the goroutine of the flow has it
+}
+
+func (f *flow) admitted(v rules.Verdict) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opaque = v.Opaque
 }
 
 // verdict judges a flow that may have got as far as an address behind its name.
 func (f *flow) verdict(rs *rules.Rules, own []netip.Prefix, now time.Time) rules.Verdict {
 	v := f.to.verdict(rs, own, now)
 	f.mu.Lock()
-	led := f.led
+	led, opaque := f.led, f.opaque
 	f.mu.Unlock()
+	if v.OK && opaque && !v.Opaque {
+		return rules.Verdict{Rule: v.Rule, Reason: "what is said must be checked now, and was not"}
+	}
 	if !v.OK || !led.IsValid() {
 		return v
 	}
@@ -281,6 +299,9 @@ func (r *Relay) end(f *flow) {
 	f.over = true
 	for _, c := range f.conns {
 		_ = c.Close()
+	}
+	if f.leave != nil {
+		f.leave()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"blast.example/blast/runtime/network/gate/rules"
@@ -21,9 +22,13 @@ const (
 	sayWithin  = 10 * time.Second       // a ClientHello or the head of a request
 	silentFor  = 300 * time.Millisecond // then perhaps the server speaks first
 	portHTTP   = 80
-	portTLS    = 443
 	peekBuffer = 16 << 10
 )
+
+// portsTLS are the ports on which TLS begins at once, by IANA's registry of service
+// names: https, submissions, nntps, ldaps, domain-s, ftps, telnets, imaps, pop3s,
+// msft-gc-ssl, sips, amqps, ircs-u, pcsync-https, secure-mqtt.
+var portsTLS = []uint16{443, 465, 563, 636, 853, 989, 990, 992, 993, 995, 3269, 5061, 5671, 6697, 8443, 8883}
 
 // mismatchError is a client that speaks to another host than it connected to.
 type mismatchError struct{ reason string }
@@ -44,7 +49,7 @@ type talk struct {
 // run relays until both sides are done. An error means that the client is to
 // be reset.
 func (t *talk) run() error {
-	if t.flow.to.name == "" || t.policy.Rules.Audit() {
+	if t.flow.to.name == "" || t.flow.opaque || t.policy.Rules.Audit() {
 		if err := t.dial(); err != nil {
 			return err
 		}
@@ -52,10 +57,10 @@ func (t *talk) run() error {
 		return nil
 	}
 	t.in = bufio.NewReaderSize(t.client, peekBuffer)
-	switch t.flow.to.addr.Port() {
-	case portTLS:
+	switch port := t.flow.to.addr.Port(); {
+	case slices.Contains(portsTLS, port):
 		return t.expect(tlsHello)
-	case portHTTP:
+	case port == portHTTP:
 		return t.expect(httpRequest)
 	}
 	return t.anything()
@@ -71,7 +76,7 @@ func (t *talk) expect(want protocol) error {
 		return nil // a look whether the port is open
 	}
 	if got != want {
-		return &mismatchError{fmt.Sprintf("port %d is for %s only: the first bytes are %s", t.flow.to.addr.Port(), want, got)}
+		return &mismatchError{fmt.Sprintf("port %d is for %s, unless the rule says protocol = \"tcp\"; the first bytes are %s", t.flow.to.addr.Port(), want, got)}
 	}
 	return t.converse(got)
 }
@@ -170,11 +175,28 @@ func (t *talk) connect() (*net.TCPConn, error) {
 		return t.holdNew(c, err)
 	}
 	p := t.relay.current()
+	if env, ok := rules.Environment(t.flow.to.name); ok {
+		return t.enter(p, env)
+	}
 	c, err := t.holdNew(upstream.Dialer{Resolver: p.Resolver, Rules: p.Rules}.Named(t.flow.ctx, t.flow.to.name, t.flow.to.addr.Port()))
 	if err != nil {
 		return nil, err
 	}
 	return c, t.led(c)
+}
+
+// enter connects to another environment.
+func (t *talk) enter(p Policy, env string) (*net.TCPConn, error) {
+	c, leave, err := p.Enter(t.flow.ctx, env, t.flow.to.addr.Port())
+	if err != nil {
+		return nil, err
+	}
+	if !t.flow.hold(c) {
+		leave()
+		return nil, net.ErrClosed
+	}
+	t.flow.leave = leave
+	return c, nil
 }
 
 func (t *talk) holdNew(c *net.TCPConn, err error) (*net.TCPConn, error) {

@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,6 +18,7 @@ import (
 type Rules struct {
 	audit  bool
 	egress []egress
+	opaque []egress // those of egress that are
 }
 
 type egress struct {
@@ -30,6 +32,7 @@ type egress struct {
 type Verdict struct {
 	OK     bool
 	Audit  bool   // OK only because the default is "audit"
+	Opaque bool   // nothing that is said on the connection is checked
 	Rule   string // the rule that decided, or that came nearest
 	Reason string // why not; "" is: no rule names it
 }
@@ -59,20 +62,17 @@ func Compile(p network.Policy) (*Rules, error) {
 			return nil, fmt.Errorf("egress %q: %w", e.Name, err)
 		}
 		r.egress = append(r.egress, c)
+		if c.opaque() {
+			r.opaque = append(r.opaque, c)
+		}
 	}
 	return r, nil
 }
 
 func compile(e network.Egress) (egress, error) {
 	c := egress{Egress: e, run: slices.Contains(e.During, "run")}
-	if e.Protocol != "tcp" && e.Protocol != "udp" {
-		return c, fmt.Errorf("protocol is %q, not \"tcp\" or \"udp\"", e.Protocol)
-	}
-	if (len(e.Domains) == 0) == (len(e.CIDRs) == 0) {
-		return c, fmt.Errorf("exactly one of domains and cidrs is needed")
-	}
-	if len(e.Domains) > 0 && e.Protocol != "tcp" {
-		return c, fmt.Errorf("domains need protocol \"tcp\"")
+	if err := whole(e); err != nil {
+		return c, err
 	}
 	for _, d := range e.Domains {
 		if n, ok := hostname.Normalize(strings.TrimPrefix(d, "*.")); !ok || n != strings.TrimPrefix(d, "*.") {
@@ -99,26 +99,63 @@ func compile(e network.Egress) (egress, error) {
 	return c, nil
 }
 
+// whole refuses a rule whose parts don't go together.
+func whole(e network.Egress) error {
+	kinds := 0
+	for _, targets := range [][]string{e.Domains, e.CIDRs, e.Environments} {
+		if len(targets) > 0 {
+			kinds++
+		}
+	}
+	switch {
+	case !slices.Contains([]string{"tcp", "udp", icmp}, e.Protocol):
+		return fmt.Errorf("protocol is %q, not \"tcp\", \"udp\" or \"icmp\"", e.Protocol)
+	case kinds != 1:
+		return errors.New("exactly one of domains, cidrs and environments is needed")
+	case len(e.CIDRs) == 0 && e.Protocol != "tcp":
+		return errors.New("domains and environments need protocol \"tcp\"")
+	case (len(e.Ports) == 0) != (e.Protocol == icmp):
+		return errors.New("ports are needed, and icmp has none")
+	}
+	return nil
+}
+
+// icmp is the protocol of echo requests, of IPv4 and IPv6.
+const icmp = "icmp"
+
 // Audit reports whether what no rule names is allowed and logged.
 func (r *Rules) Audit() bool { return r.audit }
 
 // Name answers whether a normalized name may be resolved, for whatever port.
 func (r *Rules) Name(name string, now time.Time) Verdict {
-	return r.decide(now, func(e egress) (bool, string) {
-		return e.names(name), ""
-	})
+	return both(name, r.decide(now, func(e egress) (bool, string) { return e.names(name), "" }))
 }
 
 // Exact reports whether a rule names the name itself, not by a wildcard.
 func (r *Rules) Exact(name string) bool {
-	return slices.ContainsFunc(r.egress, func(e egress) bool { return slices.Contains(e.Domains, name) })
+	return slices.ContainsFunc(r.egress, func(e egress) bool {
+		_, env := Environment(name)
+		return slices.Contains(e.Domains, name) || env && e.names(name)
+	})
 }
 
 // NamePort answers whether a connection to a port of a normalized name may be made.
 func (r *Rules) NamePort(name string, port uint16, now time.Time) Verdict {
-	return r.decide(now, func(e egress) (bool, string) {
-		return e.names(name), e.lacks(port, "this host")
-	})
+	ask := func(e egress) (bool, string) { return e.names(name), e.lacks(port, "this host") }
+	if v := (&Rules{egress: r.opaque}).decide(now, ask); v.OK {
+		v.Opaque = true
+		return v
+	}
+	return both(name, r.decide(now, ask))
+}
+
+// both takes back what is allowed only as "audit" allows all: for a way to another
+// environment both must say so.
+func both(name string, v Verdict) Verdict {
+	if _, env := Environment(name); env && v.Audit {
+		return Verdict{Rule: v.Rule, Reason: "no rule names this environment, and audit doesn't open others"}
+	}
+	return v
 }
 
 // Addr answers whether a connection that names no host may be made. own lists
@@ -128,6 +165,9 @@ func (r *Rules) Addr(protocol string, a netip.AddrPort, own []netip.Prefix, now 
 	v := r.decide(now, func(e egress) (bool, string) {
 		if e.Protocol != protocol || !e.contains(a.Addr(), c, special) {
 			return false, ""
+		}
+		if protocol == icmp {
+			return true, ""
 		}
 		return true, e.lacks(a.Port(), "this address")
 	})
@@ -166,11 +206,16 @@ func (r *Rules) CIDRs() []CIDR {
 	return cs
 }
 
+// Pings reports whether commands may ping anything.
+func (r *Rules) Pings() bool {
+	return slices.ContainsFunc(r.egress, func(e egress) bool { return e.run && e.Protocol == icmp })
+}
+
 // NamedPorts lists the ports that commands may reach of one host or another.
 func (r *Rules) NamedPorts() []uint16 {
 	var ps []uint16
 	for _, e := range r.egress {
-		if e.run && len(e.Domains) > 0 {
+		if e.run && len(e.CIDRs) == 0 {
 			ps = append(ps, e.Ports...)
 		}
 	}
@@ -202,9 +247,18 @@ func (r *Rules) decide(now time.Time, ask func(egress) (named bool, lacks string
 	return near
 }
 
+// names reports whether the rule names a host. Other environments are named by their
+// own list only: not even a wildcard for all of .internal is about them.
 func (e egress) names(name string) bool {
+	if env, ok := Environment(name); ok {
+		return slices.Contains(e.Environments, env)
+	}
 	return slices.ContainsFunc(e.Domains, func(d string) bool { return covers(d, name) })
 }
+
+// opaque rules are for hosts to which anything may be said. Another environment is
+// one: nothing but itself is behind its name.
+func (e egress) opaque() bool { return e.Opaque || len(e.Environments) > 0 }
 
 func (e egress) contains(a netip.Addr, c class, special bool) bool {
 	return slices.ContainsFunc(e.cidrs, func(p netip.Prefix) bool {

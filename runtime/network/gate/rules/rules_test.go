@@ -188,3 +188,90 @@ func TestCompileFailsClosed(t *testing.T) {
 		t.Errorf("control: %v", err)
 	}
 }
+
+func TestOpaque(t *testing.T) {
+	r := compiled(t, "deny",
+		network.Egress{Name: "checked", Domains: []string{"*.example.com"}, Ports: []uint16{443, 5432}},
+		network.Egress{Name: "raw", Domains: []string{"db.example.com"}, Ports: []uint16{5432}, Opaque: true},
+		network.Egress{Name: "old", Domains: []string{"old.example.com"}, Ports: []uint16{443}, Opaque: true, Expires: "2027-01-30"},
+	)
+	for _, c := range []struct {
+		name string
+		port uint16
+		want Verdict
+	}{
+		{"db.example.com", 5432, Verdict{OK: true, Opaque: true, Rule: "raw"}},
+		{"db.example.com", 443, Verdict{OK: true, Rule: "checked"}},
+		{"web.example.com", 5432, Verdict{OK: true, Rule: "checked"}},
+		{"old.example.com", 443, Verdict{OK: true, Rule: "checked"}},
+	} {
+		if got := r.NamePort(c.name, c.port, noon); got != c.want {
+			t.Errorf("%s:%d: %+v, want %+v", c.name, c.port, got, c.want)
+		}
+	}
+}
+
+func TestPings(t *testing.T) {
+	r := compiled(t, "deny",
+		network.Egress{Name: "ping", CIDRs: []string{"8.8.0.0/16", "10.0.0.0/8"}, Protocol: "icmp"},
+		network.Egress{Name: "web", CIDRs: []string{"9.9.9.9/32"}, Ports: []uint16{443}},
+	)
+	for addr, want := range map[string]bool{"8.8.8.8": true, "10.1.2.3": true, "9.9.9.9": false, "127.0.0.1": false} {
+		if got := r.Addr("icmp", netip.AddrPortFrom(netip.MustParseAddr(addr), 0), nil, noon).OK; got != want {
+			t.Errorf("%s: %v", addr, got)
+		}
+	}
+	if !r.Pings() || compiled(t, "audit").Pings() {
+		t.Error("who may ping is not known")
+	}
+	if v := compiled(t, "deny", network.Egress{Name: "all", CIDRs: []string{"0.0.0.0/0"}, Protocol: "icmp"}).Addr("icmp", netip.MustParseAddrPort("10.0.0.1:0"), nil, noon); v.OK {
+		t.Error("a wide block means private addresses")
+	}
+}
+
+// Ways to other environments are opened by their own rules, and by nothing else.
+func TestEnvironments(t *testing.T) {
+	api := network.Egress{Name: "api", Environments: []string{"backend"}, Ports: []uint16{8000}}
+	wide := network.Egress{Name: "wide", Domains: []string{"*.internal", "*.blast.internal"}, Ports: []uint16{8000}}
+	for _, c := range []struct {
+		def, name string
+		es        []network.Egress
+		want      bool
+	}{
+		{"deny", "backend.blast.internal", []network.Egress{api}, true},
+		{"deny", "other.blast.internal", []network.Egress{api, wide}, false},
+		{"deny", "backend.blast.internal", []network.Egress{wide}, false},
+		{"deny", "a.backend.blast.internal", []network.Egress{api, wide}, false},
+		{"deny", "blast.internal", []network.Egress{api, wide}, false},
+		{"deny", "x.internal", []network.Egress{wide}, true},
+		{"audit", "backend.blast.internal", nil, false},
+		{"audit", "x.internal", nil, true},
+	} {
+		r := compiled(t, c.def, c.es...)
+		if v := r.NamePort(c.name, 8000, noon); v.OK != c.want || r.Name(c.name, noon).OK != c.want {
+			t.Errorf("%s, %s: %+v", c.def, c.name, v)
+		}
+		if v := r.NamePort(c.name, 8001, noon); v.OK && !v.Audit {
+			t.Errorf("%s: another port: %+v", c.name, v)
+		}
+	}
+	if r := compiled(t, "deny", api); !r.Exact("backend.blast.internal") || r.Exact("other.blast.internal") {
+		t.Error("names of environments may be evicted")
+	}
+}
+
+func TestRulesThatDontFit(t *testing.T) {
+	for name, e := range map[string]network.Egress{
+		"no target":       {Ports: []uint16{1}, Protocol: "tcp"},
+		"two targets":     {Domains: []string{"a.org"}, Environments: []string{"b"}, Ports: []uint16{1}, Protocol: "tcp"},
+		"udp by name":     {Environments: []string{"b"}, Ports: []uint16{1}, Protocol: "udp"},
+		"ports of icmp":   {CIDRs: []string{"10.0.0.0/8"}, Ports: []uint16{1}, Protocol: "icmp"},
+		"no ports":        {CIDRs: []string{"10.0.0.0/8"}, Protocol: "tcp"},
+		"no protocol":     {CIDRs: []string{"10.0.0.0/8"}, Ports: []uint16{1}},
+		"domains by icmp": {Domains: []string{"a.org"}, Protocol: "icmp"},
+	} {
+		if _, err := Compile(network.Policy{Default: "deny", Egress: []network.Egress{e}}); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}

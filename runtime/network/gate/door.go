@@ -1,0 +1,74 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/gate/relay"
+	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/gate/upstream"
+	"blast.example/blast/state"
+)
+
+// enter is how the relay of an environment reaches others of the same project: both
+// must say so. The egress rule was asked before; here the ingress rule is.
+func (h *Host) enter(from state.Env) relay.Enter {
+	return func(ctx context.Context, env string, port uint16) (*net.TCPConn, func(), error) {
+		h.mu.Lock()
+		var to *gate
+		for _, g := range h.gates {
+			if g.env.Project == from.Project && g.env.Name == env {
+				to = g
+			}
+		}
+		h.mu.Unlock()
+		if to == nil {
+			return nil, nil, closed("environment %q is not up", env)
+		}
+		d := to.door(from.Name, port)
+		if d == nil {
+			return nil, nil, closed("no ingress rule of environment %q lets %q in at port %d", env, from.Name, port)
+		}
+		return d.Enter(ctx)
+	}
+}
+
+func closed(format string, args ...any) error {
+	return &upstream.RefusedError{Verdict: rules.Verdict{Reason: fmt.Sprintf(format, args...)}}
+}
+
+// A doorKey is who may enter where.
+type doorKey struct {
+	from string // an environment of the same project
+	port uint16
+}
+
+// door is what lets another environment in, or nil.
+func (g *gate) door(from string, port uint16) *relay.Door {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.doors[doorKey{from, port}]
+}
+
+// open lets in who want lists, and nobody else: who is inside otherwise goes.
+func (g *gate) open(want []network.Ingress) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	keep := map[doorKey]bool{}
+	for _, in := range want {
+		for _, from := range in.Environments {
+			k := doorKey{from, in.Port}
+			if keep[k] = true; g.doors[k] == nil {
+				g.doors[k] = relay.NewDoor(g.ns, in.Port)
+			}
+		}
+	}
+	for k, d := range g.doors {
+		if !keep[k] {
+			d.Close()
+			delete(g.doors, k)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"blast.example/blast/config/wording"
+	"blast.example/blast/plan"
+)
+
+// ingressItems tells of each block of published ports that changes. It widens access
+// if anything may connect that could not before, under whatever name.
+func ingressItems(from, to []Ingress) []plan.Item {
+	var items []plan.Item
+	for _, name := range blocks(to, from) {
+		was, is := named(from, name), named(to, name)
+		it := plan.Item{Name: "ingress." + name, Action: wording.Action(len(was) > 0, len(is) > 0), Before: offers(was), After: offers(is)}
+		if it.Before == it.After {
+			continue
+		}
+		if !all(is, from) {
+			it.Access = it.Access.Add(plan.Widen)
+		}
+		if !all(was, to) {
+			it.Access = it.Access.Add(plan.Narrow)
+		}
+		items = append(items, it)
+	}
+	return items
+}
+
+// blocks are the names of ingress blocks, those of the first list before what only
+// the second one has.
+func blocks(lists ...[]Ingress) []string {
+	var names []string
+	for _, in := range slices.Concat(lists...) {
+		if !slices.Contains(names, in.Name) {
+			names = append(names, in.Name)
+		}
+	}
+	return names
+}
+
+func named(all []Ingress, name string) []Ingress {
+	return slices.DeleteFunc(slices.Clone(all), func(in Ingress) bool { return in.Name != name })
+}
+
+// all reports whether each visitor that these let in is let in by others, too.
+func all(these, others []Ingress) bool {
+	for _, in := range these {
+		if in.Publish != "" && !slices.ContainsFunc(others, in.publishedBy) {
+			return false
+		}
+		for _, env := range in.Environments {
+			if !slices.ContainsFunc(others, func(o Ingress) bool { return o.Port == in.Port && o.Takes(env) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// publishedBy reports whether whoever reaches in reaches o: it is the same port at the
+// same address, or at one that more can reach.
+func (in Ingress) publishedBy(o Ingress) bool {
+	if o.Publish == "" || in.Port != o.Port || in.Protocol != o.Protocol {
+		return false
+	}
+	a, errA := netip.ParseAddrPort(in.Publish)
+	b, errB := netip.ParseAddrPort(o.Publish)
+	if errA != nil || errB != nil {
+		return in.Publish == o.Publish
+	}
+	return a.Port() == b.Port() && (a.Addr() == b.Addr() || b.Addr().IsUnspecified() || a.Addr().IsLoopback() && !b.Addr().IsLoopback())
+}
+
+// offers is "127.0.0.1:8000 to port 8000, 127.0.0.1:8001 to port 8001".
+func offers(ins []Ingress) string {
+	texts := make([]string, len(ins))
+	for i, in := range ins {
+		texts[i] = in.text()
+	}
+	return wording.List(texts, maxTargets)
+}
+
+// text is "127.0.0.1:8000 to port 8000".
+func (in Ingress) text() string {
+	var from []string
+	if in.Publish != "" {
+		from = append(from, in.at())
+	}
+	if len(in.Environments) > 0 {
+		from = append(from, "environment "+strings.Join(in.Environments, ", "))
+	}
+	return fmt.Sprintf("%s to port %d", strings.Join(from, " and "), in.Port)
+}
+
+// at is the published address, "127.0.0.1:53/udp".
+func (in Ingress) at() string {
+	if in.Protocol == "" {
+		return in.Publish
+	}
+	return in.Publish + "/" + in.Protocol
+}
+
+// offer is what a summary says, "publishes 127.0.0.1:8000".
+func (in Ingress) offer() string {
+	if in.Publish != "" {
+		return "publishes " + in.at()
+	}
+	return fmt.Sprintf("port %d for %s", in.Port, strings.Join(in.Environments, ", "))
+}
