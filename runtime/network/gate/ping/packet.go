@@ -22,7 +22,9 @@ const echoHead = 8 // bytes before the payload
 // parse reads a whole IP packet with an echo request; RFC 791, 792, 8200, 4443. It is
 // safe for any bytes. Fragments and packets with extension headers are not read.
 func parse(b []byte) (echo, bool) {
-	e, body, kind := echo{}, []byte(nil), byte(0)
+	var e echo
+	var body []byte
+	var kind byte
 	switch {
 	case len(b) >= ipv4.HeaderLen && b[0]>>4 == 4:
 		head, total := int(b[0]&0xf)*4, int(binary.BigEndian.Uint16(b[2:]))

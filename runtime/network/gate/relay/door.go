@@ -34,7 +34,7 @@ var errClosed = errors.New("the port is not open to this environment")
 func (d *Door) Enter(ctx context.Context) (c *net.TCPConn, leave func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(d.ctx, cancel)()
+	defer context.AfterFunc(d.ctx, cancel)() //nolint:contextcheck // the door closes on its own, whoever is entering
 	if c, err = reach(ctx, d.ns, d.port); err != nil {
 		return nil, nil, err
 	}
