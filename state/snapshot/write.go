@@ -43,7 +43,7 @@ func Write(project string) (*Writer, error) {
 		}
 		_ = s.Close()
 		if !errors.Is(err, errGone) {
-			return nil, fmt.Errorf("lock snapshots: %w", err)
+			return nil, fmt.Errorf("lock %s: %w", s.path, err)
 		}
 	}
 }
@@ -59,6 +59,7 @@ func (w *Writer) Close() error {
 // the kernel frees it (open(2), O_TMPFILE).
 type Draft struct {
 	f    *os.File
+	dir  string // where it is, as a person finds it
 	sum  hash.Hash
 	size int64
 }
@@ -67,17 +68,17 @@ type Draft struct {
 func (w *Writer) Draft() (*Draft, error) {
 	dir, err := w.root.OpenFile(".", os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("write blob: %w", err)
+		return nil, fmt.Errorf("write a blob in %s: %w", w.path, err)
 	}
 	defer func() { _ = dir.Close() }()
 	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
-		return nil, fmt.Errorf("write blob: the file system of %s has no files without a name (open(2), O_TMPFILE); ext4, xfs, btrfs and tmpfs do", w.path)
+		return nil, fmt.Errorf("write a blob: the file system of %s has no files without a name (open(2), O_TMPFILE); ext4, xfs, btrfs and tmpfs do", w.path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("write blob: %w", err)
+		return nil, fmt.Errorf("write a blob in %s: %w", w.path, err)
 	}
-	return &Draft{f: os.NewFile(uintptr(fd), "blob"), sum: sha256.New()}, nil
+	return &Draft{f: os.NewFile(uintptr(fd), "blob"), dir: w.path, sum: sha256.New()}, nil
 }
 
 // Write implements io.Writer.
@@ -85,7 +86,14 @@ func (d *Draft) Write(p []byte) (int, error) {
 	n, err := d.f.Write(p)
 	d.sum.Write(p[:n])
 	d.size += int64(n)
-	return n, err
+	if err != nil {
+		var at *fs.PathError // whose name is none
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return n, fmt.Errorf("write a blob in %s: %w", d.dir, err)
+	}
+	return n, nil
 }
 
 // Digest is that of what was written so far, and Size its bytes.
