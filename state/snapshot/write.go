@@ -43,7 +43,7 @@ func Write(project string) (*Writer, error) {
 		}
 		_ = s.Close()
 		if !errors.Is(err, errGone) {
-			return nil, fmt.Errorf("lock %s: %w", s.path, err)
+			return nil, &fs.PathError{Op: "lock", Path: s.path, Err: err}
 		}
 	}
 }
@@ -68,7 +68,7 @@ type Draft struct {
 func (w *Writer) Draft() (*Draft, error) {
 	dir, err := w.root.OpenFile(".", os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("write a blob in %s: %w", w.path, err)
+		return nil, unwritten(w.path, err)
 	}
 	defer func() { _ = dir.Close() }()
 	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
@@ -76,7 +76,7 @@ func (w *Writer) Draft() (*Draft, error) {
 		return nil, fmt.Errorf("write a blob: the file system of %s has no files without a name (open(2), O_TMPFILE); ext4, xfs, btrfs and tmpfs do", w.path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("write a blob in %s: %w", w.path, err)
+		return nil, unwritten(w.path, err)
 	}
 	return &Draft{f: os.NewFile(uintptr(fd), "blob"), dir: w.path, sum: sha256.New()}, nil
 }
@@ -87,13 +87,18 @@ func (d *Draft) Write(p []byte) (int, error) {
 	d.sum.Write(p[:n])
 	d.size += int64(n)
 	if err != nil {
-		var at *fs.PathError // whose name is none
-		if errors.As(err, &at) {
-			err = at.Err
-		}
-		return n, fmt.Errorf("write a blob in %s: %w", d.dir, err)
+		return n, unwritten(d.dir, err)
 	}
 	return n, nil
+}
+
+// unwritten names the folder of a blob, which has no name itself.
+func unwritten(dir string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return &fs.PathError{Op: "write a blob in", Path: dir, Err: err}
 }
 
 // Digest is that of what was written so far, and Size its bytes.
@@ -156,10 +161,19 @@ func (w *Writer) put(name string, manifest, record []byte, layer *Draft, replace
 		return Snapshot{}, fmt.Errorf("store snapshot in %s: %w", w.path, err)
 	}
 	all.Manifests = append(slices.DeleteFunc(all.Manifests, named(name)), d)
-	if err := w.replaceIndex(all); err != nil {
+	if err := w.replaceIndex(all); err != nil && !w.lists(d) {
 		return Snapshot{}, fmt.Errorf("store snapshot in %s: %w", w.path, err)
 	}
 	return w.snapshot(d)
+}
+
+// lists reports whether the index has a snapshot. A disk that fails right after the
+// rename, as the folder is synced, doesn't take back what everybody reads.
+func (w *Writer) lists(d v1.Descriptor) bool {
+	all, err := w.index()
+	return err == nil && slices.ContainsFunc(all.Manifests, func(m v1.Descriptor) bool {
+		return m.Digest == d.Digest && m.Annotations[v1.AnnotationRefName] == d.Annotations[v1.AnnotationRefName]
+	})
 }
 
 func (w *Writer) sweepNow() {
