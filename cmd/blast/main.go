@@ -80,7 +80,10 @@ const (
 	exitConfig      = 78
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	collectLate()
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run is main without the exit, so that deferred work is done.
 func run(args []string, stdin, stdout, stderr *os.File) int {
