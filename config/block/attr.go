@@ -55,6 +55,7 @@ func (a Attr) example() string {
 	return map[Kind]string{
 		String: `"text"`, Strings: `["text"]`, Number: "0.5", Int: "1", Ints: "[443]", Bool: "true",
 		StringMap: `{ NAME = "text" }`, Size: `"512MiB"`, Duration: `"50ms"`, Limit: "1024",
+		BitRate: `"10mbit"`, Frequency: `"20/s"`,
 	}[a.Kind]
 }
 
@@ -102,6 +103,10 @@ func (c *converter) convert(v cty.Value) (any, bool) {
 		return boxed(c.duration(v))
 	case Limit:
 		return boxed(c.limit(v))
+	case BitRate:
+		return boxed(c.bitRate(v))
+	case Frequency:
+		return boxed(c.frequency(v))
 	}
 	return nil, false
 }
@@ -354,20 +359,24 @@ func (c *converter) duration(v cty.Value) (time.Duration, bool) {
 }
 
 // measured reads a number with its unit; without one it shows what to write.
-func measured[T ~int64](c *converter, v cty.Value, parse func(string) (T, error), units []string) (T, bool) {
+func measured[T any](c *converter, v cty.Value, parse func(string) (T, error), units []string) (T, bool) {
 	at := c.expr.Range()
+	var none T
 	if v.Type() == cty.Number {
 		s, _ := c.written(v, at)
-		if v.AsBigFloat().Sign() == 0 {
+		switch sign := v.AsBigFloat().Sign(); {
+		case sign == 0 && c.Min == 0:
 			c.report(Errorf(at, "Missing unit", "%s is a string with a unit. Write \"0\".", c.path()))
-			return 0, false
+		case sign < 1 && c.Min > 0:
+			c.report(Errorf(at, "Value out of range", "%s must be more than nothing, and this is %s. Write for example %s.", c.path(), s, c.example()))
+		default:
+			c.report(Errorf(at, "Missing unit", "%s is %s of what? Write \"%s%s\" or \"%s%s\".", c.path(), s, s, units[0], s, units[1]))
 		}
-		c.report(Errorf(at, "Missing unit", "%s is %s of what? Write \"%s%s\" or \"%s%s\".", c.path(), s, s, units[0], s, units[1]))
-		return 0, false
+		return none, false
 	}
 	if v.Type() != cty.String {
 		c.wrong(at, kindNames[c.Kind], describe(v), fmt.Sprintf("Write: %s = %s.", c.Name, c.example()))
-		return 0, false
+		return none, false
 	}
 	s := v.AsString()
 	t, err := parse(s)

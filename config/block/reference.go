@@ -73,6 +73,8 @@ func (a Attr) rangeText() string {
 			return FormatSize(n)
 		case Duration:
 			return FormatDuration(time.Duration(n))
+		case BitRate:
+			return FormatBitRate(n)
 		}
 		return fmt.Sprint(n)
 	}

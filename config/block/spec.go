@@ -17,6 +17,8 @@ const (
 	Size                   // "512MiB"; bytes
 	Duration               // "50ms"
 	Limit                  // 1024, "8MiB" or "unlimited", as of an rlimit
+	BitRate                // "10mbit"; bits per second
+	Frequency              // "20/s"
 	Expression             // anything; not evaluated
 )
 
@@ -24,7 +26,8 @@ const (
 var kindNames = map[Kind]string{
 	String: "a string", Strings: "a list of strings", Number: "a number", Int: "a whole number", Ints: "a list of whole numbers",
 	Bool: "true or false", StringMap: "a map of strings", Size: "a size with its unit", Duration: "a time with its unit",
-	Limit: `a whole number, a size or "unlimited"`, Expression: "an expression",
+	Limit: `a whole number, a size or "unlimited"`, BitRate: "a rate with its unit", Frequency: "a number per time",
+	Expression: "an expression",
 }
 
 // Attr declares an attribute: name = value.

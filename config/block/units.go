@@ -67,9 +67,9 @@ func parseUnits(s string, units map[string]int64, names string) (int64, error) {
 }
 
 // meant suggests the value to write for a unit in the style of other programs:
-// "512m" of docker's, "1Gi" of Kubernetes', "1gib".
+// "512m" of docker's, "1Gi" of Kubernetes', "1gib", "10Mb".
 func meant(number, unit string, units map[string]int64) string {
-	for _, suffix := range []string{"", "ib", "b"} {
+	for _, suffix := range []string{"", "ib", "b", "it", "bit"} {
 		for _, u := range slices.Sorted(maps.Keys(units)) {
 			if strings.EqualFold(u, unit+suffix) {
 				return fmt.Sprintf("; did you mean \"%s%s\"?", number, u)

@@ -20,7 +20,7 @@ type Values struct {
 // value is an attribute that stands there, readable or not.
 type value struct {
 	name   string
-	of     any // string, []Text, float64, int64, []Whole, bool, []Pair, time.Duration, Bound, hcl.Expression; nil if it can't be read
+	of     any // string, []Text, float64, int64, []Whole, bool, []Pair, time.Duration, Bound, Often, hcl.Expression; nil if it can't be read
 	where  hcl.Range
 	origin Origin
 }
@@ -103,7 +103,7 @@ func (v *Values) Pairs(name string) []Pair { p, _ := get[[]Pair](v, name); retur
 // Number reads a Number.
 func (v *Values) Number(name string) (float64, bool) { return get[float64](v, name) }
 
-// Int reads an Int, or a Size as bytes.
+// Int reads an Int, a Size as bytes, or a BitRate as bits per second.
 func (v *Values) Int(name string) (int64, bool) { return get[int64](v, name) }
 
 // Bool reads a Bool; without one it is or.
@@ -119,6 +119,9 @@ func (v *Values) Duration(name string) (time.Duration, bool) { return get[time.D
 
 // Bound reads a Limit.
 func (v *Values) Bound(name string) (Bound, bool) { return get[Bound](v, name) }
+
+// Often reads a Frequency.
+func (v *Values) Often(name string) (Often, bool) { return get[Often](v, name) }
 
 // Expression returns an Expression as it stands, or nil.
 func (v *Values) Expression(name string) hcl.Expression {
