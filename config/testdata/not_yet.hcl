@@ -12,14 +12,6 @@ python {
 }
 
 network {
-  bandwidth {
-    egress = "10mbit"
-  }
-
-  connections {
-    max = 1
-  }
-
   egress "a" {
     for_each = ["x"]
     domains  = ["example.com"]

@@ -22,11 +22,10 @@ func (Words) Name() string { return "network" }
 // Spec is the declaration of the network block.
 var Spec = block.Block{
 	Name: "network", Doc: "What the sandbox may talk to, and what may talk to it.",
-	NotYet: []string{"bandwidth", "connections"},
 	Attrs: []block.Attr{
 		{Name: "default", Kind: block.String, OneOf: []string{"deny", "audit"}, Default: `"deny"`, Doc: "What happens to what no rule names: \"deny\" rejects it, \"audit\" allows and logs it. There is no silent allow."},
 	},
-	Blocks: []block.Block{
+	Blocks: append([]block.Block{
 		{
 			Name: "egress", Label: "name", Doc: "Hosts that the sandbox may reach.", NotYet: []string{"for_each"},
 			Attrs: []block.Attr{
@@ -40,6 +39,7 @@ var Spec = block.Block{
 				{Name: "owner", Kind: block.String, Example: `"team-data"`, Default: "none", Doc: "Who answers for the rule: a person, a team, an address. It is kept with the rule and changes nothing."},
 				{Name: "expires", Kind: block.String, Example: `"2027-01-31"`, Default: "never", Source: "ISO 8601 date", Doc: "The last day of the rule, by the local time of the machine; afterwards it is closed. A plan warns 14 days before."},
 			},
+			Blocks: append(limitBlocks("What the flows of this rule"), quotaBlock),
 		},
 		{
 			Name: "ingress", Label: "name", Doc: "Ports of the sandbox that the host, or another environment, may connect to.", NotYet: []string{"for_each"},
@@ -50,6 +50,7 @@ var Spec = block.Block{
 				{Name: "publish", Kind: block.String, Example: `"127.0.0.1:8000"`, Default: "the same port on 127.0.0.1; nothing, if environments is written", Doc: "Address and port on the host, or with ports only the address. Other machines can reach it only if the address is not a loopback one; a plan says so."},
 				{Name: "environments", Kind: block.Strings, Example: `["frontend"]`, Default: "none", Doc: "Other environments of this project that may connect, over TCP. An egress rule over there must name this one."},
 			},
+			Blocks: limitBlocks("What the visitors of this port"),
 		},
 		{
 			Name: "dns", Doc: "Who is asked for names that a rule allows. Without the block: the host's own servers. Other names are answered by no one.",
@@ -57,7 +58,7 @@ var Spec = block.Block{
 				{Name: "servers", Kind: block.Strings, Required: true, Example: `["system"]`, Source: "resolv.conf(5)", Doc: "\"system\" is the host's own servers; others are addresses, with a port if it isn't 53."},
 			},
 		},
-	},
+	}, limitBlocks("What all rules and published ports")...),
 }
 
 // Schema implements config.Words.
@@ -75,12 +76,13 @@ func (w Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	if w.Now != nil {
 		r.now = w.Now
 	}
-	p := Policy{Default: v.String("default", "deny"), DNS: r.dns(v.Block("dns"))}
+	p := Policy{Default: v.String("default", "deny"), DNS: r.dns(v.Block("dns")), Limits: r.limits(v, "")}
 	p.Egress = slices.Grow(p.Egress, len(rules))
 	for _, e := range rules {
 		p.Egress = append(p.Egress, r.egress(e))
 	}
 	p.Ingress = r.ingresses(v.Blocks("ingress"))
+	r.within(p, v)
 	policy := src.Object(PolicyAddr, p)
 	policy.Needs = []string{NamespaceAddr}
 	return []plan.Object{block.Origins{"": src[""]}.Object(NamespaceAddr, Namespace{}), policy}, r.diags

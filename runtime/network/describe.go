@@ -31,6 +31,9 @@ func (Words) Describe(c plan.Change) plan.Description {
 	d.Items = append(d.Items, egressItems(from, to)...)
 	d.Items = append(d.Items, ingressItems(from.Ingress, to.Ingress)...)
 	d.Items = append(d.Items, wording.Changed("dns", strings.Join(from.DNS, ", "), strings.Join(to.DNS, ", "), plan.Same)...)
+	if hasFrom && hasTo {
+		d.Items = append(d.Items, limitItems("", from.Limits, to.Limits)...)
+	}
 	d.Notes = to.notes()
 	return d
 }
@@ -101,11 +104,18 @@ func egressItem(old, e Egress, before, after bool, from, to Policy) []plan.Item 
 	if before && !to.covers(old) {
 		it.Access = it.Access.Add(plan.Narrow)
 	}
-	if it.Before == it.After && it.Access == plan.Same {
-		return slices.Concat(wording.Changed(name+".reason", old.Reason, e.Reason, plan.Same), wording.Changed(name+".owner", old.Owner, e.Owner, plan.Same))
+	if before != after { // its limits come or go with it
+		it.Before, it.After = it.Before+old.limited(), it.After+e.limited()
+		return []plan.Item{it}
 	}
-	return []plan.Item{it}
+	items := slices.Concat(limitItems(name+".", old.Limits, e.Limits), quotaItems(name+".", old.Quota, e.Quota))
+	if it.Before != it.After || it.Access != plan.Same {
+		return append([]plan.Item{it}, items...)
+	}
+	return slices.Concat(items, wording.Changed(name+".reason", old.Reason, e.Reason, plan.Same), wording.Changed(name+".owner", old.Owner, e.Owner, plan.Same))
 }
+
+func (e Egress) limited() string { return e.aside(e.Quota) }
 
 // covers reports whether the policy allows all that e allows. It compares rule by
 // rule, so that it may say no where several rules together would.
@@ -120,7 +130,9 @@ func (p Policy) covers(e Egress) bool {
 	for _, target := range e.targets() {
 		for _, port := range ports {
 			for _, during := range e.During {
-				if !slices.ContainsFunc(p.Egress, func(q Egress) bool { return q.allows(e, target, port, during) }) {
+				if !slices.ContainsFunc(p.Egress, func(q Egress) bool {
+					return q.allows(e, target, port, during) && q.carries(e)
+				}) {
 					return false
 				}
 			}
@@ -149,6 +161,12 @@ func (e Egress) targets() []string {
 		all = append(all, hostOf(env))
 	}
 	return all
+}
+
+// carries reports whether q's limits leave room for e. What changes of the limits
+// of a rule that stays is told apart from what it names.
+func (q Egress) carries(e Egress) bool {
+	return q.Name == e.Name || q.cover(e.Limits) && q.Quota.cover(e.Quota)
 }
 
 // domainCovers also compares wildcards: "*.example.com" covers "*.a.example.com".
@@ -215,9 +233,9 @@ func (p Policy) summary() string {
 		switch {
 		case i >= maxRules:
 		case e.when() == "":
-			always = append(always, e.text())
+			always = append(always, e.text()+e.limited())
 		default:
-			sometimes = append(sometimes, e.text())
+			sometimes = append(sometimes, e.text()+e.limited())
 		}
 	}
 	s := "rejects all"
@@ -234,7 +252,10 @@ func (p Policy) summary() string {
 		s += fmt.Sprintf("; %d more rules", more)
 	}
 	for _, in := range p.Ingress {
-		s += "; " + in.offer()
+		s += "; " + in.offer() + in.aside(Quota{})
+	}
+	if all := p.text(Quota{}); all != "" {
+		s += "; all together " + all
 	}
 	return s
 }

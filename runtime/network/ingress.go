@@ -57,7 +57,7 @@ func overlap(a, b netip.AddrPort) bool {
 
 // ingress reads one block, which is as many as it has ports.
 func (r *reading) ingress(v *block.Values) []Ingress {
-	in := Ingress{Name: v.Label}
+	in := Ingress{Name: v.Label, Limits: r.limits(v, "ingress."+v.Label)}
 	if v.String("protocol", "tcp") == "udp" {
 		in.Protocol = "udp"
 	}

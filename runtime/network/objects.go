@@ -23,6 +23,7 @@ type Policy struct {
 	Egress  []Egress  `json:"egress,omitempty"`
 	Ingress []Ingress `json:"ingress,omitempty"`
 	DNS     []string  `json:"dns,omitempty"` // upstream servers, addr:port; "system" is the host's resolv.conf
+	Limits            // of the whole environment; what they leave out is not limited, but for DefaultOpen
 
 	// Drift says how the kernel differs from what was applied; it is never set
 	// in what is wanted.
@@ -42,6 +43,8 @@ type Egress struct {
 	Reason       string   `json:"reason,omitempty"`       // why a person allowed it
 	Owner        string   `json:"owner,omitempty"`        // who answers for it
 	Expires      string   `json:"expires,omitempty"`      // 2006-01-02: closed after this day
+	Limits
+	Quota Quota `json:"quota,omitzero"`
 }
 
 // Ingress is one port of an ingress block; a block of several is several of these.
@@ -51,6 +54,7 @@ type Ingress struct {
 	Publish      string   `json:"publish,omitempty"`      // on the host, addr:port; "" is not there
 	Protocol     string   `json:"protocol,omitempty"`     // "udp"; "" is TCP
 	Environments []string `json:"environments,omitempty"` // those that may connect, sorted
+	Limits
 }
 
 // Zone is the domain under which a sandbox finds other environments of its project:

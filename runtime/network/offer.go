@@ -17,8 +17,13 @@ func ingressItems(from, to []Ingress) []plan.Item {
 	for _, name := range blocks(to, from) {
 		was, is := named(from, name), named(to, name)
 		it := plan.Item{Name: "ingress." + name, Action: wording.Action(len(was) > 0, len(is) > 0), Before: offers(was), After: offers(is)}
-		if it.Before == it.After {
-			continue
+		if len(was) > 0 && len(is) > 0 { // all ports of a block have the same limits
+			items = append(items, limitItems(it.Name+".", was[0].Limits, is[0].Limits)...)
+			if it.Before == it.After {
+				continue
+			}
+		} else {
+			it.Before, it.After = it.Before+aside(was), it.After+aside(is)
 		}
 		if !all(is, from) {
 			it.Access = it.Access.Add(plan.Widen)
@@ -54,7 +59,7 @@ func all(these, others []Ingress) bool {
 			return false
 		}
 		for _, env := range in.Environments {
-			if !slices.ContainsFunc(others, func(o Ingress) bool { return o.Port == in.Port && o.Takes(env) }) {
+			if !slices.ContainsFunc(others, func(o Ingress) bool { return o.Port == in.Port && o.Takes(env) && o.admits(in) }) {
 				return false
 			}
 		}
@@ -62,10 +67,22 @@ func all(these, others []Ingress) bool {
 	return true
 }
 
+// aside are the limits of a block.
+func aside(ins []Ingress) string {
+	if len(ins) == 0 {
+		return ""
+	}
+	return ins[0].aside(Quota{})
+}
+
+// admits reports whether in's limits leave room for who o lets in. What changes of the
+// limits of a block that stays is told apart.
+func (in Ingress) admits(o Ingress) bool { return in.Name == o.Name || in.cover(o.Limits) }
+
 // publishedBy reports whether whoever reaches in reaches o: it is the same port at the
 // same address, or at one that more can reach.
 func (in Ingress) publishedBy(o Ingress) bool {
-	if o.Publish == "" || in.Port != o.Port || in.Protocol != o.Protocol {
+	if !o.admits(in) || o.Publish == "" || in.Port != o.Port || in.Protocol != o.Protocol {
 		return false
 	}
 	a, errA := netip.ParseAddrPort(in.Publish)

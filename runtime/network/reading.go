@@ -29,12 +29,14 @@ func (r *reading) egress(v *block.Values) Egress {
 	e := Egress{
 		Name: v.Label, Protocol: v.String("protocol", "tcp"), Reason: v.String("reason", ""), Owner: v.String("owner", ""),
 		During: r.during(v), Expires: r.expires(v),
+		Limits: r.limits(v, "egress."+v.Label), Quota: r.quota(v),
 	}
 	r.oneTarget(v)
 	e.Domains = r.each(v.Strings("domains"), domain)
 	e.CIDRs = r.each(v.Strings("cidrs"), cidr)
 	e.Environments = r.others(v)
 	e.Ports = r.portsOf(v, e.Protocol)
+	r.unlimited(v, e)
 	e.Opaque = v.Wrote("domains") && v.Has("protocol")
 	if i := slices.IndexFunc(e.CIDRs, loopback); i >= 0 && slices.Contains(e.During, "run") {
 		r.diags = append(r.diags, block.Warningf(v.At("cidrs"), "Rule for the sandbox's own loopback",

@@ -54,6 +54,8 @@ func (p Policy) write(to *block.Writer) {
 		b.Text("reason", e.Reason)
 		b.Text("owner", e.Owner)
 		b.Text("expires", e.Expires)
+		e.write(b)
+		e.Quota.write(b)
 	}
 	for _, name := range blocks(p.Ingress) {
 		writeIngress(named(p.Ingress, name), to.Block("ingress", name))
@@ -61,6 +63,7 @@ func (p Policy) write(to *block.Writer) {
 	if len(p.DNS) > 0 {
 		to.Block("dns").Texts("servers", p.DNS)
 	}
+	p.Limits.write(to)
 }
 
 // writeIngress writes the ports of one block, each of which differs from the others by
@@ -82,4 +85,5 @@ func writeIngress(ins []Ingress, to *block.Writer) {
 	}
 	to.Text("protocol", in.Protocol)
 	to.Texts("environments", in.Environments)
+	in.write(to)
 }

@@ -156,6 +156,29 @@ var said = map[string]string{
     environments = ["web"]
   }
   dns { servers = ["192.0.2.1:5353", "system"] }
+  bandwidth {
+    egress = "1500001bit"
+    ingress = "2gbit"
+  }
+  connections { rate = "30/m" }
+  egress "limited" {
+    domains = ["limited.example.com"]
+    ports = [443]
+    bandwidth { egress = "8kbit" }
+    connections {
+      max = 3
+      rate = "5/h"
+    }
+    quota {
+      ingress = "1234567B"
+      window = "90s"
+    }
+  }
+  ingress "limited" {
+    port = 8001
+    bandwidth { ingress = "1mbit" }
+    connections { max = 7 }
+  }
 }`,
 	"process": `env = {
   A = "1"
