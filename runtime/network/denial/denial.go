@@ -16,6 +16,7 @@ const File = "denied.ndjson"
 const (
 	Resolve = "resolve" // a name was looked up
 	Connect = "connect" // a connection was opened, or used for something else than it was opened for
+	Visit   = "visit"   // somebody outside came to a published port; Addr is theirs
 )
 
 // A Denial is one refusal. What is not known is zero: who asked is found by
@@ -40,6 +41,9 @@ type Denial struct {
 	Rule   string `json:"rule"`   // the egress rule that named the host but did not cover this
 	Place  string `json:"place"`  // the line that decided, filled in by the reader
 	Reason string `json:"reason"` // "" is: no rule names it
+	// Limit is the item of the policy that was reached: "connections.max",
+	// "egress.db.quota.ingress". What was tried is allowed but for that.
+	Limit string `json:"limit,omitempty"`
 
 	// Allowed means that it went through all the same: default = "audit".
 	Allowed bool `json:"allowed,omitempty"`

@@ -19,6 +19,8 @@ func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]k
 		p := kinds.Problem{Addr: network.PolicyAddr}
 		if _, err := prepare(want); err != nil {
 			p.Reason, p.Fix = err.Error(), "Change the network block."
+		} else if found, bad := tooMany(want); bad {
+			p = found
 		} else if err := kernelCan(); err != nil {
 			p.Reason = "this kernel can't close a network: " + err.Error()
 			p.Fix = "Use a kernel with network namespaces, nf_tables (inet, nat, reject, fib, log) and conntrack, and run the daemon as root."

@@ -2,10 +2,11 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
 
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/relay"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
@@ -15,7 +16,7 @@ import (
 // enter is how the relay of an environment reaches others of the same project: both
 // must say so. The egress rule was asked before; here the ingress rule is.
 func (h *Host) enter(from state.Env) relay.Enter {
-	return func(ctx context.Context, env string, port uint16) (*net.TCPConn, func(), error) {
+	return func(ctx context.Context, env string, port uint16, on meter.Events) (*relay.Entry, error) {
 		h.mu.Lock()
 		var to *gate
 		for _, g := range h.gates {
@@ -25,13 +26,18 @@ func (h *Host) enter(from state.Env) relay.Enter {
 		}
 		h.mu.Unlock()
 		if to == nil {
-			return nil, nil, closed("environment %q is not up", env)
+			return nil, closed("environment %q is not up", env)
 		}
 		d := to.door(from.Name, port)
 		if d == nil {
-			return nil, nil, closed("no ingress rule of environment %q lets %q in at port %d", env, from.Name, port)
+			return nil, closed("no ingress rule of environment %q lets %q in at port %d", env, from.Name, port)
 		}
-		return d.Enter(ctx)
+		e, err := d.Enter(ctx, on)
+		var why *meter.LimitError
+		if errors.As(err, &why) { // of the other, whose lines it is about
+			return nil, closed("environment %q: %v", env, why)
+		}
+		return e, err
 	}
 }
 
@@ -60,8 +66,11 @@ func (g *gate) open(want []network.Ingress) {
 	for _, in := range want {
 		for _, from := range in.Environments {
 			k := doorKey{from, in.Port}
-			if keep[k] = true; g.doors[k] == nil {
-				g.doors[k] = relay.NewDoor(g.ns, in.Port)
+			keep[k] = true
+			if d := g.doors[k]; d != nil {
+				d.Rename(in.Name)
+			} else {
+				g.doors[k] = g.relay.NewDoor(in.Name, in.Port)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/state"
 )
@@ -131,7 +132,7 @@ func TestEnvironmentsAreNoDomains(t *testing.T) {
 	if a := s.lookup("backend.blast.internal"); !strings.HasPrefix(a, "198.19.") {
 		t.Errorf("audit names another environment: %s", a)
 	}
-	if _, _, err := s.host.enter(s.env)(context.Background(), "backend", 8001); err == nil {
+	if _, err := s.host.enter(s.env)(context.Background(), "backend", 8001, meter.Events{}); err == nil {
 		t.Error("a port that isn't open to anybody is")
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/names"
 	"blast.example/blast/runtime/network/gate/nameserver"
 	"blast.example/blast/runtime/network/gate/netns"
@@ -42,6 +43,7 @@ type gate struct {
 	names   *names.Table
 	dns     *nameserver.Server
 	relay   *relay.Relay
+	meters  *meter.Meters
 	who     *who.Finder
 	lookups *rate.Limiter // of who
 	denied  *denial.Log
@@ -73,6 +75,9 @@ func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Lo
 		return nil, err
 	}
 	g.rules.Store(p.rules)
+	g.meters = meter.New(usage{env})
+	g.meters.Use(p.Policy)
+	g.stop = append(g.stop, g.closeMeters)
 	if g.denied, err = denial.Open(filepath.Join(env.Run, denial.File)); err != nil {
 		return nil, err
 	}
@@ -101,7 +106,7 @@ func (g *gate) serve(p policy) error {
 	if err != nil {
 		return err
 	}
-	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.tell)
+	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.meters, g.tell)
 	g.dns = nameserver.New(book{g})
 	g.stop = append(g.stop, s.close, g.relay.Close, g.dns.Close)
 	for _, c := range s.relayUDP {
@@ -143,6 +148,7 @@ func (g *gate) recheck() (stop func()) {
 
 // use goes by another policy and ends the connections that it forbids.
 func (g *gate) use(p policy) {
+	g.meters.Use(p.Policy) // first: no flow shall find a rule without its limits
 	g.rules.Store(p.rules)
 	g.relay.SetPolicy(g.relayed(p))
 }

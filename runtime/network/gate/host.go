@@ -103,8 +103,9 @@ func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 		return netns.Unpin(keptPath(env))
 	case network.PolicyAddr:
 		if c.To == nil {
-			return errors.Join(env.DropNote(namesNote), env.DropNote(filterNote))
+			return errors.Join(env.DropNote(namesNote), env.DropNote(filterNote), env.DropNote(usageNote))
 		}
+		h.forget(env)
 		return nil
 	}
 	return fmt.Errorf("%s: no such object", c.Addr)
@@ -148,8 +149,7 @@ func (h *Host) sync(env state.Env) error {
 	if err := g.publish(want.Ingress); err != nil {
 		return err
 	}
-	g.use(p)
-	g.settle(want.Ingress)
+	g.follow(p)
 	return nil
 }
 

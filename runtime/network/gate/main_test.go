@@ -39,6 +39,7 @@ var internet struct {
 	names       *netlab.NameServer
 	https, http *netlab.Web
 	meta        *netlab.Web
+	bulk        *netlab.Bulk
 }
 
 func TestMain(m *testing.M) {
@@ -75,6 +76,8 @@ func build() error {
 	internet.meta, err = lab.ServeHTTP(metadata + ":80")
 	note(err)
 	note(lab.ServeEcho(web+":7", ""))
+	internet.bulk, err = lab.ServeBulk(web + ":9")
+	note(err)
 	note(lab.ServeEcho(banner+":25", "220 hello\r\n"))
 	note(lab.ServeEcho(database+":5432", ""))
 	note(lab.ServeEcho("["+six+"]:7", ""))

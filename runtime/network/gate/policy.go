@@ -66,6 +66,7 @@ func (h *Host) observePolicy(env state.Env, ns *os.File) (network.Policy, bool, 
 	if err := h.failed[env.ID]; err != nil {
 		p.Drift = append(p.Drift, "nothing gets through: "+err.Error())
 	}
+	p.Drift = append(p.Drift, h.gates[env.ID].unmeasured(p)...)
 	return p, true, nil
 }
 
@@ -97,8 +98,8 @@ func (h *Host) applyPolicy(env state.Env, c plan.Change) error {
 	if err := netns.AllowPing(g.ns, p.rules.Pings()); err != nil {
 		return err
 	}
-	g.use(p)
-	g.settle(p.Ingress)
+	g.follow(p)
+	g.meters.Renew()
 	if err := env.WriteNote(policyNote, p.Policy); err != nil {
 		return err
 	}

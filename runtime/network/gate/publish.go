@@ -4,20 +4,20 @@ import (
 	"fmt"
 
 	"blast.example/blast/runtime/network"
-	"blast.example/blast/runtime/network/gate/relay"
 )
 
 // A publication is a port of the sandbox that the host offers.
 type publication interface {
 	Retarget(port uint16) // lead to another port of the sandbox
+	Rename(rule string)   // go by the limits of another ingress rule
 	Close()
 }
 
 func (g *gate) offer(in network.Ingress) (publication, error) {
 	if in.Proto() == "udp" {
-		return relay.PublishUDP(g.ns, in.Publish, in.Port)
+		return g.relay.PublishUDP(in.Name, in.Publish, in.Port)
 	}
-	return relay.Publish(g.ns, in.Publish, in.Port)
+	return g.relay.Publish(in.Name, in.Publish, in.Port)
 }
 
 // publish takes the sockets on the host that want lists and are not held yet.
@@ -57,6 +57,7 @@ func (g *gate) settle(want []network.Ingress) {
 		keep[in.Socket()] = true
 		if p := g.published[in.Socket()]; p != nil {
 			p.Retarget(in.Port)
+			p.Rename(in.Name)
 		}
 	}
 	for socket, p := range g.published {

@@ -33,7 +33,7 @@ func (s Session) explain(st state.State, log string, from int64) int {
 	for _, d := range ds {
 		missed += d.Missed
 		key := d.Target() + d.Protocol
-		if seen[key] || d.Allowed { // let through and noted: default = "audit"
+		if seen[key] || d.Allowed || d.Op == denial.Visit { // let through and noted: default = "audit"; or not the command's doing
 			continue
 		}
 		seen[key] = true
@@ -67,7 +67,10 @@ func (s Session) calm() {
 
 func (s Session) explainOne(st state.State, d denial.Denial) {
 	s.say("  what   %s", clean(what(d)))
-	s.say("  why    %-68s %s", clean(why(s.Env, d)), clean(placeOfPolicy(st)))
+	s.say("  why    %-68s %s", clean(why(s.Env, d)), clean(placeOf(st, policyAddr, d.Limit)))
+	if d.Limit != "" {
+		return // it is allowed, and the reason says which number to change
+	}
 	lines := suggestion(d)
 	if lines == nil {
 		return
@@ -117,9 +120,6 @@ const (
 	policyAddr      = "network.policy"
 	environmentAddr = "process.environment"
 )
-
-// placeOfPolicy is the line of the network block, which denies by default.
-func placeOfPolicy(st state.State) string { return placeOf(st, policyAddr, "") }
 
 // placeOfSecret is the line of the secret that has no value.
 func placeOfSecret(st state.State, err error) string {

@@ -70,9 +70,13 @@ func (t *talk) http() error {
 func (t *talk) take() (net.Conn, error) {
 	if c := t.server; c != nil {
 		t.server = nil
-		return c, nil
+		return metered{c, c, t}, nil
 	}
-	return t.connect()
+	c, err := t.connect()
+	if err != nil {
+		return nil, err
+	}
+	return metered{c, c, t}, nil
 }
 
 func (t *talk) handler(transport http.RoundTripper) http.Handler {

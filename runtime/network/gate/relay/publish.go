@@ -21,21 +21,25 @@ const reachWithin = 5 * time.Second
 
 // A Publication is a port of a sandbox that the host offers.
 type Publication struct {
-	ns *os.File
-	l  *net.TCPListener
+	relay *Relay // of whose sandbox the port is
+	ns    *os.File
+	l     *net.TCPListener
 
 	mu     sync.Mutex
+	rule   string // "ingress.web", whose limits hold
 	port   uint16
 	ctx    context.Context // of the port: ends with Retarget and Close
 	cancel context.CancelFunc
 	conns  map[net.Conn]struct{}
+	visits map[*flow]struct{}
 	over   bool
 	wg     sync.WaitGroup
 }
 
 // Publish listens at addr on the host and carries each connection to the port
-// of the namespace's loopback. It fails if the address is taken.
-func Publish(ns *os.File, addr string, port uint16) (*Publication, error) {
+// of the namespace's loopback, as the limits of the ingress rule allow. It fails if
+// the address is taken.
+func (r *Relay) Publish(rule, addr string, port uint16) (*Publication, error) {
 	a, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("publish port %d at %s: %w", port, addr, err)
@@ -44,7 +48,7 @@ func Publish(ns *os.File, addr string, port uint16) (*Publication, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publish port %d at %s: %w", port, addr, err)
 	}
-	p := &Publication{ns: ns, port: port, l: l, conns: map[net.Conn]struct{}{}}
+	p := &Publication{relay: r, ns: r.ns, rule: "ingress." + rule, port: port, l: l, conns: map[net.Conn]struct{}{}, visits: map[*flow]struct{}{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.wg.Go(p.accept)
 	return p, nil
@@ -64,6 +68,9 @@ func (p *Publication) Retarget(port uint16) {
 	for c := range p.conns {
 		reset(c)
 	}
+	for f := range p.visits {
+		f.cut()
+	}
 }
 
 // Close ends the publication and its connections.
@@ -74,6 +81,9 @@ func (p *Publication) Close() {
 	_ = p.l.Close()
 	for c := range p.conns {
 		reset(c)
+	}
+	for f := range p.visits {
+		f.cut()
 	}
 	p.mu.Unlock()
 	p.wg.Wait()
@@ -91,12 +101,15 @@ func (p *Publication) accept() {
 		}
 		p.wg.Go(func() {
 			defer p.drop(c)
-			p.carry(c)
+			if f := p.admit(c); f != nil {
+				p.carry(f, c)
+				p.left(f)
+			}
 		})
 	}
 }
 
-func (p *Publication) carry(c *net.TCPConn) {
+func (p *Publication) carry(f *flow, c *net.TCPConn) {
 	p.mu.Lock()
 	ctx, port := p.ctx, p.port
 	p.mu.Unlock()
@@ -116,7 +129,48 @@ func (p *Publication) carry(c *net.TCPConn) {
 		reset(c)
 		return
 	}
-	pipe(c, in)
+	if !f.hold(in) {
+		return
+	}
+	p.relay.turned("tcp", c.RemoteAddr(), f.pipe(in, c))
+}
+
+// admit asks the limits about a visitor, and sends it away if they say no.
+func (p *Publication) admit(c *net.TCPConn) *flow {
+	p.mu.Lock()
+	rule := p.rule
+	p.mu.Unlock()
+	f := p.relay.visit(rule, "tcp", c.RemoteAddr())
+	if f == nil {
+		reset(c)
+		return nil
+	}
+	p.mu.Lock()
+	p.visits[f] = struct{}{}
+	f.meter.Move(p.rule) // it may be another by now
+	p.mu.Unlock()
+	if !f.hold(c) {
+		p.left(f)
+		return nil
+	}
+	return f
+}
+
+func (p *Publication) left(f *flow) {
+	p.mu.Lock()
+	delete(p.visits, f)
+	p.mu.Unlock()
+	f.finish()
+}
+
+// Rename has the limits of another ingress rule hold.
+func (p *Publication) Rename(rule string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rule = "ingress." + rule
+	for f := range p.visits {
+		f.meter.Move(p.rule)
+	}
 }
 
 // reach connects to the sandbox's server from inside. Some listen on one of the
@@ -171,7 +225,7 @@ func socketOfNamespace(ns *os.File) func(string, string, syscall.RawConn) error 
 func (p *Publication) hold(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over || len(p.conns) >= 2*maxFlows {
+	if p.over {
 		return false
 	}
 	p.conns[c] = struct{}{}

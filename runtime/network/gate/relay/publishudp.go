@@ -6,23 +6,25 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/netns"
 )
 
 // A UDPPublication is a UDP port of a sandbox that the host offers. Each visitor has a
 // socket of its own inside, so that answers find the way back.
 type UDPPublication struct {
-	ns   *os.File
-	sock *net.UDPConn
+	relay *Relay // of whose sandbox the port is
+	sock  *net.UDPConn
+	held  atomic.Int64 // bytes that wait for their turn
 
 	mu       sync.Mutex
+	rule     string // "ingress.dns", whose limits hold
 	port     uint16
 	visitors map[netip.AddrPort]*visitor
 	over     bool
@@ -31,13 +33,16 @@ type UDPPublication struct {
 
 // A visitor is a source of packets.
 type visitor struct {
-	inside *net.UDPConn
-	used   atomic.Int64 // when a packet went either way, in ns
+	*flow
+	in, out lane
+	inside  *net.UDPConn
+	used    atomic.Int64 // when a packet went either way, in ns
 }
 
 // PublishUDP listens at addr on the host and carries packets to the port of the
-// namespace's loopback. It fails if the address is taken.
-func PublishUDP(ns *os.File, addr string, port uint16) (*UDPPublication, error) {
+// namespace's loopback, as the limits of the ingress rule allow. It fails if the
+// address is taken.
+func (r *Relay) PublishUDP(rule, addr string, port uint16) (*UDPPublication, error) {
 	a, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("publish UDP port %d at %s: %w", port, addr, err)
@@ -46,7 +51,7 @@ func PublishUDP(ns *os.File, addr string, port uint16) (*UDPPublication, error) 
 	if err != nil {
 		return nil, fmt.Errorf("publish UDP port %d at %s: %w", port, addr, err)
 	}
-	p := &UDPPublication{ns: ns, port: port, sock: c, visitors: map[netip.AddrPort]*visitor{}}
+	p := &UDPPublication{relay: r, rule: "ingress." + rule, port: port, sock: c, visitors: map[netip.AddrPort]*visitor{}}
 	p.wg.Go(p.read)
 	return p, nil
 }
@@ -60,7 +65,17 @@ func (p *UDPPublication) Retarget(port uint16) {
 	}
 	p.port = port
 	for _, v := range p.visitors {
-		_ = v.inside.Close()
+		v.cut()
+	}
+}
+
+// Rename has the limits of another ingress rule hold.
+func (p *UDPPublication) Rename(rule string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rule = "ingress." + rule
+	for _, v := range p.visitors {
+		v.meter.Move(p.rule)
 	}
 }
 
@@ -70,7 +85,7 @@ func (p *UDPPublication) Close() {
 	p.over = true
 	_ = p.sock.Close()
 	for _, v := range p.visitors {
-		_ = v.inside.Close()
+		v.cut()
 	}
 	p.mu.Unlock()
 	p.wg.Wait()
@@ -88,37 +103,50 @@ func (p *UDPPublication) read() {
 		}
 		if v := p.visitor(from); v != nil {
 			v.used.Store(time.Now().UnixNano())
-			_, _ = v.inside.Write(buf[:n]) // UDP may be lost
+			v.in.put(buf[:n])
 		}
 	}
 }
 
-// visitor finds or makes the socket of a source. There are none for more than maxFlows.
+// visitor finds or makes the socket of a source, if the limits have room for it.
 func (p *UDPPublication) visitor(from netip.AddrPort) *visitor {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if v := p.visitors[from]; v != nil || p.over || len(p.visitors) >= maxFlows {
+	if v := p.visitors[from]; v != nil || p.over {
 		return v
 	}
-	c, err := p.reach()
-	if err != nil {
+	f := p.relay.visit(p.rule, "udp", net.UDPAddrFromAddrPort(from))
+	if f == nil {
 		return nil
 	}
-	v := &visitor{inside: c}
+	c, err := p.reach()
+	if err != nil || !f.hold(c) {
+		f.finish()
+		return nil
+	}
+	v := &visitor{flow: f, inside: c}
+	send := func(b []byte) { _, _ = c.Write(b) } // UDP may be lost
+	back := func(b []byte) { _, _ = p.sock.WriteToUDPAddrPort(b, from) }
+	over := func(error) { f.cut() }
+	v.in = lane{flow: f, way: meter.Ingress, send: send, over: over, all: &p.held}
+	v.out = lane{flow: f, way: meter.Egress, send: back, over: over, all: &p.held}
 	p.visitors[from] = v
 	p.wg.Go(func() {
-		p.answers(v, from)
+		p.answers(v)
+		f.cut()
+		v.in.close()
+		v.out.close()
 		p.mu.Lock()
 		delete(p.visitors, from)
 		p.mu.Unlock()
-		_ = c.Close()
+		f.finish()
 	})
 	return v
 }
 
 // reach makes a socket of the namespace that leads to the port.
 func (p *UDPPublication) reach() (*net.UDPConn, error) {
-	d := net.Dialer{Control: socketOfNamespace(p.ns)}
+	d := net.Dialer{Control: socketOfNamespace(p.relay.ns)}
 	c, err := d.DialContext(context.Background(), "udp4", netip.AddrPortFrom(netns.Loopback4, p.port).String())
 	if err != nil {
 		return nil, err
@@ -127,7 +155,7 @@ func (p *UDPPublication) reach() (*net.UDPConn, error) {
 }
 
 // answers sends back what the sandbox says, until nobody said anything for a while.
-func (p *UDPPublication) answers(v *visitor, to netip.AddrPort) {
+func (p *UDPPublication) answers(v *visitor) {
 	buf := make([]byte, 65536)
 	for {
 		_ = v.inside.SetReadDeadline(time.Now().Add(udpIdle))
@@ -135,7 +163,7 @@ func (p *UDPPublication) answers(v *visitor, to netip.AddrPort) {
 		switch {
 		case err == nil:
 			v.used.Store(time.Now().UnixNano())
-			_, _ = p.sock.WriteToUDPAddrPort(buf[:n], to)
+			v.out.put(buf[:n])
 		case errors.Is(err, unix.ECONNREFUSED): // nobody listens there now
 		case isTimeout(err) && time.Since(time.Unix(0, v.used.Load())) < udpIdle:
 		default:

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -12,14 +11,12 @@ import (
 	"time"
 
 	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
 	"blast.example/blast/runtime/network/gate/who"
 )
-
-// maxFlows bounds the connections of one sandbox that are open at once.
-const maxFlows = 1024
 
 // Names maps a synthetic address back to the name it stands for.
 type Names interface {
@@ -34,14 +31,16 @@ type Policy struct {
 }
 
 // Enter connects to a port of another environment of the project, if that lets this one
-// in. leave is called when the connection is over.
-type Enter func(ctx context.Context, env string, port uint16) (c *net.TCPConn, leave func(), err error)
+// in. on is told what the limits of that environment do.
+type Enter func(ctx context.Context, env string, port uint16, on meter.Events) (*Entry, error)
 
 // A Relay serves one sandbox. It may be used by several goroutines.
 type Relay struct {
 	ns    *os.File
 	names Names
 	tell  func(denial.Denial, who.Socket)
+
+	meters *meter.Meters
 
 	mu     sync.Mutex
 	policy Policy
@@ -51,10 +50,10 @@ type Relay struct {
 	wg     sync.WaitGroup
 }
 
-// New returns a relay for the namespace. tell is called with each refusal while
-// the process that caused it still waits.
-func New(ns *os.File, names Names, p Policy, tell func(denial.Denial, who.Socket)) *Relay {
-	return &Relay{ns: ns, names: names, policy: p, tell: tell, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
+// New returns a relay for the namespace, which has the limits of meters. tell
+// is called with each refusal while the process that caused it still waits.
+func New(ns *os.File, names Names, p Policy, meters *meter.Meters, tell func(denial.Denial, who.Socket)) *Relay {
+	return &Relay{ns: ns, names: names, policy: p, meters: meters, tell: tell, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
 }
 
 // SetPolicy changes the rules and ends what they don't allow any more.
@@ -81,7 +80,9 @@ func (r *Relay) Recheck() {
 	for f := range r.flows {
 		if err != nil || !f.verdict(r.policy.Rules, own, now).OK {
 			f.cut()
+			continue
 		}
+		f.move(f.to.verdict(r.policy.Rules, own, now))
 	}
 }
 
@@ -154,9 +155,9 @@ func (r *Relay) serve(c *net.TCPConn) {
 	}
 	to, known := r.target("tcp", dst)
 	s := socketOf(c, dst)
-	f, policy, ok := r.begin(to)
-	if !ok {
-		r.refuse(to, rules.Verdict{Reason: fmt.Sprintf("%d connections are open, the most there may be", maxFlows)}, s)
+	f, policy, err := r.begin(to)
+	if err != nil {
+		r.limited(to, err, s)
 		reset(c)
 		return
 	}
@@ -191,11 +192,13 @@ func (r *Relay) admit(f *flow, p Policy, s who.Socket) bool {
 		r.refuse(f.to, v, s)
 	}
 	f.admitted(v)
-	return v.OK
+	return v.OK && r.count(f, v, s)
 }
 
 // refuse records a refusal, or what audit let through.
-func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) {
+func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) { r.tell(r.denial(to, v), s) }
+
+func (r *Relay) denial(to target, v rules.Verdict) denial.Denial {
 	d := denial.Denial{
 		Op: denial.Connect, Host: to.name, Port: to.addr.Port(), Protocol: to.proto,
 		Rule: v.Rule, Reason: v.Reason, Allowed: v.OK,
@@ -203,7 +206,7 @@ func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) {
 	if to.name == "" {
 		d.Addr = to.addr.Addr().String()
 	}
-	r.tell(d, s)
+	return d
 }
 
 // A target is where a flow wants to go.
@@ -237,10 +240,12 @@ type flow struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu    sync.Mutex
-	conns []net.Conn
-	led   netip.AddrPort // where the name led to; zero before that, and without a name
-	over  bool
+	mu     sync.Mutex
+	conns  []net.Conn
+	led    netip.AddrPort // where the name led to; zero before that, and without a name
+	over   bool
+	meter  *meter.Flow // once it is admitted
+	piping bool        // a wake ends what conns wait for
 
 	opaque bool   // nothing that is said was checked
 	leave  func() // tells the other environment that it goes to; only the goroutine of the flow has it
@@ -276,32 +281,49 @@ func (f *flow) lead(to netip.AddrPort) {
 
 // begin registers a flow, and returns the policy to judge it by. A policy that
 // is set later judges it again.
-func (r *Relay) begin(to target) (*flow, Policy, bool) {
+func (r *Relay) begin(to target) (*flow, Policy, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.flows) >= maxFlows {
-		return nil, Policy{}, false
+	if r.closed {
+		return nil, Policy{}, net.ErrClosed
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	f := &flow{to: to, ctx: ctx, cancel: cancel}
+	if err := r.meters.Full(len(r.flows)); err != nil {
+		return nil, Policy{}, err
+	}
+	f := newFlow(to)
 	r.flows[f] = struct{}{}
-	return f, r.policy, true
+	return f, r.policy, nil
+}
+
+func newFlow(to target) *flow {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &flow{to: to, ctx: ctx, cancel: cancel}
 }
 
 // end closes what the flow still holds and forgets it.
 func (r *Relay) end(f *flow) {
-	f.cancel()
 	r.mu.Lock()
 	delete(r.flows, f)
 	r.mu.Unlock()
+	f.finish()
+}
+
+// finish closes what the flow still holds, and gives its place back.
+func (f *flow) finish() {
+	f.cancel()
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.over = true
 	for _, c := range f.conns {
 		_ = c.Close()
 	}
-	if f.leave != nil {
-		f.leave()
+	leave, m := f.leave, f.meter
+	f.mu.Unlock()
+	// Who holds their locks may be waking the flow.
+	if leave != nil {
+		leave()
+	}
+	if m != nil {
+		m.Close()
 	}
 }
 

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"time"
 
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
 	"blast.example/blast/runtime/network/gate/who"
@@ -53,8 +53,7 @@ func (t *talk) run() error {
 		if err := t.dial(); err != nil {
 			return err
 		}
-		pipe(t.client, t.server)
-		return nil
+		return t.flow.pipe(t.client, t.server)
 	}
 	t.in = bufio.NewReaderSize(t.client, peekBuffer)
 	switch port := t.flow.to.addr.Port(); {
@@ -133,7 +132,7 @@ func (t *talk) tls() error {
 	if err := t.dial(); err != nil {
 		return err
 	}
-	if _, err := t.server.Write(said); err != nil {
+	if err := t.send(t.server, meter.Egress, said); err != nil {
 		return fmt.Errorf("send ClientHello: %w", err)
 	}
 	return t.raw()
@@ -148,11 +147,10 @@ func (t *talk) raw() error {
 		return err
 	}
 	ahead, _ := t.in.Peek(t.in.Buffered())
-	if _, err := t.server.Write(ahead); err != nil {
+	if err := t.send(t.server, meter.Egress, ahead); err != nil {
 		return fmt.Errorf("send upstream: %w", err)
 	}
-	pipe(t.client, t.server)
-	return nil
+	return t.flow.pipe(t.client, t.server)
 }
 
 // dial connects to the target, once.
@@ -187,16 +185,20 @@ func (t *talk) connect() (*net.TCPConn, error) {
 
 // enter connects to another environment.
 func (t *talk) enter(p Policy, env string) (*net.TCPConn, error) {
-	c, leave, err := p.Enter(t.flow.ctx, env, t.flow.to.addr.Port())
+	e, err := p.Enter(t.flow.ctx, env, t.flow.to.addr.Port(), meter.Events{Wake: t.flow.wake, Cut: func(err error) {
+		t.flow.cut()
+		t.relay.refuse(t.flow.to, rules.Verdict{Reason: err.Error()}, t.socket)
+	}})
 	if err != nil {
 		return nil, err
 	}
-	if !t.flow.hold(c) {
-		leave()
+	if !t.flow.hold(e.Conn) {
+		e.Leave()
 		return nil, net.ErrClosed
 	}
-	t.flow.leave = leave
-	return c, nil
+	t.flow.leave = e.Leave
+	t.flow.meter.Join(e.meter)
+	return e.Conn, nil
 }
 
 func (t *talk) holdNew(c *net.TCPConn, err error) (*net.TCPConn, error) {
@@ -236,6 +238,8 @@ func (t *talk) explain(err error) {
 		t.relay.refuse(t.flow.to, rules.Verdict{Reason: mismatch.reason}, t.socket)
 	case errors.As(err, &refused):
 		t.relay.refuse(t.flow.to, refused.Verdict, t.socket)
+	default:
+		t.relay.limited(t.flow.to, err, t.socket)
 	}
 }
 
@@ -263,30 +267,8 @@ func (t *talk) whoSpeaks() (serverFirst bool, err error) {
 	}
 	// What was read to see who speaks is on its way to the client.
 	ahead, _ := out.Peek(out.Buffered())
-	if _, err := t.client.Write(ahead); err != nil {
+	if err := t.send(t.client, meter.Ingress, ahead); err != nil {
 		return false, fmt.Errorf("send to client: %w", err)
 	}
 	return serverFirst || len(ahead) > 0, nil
-}
-
-// pipe copies both ways until both have ended, and passes on each end. Between
-// two TCP connections the kernel moves the bytes; see splice(2).
-func pipe(a, b *net.TCPConn) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		half(a, b)
-	}()
-	half(b, a)
-	<-done
-	_, _ = a.Close(), b.Close()
-}
-
-func half(dst, src *net.TCPConn) {
-	if _, err := io.Copy(dst, src); err != nil {
-		reset(dst)
-		reset(src)
-		return
-	}
-	_ = dst.CloseWrite()
 }

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -10,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"blast.example/blast/runtime/network/gate/rules"
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/who"
 )
 
@@ -23,6 +22,8 @@ type udpFlow struct {
 	*flow
 	up   *net.UDPConn
 	used atomic.Int64 // when a packet went either way, in ns
+
+	out, in lane
 }
 
 // ServeUDP relays the packets that were redirected to c until the relay is
@@ -48,6 +49,7 @@ type udpRelay struct {
 	track *tracker
 	flows map[netip.AddrPort]*udpFlow // by source; only run uses it
 	over  chan netip.AddrPort         // flows that ended
+	held  atomic.Int64                // bytes that wait in all lanes
 }
 
 type udpPacket struct {
@@ -106,7 +108,19 @@ func (u *udpRelay) forward(p udpPacket) {
 		}
 	}
 	f.used.Store(time.Now().UnixNano())
-	_, _ = f.up.Write(p.data) // UDP may be lost
+	f.out.put(p.data)
+}
+
+// lanes make the two ways of a flow.
+func (u *udpRelay) lanes(f *udpFlow, from netip.AddrPort, s who.Socket) {
+	over := func(err error) {
+		u.limited(f.to, err, s)
+		f.cut()
+	}
+	send := func(b []byte) { _, _ = f.up.Write(b) } // UDP may be lost
+	back := func(b []byte) { _, _ = u.sock.WriteToUDPAddrPort(b, from) }
+	f.out = lane{flow: f.flow, way: meter.Egress, send: send, over: over, all: &u.held}
+	f.in = lane{flow: f.flow, way: meter.Ingress, send: back, over: over, all: &u.held}
 }
 
 // open starts a flow for a new source, if the rules allow it.
@@ -117,9 +131,9 @@ func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
 	}
 	to := target{proto: "udp", addr: dst}
 	s := who.Socket{Proto: "udp", Local: src}
-	fl, policy, ok := u.begin(to)
-	if !ok {
-		u.refuse(to, rules.Verdict{Reason: fmt.Sprintf("%d connections are open, the most there may be", maxFlows)}, s)
+	fl, policy, err := u.begin(to)
+	if err != nil {
+		u.limited(to, err, s)
 		return nil
 	}
 	f := &udpFlow{flow: fl}
@@ -132,6 +146,7 @@ func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
 		u.end(fl)
 		return nil
 	}
+	u.lanes(f, from, s)
 	u.flows[from] = f
 	go u.answers(f, from)
 	return f
@@ -146,11 +161,14 @@ func (u *udpRelay) answers(f *udpFlow, from netip.AddrPort) {
 		switch {
 		case err == nil:
 			f.used.Store(time.Now().UnixNano())
-			_, _ = u.sock.WriteToUDPAddrPort(buf[:n], from)
+			f.in.put(buf[:n])
 		case errors.Is(err, unix.ECONNREFUSED): // nobody listens there now; the process asks again or gives up
 		case isTimeout(err) && time.Since(time.Unix(0, f.used.Load())) < udpIdle: // it only sends
 		default:
 			_ = f.up.Close()
+			f.cancel()
+			f.out.close()
+			f.in.close()
 			u.end(f.flow)
 			u.over <- from
 			return
