@@ -100,6 +100,12 @@ func (t *talk) handler(transport http.RoundTripper) http.Handler {
 			t.abort(w, err)
 			return
 		}
+		// Or the server would close the body of a request when its answer begins, and
+		// the end of it may not have been asked for.
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			t.abort(w, err)
+			return
+		}
 		proxy.ServeHTTP(w, r)
 	})
 }
