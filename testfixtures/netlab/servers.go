@@ -28,7 +28,8 @@ func (w *Web) Seen() []string {
 }
 
 // ServeHTTP implements http.Handler. A request to /upgrade becomes a connection
-// that echoes; the answer to /fill/N has N bytes too many in its head.
+// that echoes; the answer to /fill/N has N bytes too many in its head, that to /bytes/N
+// is N bytes, once the request has been read.
 func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	scheme := "http"
 	if r.TLS != nil {
@@ -40,6 +41,12 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Unlock()
 	if r.URL.Path == "/upgrade" {
 		upgrade(rw)
+		return
+	}
+	if n, ok := strings.CutPrefix(r.URL.Path, "/bytes/"); ok {
+		size, _ := strconv.Atoi(n)
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = rw.Write(make([]byte, size))
 		return
 	}
 	if n, ok := strings.CutPrefix(r.URL.Path, "/fill/"); ok {

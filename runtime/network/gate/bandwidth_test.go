@@ -212,7 +212,7 @@ func TestBandwidthOfHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		const size = 500_000 // a second
-		req, err := http.NewRequest(http.MethodPost, "http://good.example/", bytes.NewReader(make([]byte, size)))
+		req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://good.example/bytes/%d", size), bytes.NewReader(make([]byte, size)))
 		if err != nil {
 			t.Fatal(err)
 		}
