@@ -13,16 +13,19 @@ import (
 type NameServer struct {
 	Addr string // addr:port
 
+	journal *Journal
+
 	mu    sync.Mutex
 	zone  map[string][]netip.Addr
 	alias map[string]string
 	asked []string // "example.com. A"
 	short bool     // answers over UDP are cut short
+	hook  func(r *dns.Msg, q dns.Question) bool
 }
 
 // ServeNames starts a name server at addr:port, over UDP and TCP.
 func (l *Lab) ServeNames(at string) (*NameServer, error) {
-	n := &NameServer{Addr: at, zone: map[string][]netip.Addr{}, alias: map[string]string{}}
+	n := &NameServer{Addr: at, journal: &l.Journal, zone: map[string][]netip.Addr{}, alias: map[string]string{}}
 	ln, err := l.listen(at)
 	if err != nil {
 		return nil, err
@@ -36,9 +39,20 @@ func (l *Lab) ServeNames(at string) (*NameServer, error) {
 	return n, nil
 }
 
+// ServeNamesTLS lets the server answer at addr:port over TLS, too; RFC 7858.
+func (l *Lab) ServeNamesTLS(n *NameServer, at string) error {
+	ln, err := l.listenTLS(at, "dns.example")
+	if err != nil {
+		return err
+	}
+	l.serveDNS(&dns.Server{Listener: ln, Net: "tcp-tls", Handler: n})
+	return nil
+}
+
 func (l *Lab) serveDNS(s *dns.Server) {
 	started := make(chan struct{})
 	s.NotifyStartedFunc = func() { close(started) }
+	s.MsgAcceptFunc = func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept } // what is odd is looked at, too
 	l.wg.Go(func() { _ = s.ActivateAndServe() })
 	<-started
 }
@@ -68,6 +82,13 @@ func (n *NameServer) CutShort() {
 	n.short = true
 }
 
+// Hook is asked before the zone what to answer. It reports whether it did.
+func (n *NameServer) Hook(f func(r *dns.Msg, q dns.Question) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hook = f
+}
+
 // Asked returns the questions so far, "example.com. A".
 func (n *NameServer) Asked() []string {
 	n.mu.Lock()
@@ -78,7 +99,7 @@ func (n *NameServer) Asked() []string {
 // ServeDNS implements dns.Handler.
 func (n *NameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	r := new(dns.Msg).SetReply(q)
-	if len(q.Question) == 1 {
+	if len(q.Question) > 0 {
 		n.fill(r, q.Question[0], w.LocalAddr().Network() == "udp")
 	}
 	_ = w.WriteMsg(r)
@@ -87,7 +108,12 @@ func (n *NameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 func (n *NameServer) fill(r *dns.Msg, q dns.Question, udp bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.asked = append(n.asked, q.Name+" "+dns.TypeToString[q.Qtype])
+	asked := q.Name + " " + dns.TypeToString[q.Qtype]
+	n.asked = append(n.asked, asked)
+	_, _ = n.journal.Write([]byte("\nasked for " + asked + "\n"))
+	if n.hook != nil && n.hook(r, q) {
+		return
+	}
 	if n.short && udp {
 		r.Truncated = true
 		return

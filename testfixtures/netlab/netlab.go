@@ -35,13 +35,15 @@ var (
 // A Lab is one internet. Several may not be reached at once from one host.
 type Lab struct {
 	Authority *Authority // signs the certificates of its TLS servers
+	Journal   Journal    // what its servers were told, without TLS
 
 	ns  *os.File // nil: the servers are in the caller's own namespace
 	dir string
 
-	mu   sync.Mutex
-	open []io.Closer
-	wg   sync.WaitGroup
+	mu     sync.Mutex
+	open   []io.Closer
+	served []service
+	wg     sync.WaitGroup
 }
 
 // New makes an internet that the caller's network namespace reaches by its
@@ -119,7 +121,7 @@ func (l *Lab) connect() error {
 		return err
 	}
 	defer local.Close()
-	if err := setUp(local, l.veth(), hostSide...); err != nil {
+	if err := SetUp(local, l.veth(), hostSide...); err != nil {
 		return err
 	}
 	link, err := local.LinkByName(l.veth())
@@ -141,12 +143,12 @@ func (l *Lab) connect() error {
 		return err
 	}
 	defer far.Close()
-	return errors.Join(setUp(far, "internet", farSide...), setUp(far, "lo"))
+	return errors.Join(SetUp(far, "internet", farSide...), SetUp(far, "lo"))
 }
 
-// setUp gives addresses to an interface. Nobody else has them, so none is
+// SetUp gives addresses to an interface. Nobody else has them, so none is
 // tried out first (NODAD).
-func setUp(h *netlink.Handle, name string, addrs ...string) error {
+func SetUp(h *netlink.Handle, name string, addrs ...string) error {
 	link, err := h.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
@@ -171,7 +173,7 @@ func setUp(h *netlink.Handle, name string, addrs ...string) error {
 
 // own gives the address to the lab, if it has a namespace.
 func (l *Lab) own(at netip.AddrPort) error {
-	if l.ns == nil {
+	if l.ns == nil || at.Addr().IsUnspecified() {
 		return nil
 	}
 	h, err := netlink.NewHandleAt(vnetns.NsHandle(int(l.ns.Fd())), unix.NETLINK_ROUTE)
@@ -179,7 +181,7 @@ func (l *Lab) own(at netip.AddrPort) error {
 		return err
 	}
 	defer h.Close()
-	return setUp(h, "lo", netip.PrefixFrom(at.Addr(), at.Addr().BitLen()).String())
+	return SetUp(h, "lo", netip.PrefixFrom(at.Addr(), at.Addr().BitLen()).String())
 }
 
 // inside runs f where the servers are.
@@ -199,6 +201,7 @@ func (l *Lab) listen(at string) (*net.TCPListener, error) {
 	if err := l.own(a); err != nil {
 		return nil, err
 	}
+	l.served = append(l.served, service{a, "tcp"})
 	var ln *net.TCPListener
 	err = l.inside(func() error {
 		ln, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(a))
@@ -218,6 +221,7 @@ func (l *Lab) listenUDP(at string) (*net.UDPConn, error) {
 	if err := l.own(a); err != nil {
 		return nil, err
 	}
+	l.served = append(l.served, service{a, "udp"})
 	var c *net.UDPConn
 	err = l.inside(func() error {
 		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(a))
@@ -229,8 +233,31 @@ func (l *Lab) listenUDP(at string) (*net.UDPConn, error) {
 	return c, err
 }
 
+// Own gives an address to the lab: it answers echo requests, too.
+func (l *Lab) Own(addr string) error {
+	a, err := netip.ParseAddr(addr)
+	if err != nil {
+		return err
+	}
+	return l.own(netip.AddrPortFrom(a, 0))
+}
+
+// A service is where a server listens.
+type service struct {
+	netip.AddrPort
+	proto string // tcp | udp
+}
+
 func (l *Lab) keep(c io.Closer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = append(l.open, c)
+}
+
+// Namespace is the descriptor of the lab's network namespace.
+func (l *Lab) Namespace() int { return int(l.ns.Fd()) }
+
+// Handle speaks to the kernel about the lab's network namespace.
+func (l *Lab) Handle() (*netlink.Handle, error) {
+	return netlink.NewHandleAt(vnetns.NsHandle(l.Namespace()), unix.NETLINK_ROUTE)
 }

@@ -16,6 +16,8 @@ import (
 // A Web server answers every request with one line, "<scheme> <Host> <path>",
 // and remembers those lines.
 type Web struct {
+	journal *Journal
+
 	mu   sync.Mutex
 	seen []string
 }
@@ -36,9 +38,7 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		scheme = "https"
 	}
 	line := fmt.Sprintf("%s %s %s", scheme, r.Host, r.URL.Path)
-	w.mu.Lock()
-	w.seen = append(w.seen, line)
-	w.mu.Unlock()
+	w.note(line, r)
 	if r.URL.Path == "/upgrade" {
 		upgrade(rw)
 		return
@@ -56,6 +56,21 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(rw, io.MultiReader(strings.NewReader(line+"\n"), r.Body)); err != nil {
 		return // the client went away
 	}
+}
+
+func (w *Web) note(line string, r *http.Request) {
+	w.mu.Lock()
+	w.seen = append(w.seen, line)
+	w.mu.Unlock()
+	sni := ""
+	if r.TLS != nil {
+		sni = r.TLS.ServerName
+	}
+	_, _ = fmt.Fprintf(w.journal, "\nrequest for %s: %s %s (SNI %q) %v\n", r.Host, r.Method, r.RequestURI, sni, r.Header)
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(r.Body, w.journal), r.Body}
 }
 
 func upgrade(rw http.ResponseWriter) {
@@ -79,6 +94,14 @@ func (l *Lab) ServeHTTP(at string) (*Web, error) {
 
 // ServeTLS starts a web server with TLS at addr:port that is all these names.
 func (l *Lab) ServeTLS(at string, names ...string) (*Web, error) {
+	ln, err := l.listenTLS(at, names...)
+	if err != nil {
+		return nil, err
+	}
+	return l.web(ln), nil
+}
+
+func (l *Lab) listenTLS(at string, names ...string) (net.Listener, error) {
 	cert, err := l.Authority.certificate(names...)
 	if err != nil {
 		return nil, err
@@ -87,11 +110,17 @@ func (l *Lab) ServeTLS(at string, names ...string) (*Web, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.web(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})), nil
+	return tls.NewListener(ln, &tls.Config{
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			_, err := fmt.Fprintf(&l.Journal, "\nrequest for %s: a hello of TLS\n", h.ServerName)
+			return nil, err
+		},
+	}), nil
 }
 
 func (l *Lab) web(ln net.Listener) *Web {
-	w := &Web{}
+	w := &Web{journal: &l.Journal}
 	s := &http.Server{Handler: w, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	l.keep(s)
 	l.wg.Go(func() { _ = s.Serve(ln) })
@@ -115,7 +144,7 @@ func (l *Lab) ServeEcho(at, banner string) error {
 			l.wg.Go(func() {
 				defer func() { _ = c.Close() }()
 				if _, err := io.WriteString(c, banner); err == nil {
-					_, _ = io.Copy(c, c)
+					_, _ = io.Copy(c, io.TeeReader(c, &l.Journal))
 				}
 			})
 		}
@@ -137,6 +166,7 @@ func (l *Lab) ServeUDPEcho(at string) error {
 			if err != nil {
 				return
 			}
+			_, _ = l.Journal.Write(buf[:n])
 			_, _ = c.WriteToUDPAddrPort(append([]byte(at+" "), buf[:n]...), from)
 		}
 	})

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/meter"
@@ -28,9 +26,6 @@ import (
 // ones it refuses at once.
 const recheckEvery = time.Minute
 
-// lookupsPerSecond bounds the search for processes, which takes milliseconds.
-const lookupsPerSecond = 50
-
 // A gate is the running half of one environment's network: its name server, its
 // relays and the ports it publishes.
 type gate struct {
@@ -40,14 +35,14 @@ type gate struct {
 	log   *slog.Logger
 	rules atomic.Pointer[rules.Rules]
 
-	names   *names.Table
-	dns     *nameserver.Server
-	relay   *relay.Relay
-	meters  *meter.Meters
-	who     *who.Finder
-	lookups *rate.Limiter // of who
-	denied  *denial.Log
-	hands   *nft.Watch // of who changes the packet filter
+	names    *names.Table
+	dns      *nameserver.Server
+	relay    *relay.Relay
+	meters   *meter.Meters
+	who      *who.Finder
+	searches *searches // of who
+	denied   *denial.Log
+	hands    *nft.Watch // of who changes the packet filter
 
 	barriers barriers
 	enter    relay.Enter
@@ -63,7 +58,7 @@ type gate struct {
 func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Logger) (_ *gate, err error) {
 	g := &gate{
 		env: env, ns: ns, log: log, published: map[string]publication{}, doors: map[doorKey]*relay.Door{}, enter: enter,
-		who: who.New(ns, env.Cgroup), lookups: rate.NewLimiter(lookupsPerSecond, lookupsPerSecond),
+		who: who.New(ns, env.Cgroup), searches: newSearches(),
 	}
 	g.stop = append(g.stop, func() { _ = ns.Close() })
 	defer func() {

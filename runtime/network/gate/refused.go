@@ -28,16 +28,19 @@ func (g *gate) tell(d denial.Denial, s who.Socket) {
 	}
 }
 
-// find looks for the process, unless that was done too often just now: a
-// sandbox decides how often it is refused.
+// find looks for the process, unless that took too long just now: a sandbox
+// decides how often it is refused, and how much there is to look through.
 func (g *gate) find(op string, s who.Socket) (who.Process, bool) {
-	if op == denial.Visit || !g.lookups.Allow() {
-		return who.Process{}, false
+	var p who.Process
+	var ok bool
+	if op == denial.Visit {
+		return p, ok // it isn't in the sandbox
 	}
-	p, ok := g.who.Find(s)
-	if !ok && op == denial.Connect {
-		return g.who.Only()
-	}
+	g.searches.make(func() {
+		if p, ok = g.who.Find(s); !ok && op == denial.Connect {
+			p, ok = g.who.Only()
+		}
+	})
 	return p, ok
 }
 

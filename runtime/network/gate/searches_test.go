@@ -1,0 +1,39 @@
+package gate
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestSearchesTakeNoMoreThanTheirTime: whoever is refused waits for the search, so many
+// refusals of a sandbox with many sockets must not each wait for all before.
+func TestSearchesTakeNoMoreThanTheirTime(t *testing.T) {
+	s := newSearches()
+	if !s.make(func() {}) {
+		t.Fatal("the first was not made")
+	}
+	const each, tries = 20 * time.Millisecond, 200
+	var made atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range tries {
+		wg.Go(func() {
+			if s.make(func() { time.Sleep(each) }) {
+				made.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(start)
+	most := int64((searchBurst+time.Duration(float64(took)*searchShare.Seconds()))/each) + 2
+	if n := made.Load(); n < 5 || n > most {
+		t.Errorf("%d of %d were made in %v, want 5 to %d", n, tries, took, most)
+	}
+	for end := time.Now().Add(10 * time.Second); !s.make(func() {}); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("none is made any more")
+		}
+	}
+}

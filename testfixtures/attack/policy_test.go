@@ -1,0 +1,67 @@
+package attack
+
+// policy is what the attackers may do: as much as somebody might write who is not careful.
+const policy = `  filesystem {
+    workspace {
+      source = "."
+    }
+  }
+  network {
+    egress "web" {
+      domains = ["good.example"]
+      ports   = [80, 443, 8080, 8081, 8443]
+    }
+    egress "echo" {
+      domains = ["echo.example"]
+      ports   = [7]
+    }
+    egress "many" {
+      domains = ["*.many.example"]
+      ports   = [443]
+    }
+    egress "wild" {
+      domains = ["*.wild.example"]
+      ports   = [443]
+    }
+    egress "database" {
+      cidrs = ["198.41.0.4/32"]
+      ports = [5432]
+    }
+    egress "datagram" {
+      cidrs    = ["198.41.0.5/32"]
+      ports    = [4500]
+      protocol = "udp"
+    }
+    egress "wide" {
+      cidrs = ["0.0.0.0/0", "::/0"]
+      ports = [8082]
+    }
+    egress "rebinding" {
+      domains = ["%s"]
+      ports   = [8081]
+    }
+    dns {
+      servers = ["9.9.9.9"]
+    }
+  }
+`
+
+const neighbourPolicy = `  filesystem {
+    workspace {
+      source = "."
+    }
+  }
+  network {
+    egress "web" {
+      domains = ["good.example", "neighbour.example"]
+      ports   = [443]
+    }
+    ingress "service" {
+      port    = %d
+      publish = "127.0.0.1:%d"
+    }
+    dns {
+      servers = ["9.9.9.9"]
+    }
+  }
+`
