@@ -19,10 +19,10 @@ import (
 
 // Bounds of what a flood may cost.
 const (
-	memoryBound  = 384 << 20       // bytes that blastd has more at most
-	threadsBound = 100             // threads, likewise
-	answerBound  = 8 * time.Second // blast status, and a page for the neighbour, on a loaded machine
-	logBound     = 8 << 20         // bytes of the record of refusals
+	memoryBound  = 384 << 20        // bytes that blastd has more at most
+	threadsBound = 100              // threads, likewise
+	answerBound  = 15 * time.Second // blast status, and a page for the neighbour, on a loaded machine
+	logBound     = 8 << 20          // bytes of the record of refusals
 )
 
 // A neighbour is a well-behaved program in another sandbox.

@@ -8,6 +8,7 @@ import (
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/names"
 	"blast.example/blast/runtime/network/gate/nameserver"
+	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/who"
 	"blast.example/blast/state"
 )
@@ -33,6 +34,9 @@ type book struct{ g *gate }
 func (b book) Address(name string, from nameserver.Client) (nameserver.Answer, error) {
 	rs := b.g.rules.Load()
 	v := rs.Name(name, time.Now())
+	if why := b.overdrawn(rs, name); v.OK && why != "" {
+		v = rules.Verdict{Rule: v.Rule, Reason: why}
+	}
 	d := denial.Denial{Op: denial.Resolve, Host: name, Rule: v.Rule, Reason: v.Reason, Allowed: v.OK}
 	if !v.OK || v.Audit {
 		b.g.tell(d, asker(from))
@@ -46,6 +50,15 @@ func (b book) Address(name string, from nameserver.Client) (nameserver.Answer, e
 		b.g.tell(d, asker(from))
 	}
 	return nameserver.Answer{Addr: a}, err
+}
+
+// overdrawn says why a name that only a wildcard allows is one too many; "" is that it isn't.
+func (b book) overdrawn(rs *rules.Rules, name string) string {
+	wildcard, ok := rs.Wildcard(name)
+	if !ok || rs.Exact(name) || b.g.names.Has(name) {
+		return ""
+	}
+	return b.g.budget.Spend(wildcard, name)
 }
 
 // Odd implements nameserver.Book.

@@ -36,6 +36,7 @@ type gate struct {
 	rules atomic.Pointer[rules.Rules]
 
 	names    *names.Table
+	budget   *names.Budget
 	dns      *nameserver.Server
 	relay    *relay.Relay
 	meters   *meter.Meters
@@ -58,7 +59,7 @@ type gate struct {
 func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Logger) (_ *gate, err error) {
 	g := &gate{
 		env: env, ns: ns, log: log, published: map[string]publication{}, doors: map[doorKey]*relay.Door{}, enter: enter,
-		who: who.New(ns, env.Cgroup), searches: newSearches(),
+		who: who.New(ns, env.Cgroup), searches: newSearches(), budget: names.NewBudget(),
 	}
 	g.stop = append(g.stop, func() { _ = ns.Close() })
 	defer func() {

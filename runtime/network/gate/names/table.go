@@ -109,6 +109,13 @@ func (t *Table) Name(a netip.Addr) (string, bool) {
 	return e.name, true
 }
 
+// Has reports whether the table has the normalized name. That is no use of it.
+func (t *Table) Has(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byName[name] != nil
+}
+
 // Close saves what is not saved yet.
 func (t *Table) Close() error {
 	t.mu.Lock()

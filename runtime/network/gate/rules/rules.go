@@ -139,6 +139,18 @@ func (r *Rules) Exact(name string) bool {
 	})
 }
 
+// Wildcard returns the first "*.example.com" of a rule that covers the normalized name.
+func (r *Rules) Wildcard(name string) (string, bool) {
+	for _, e := range r.egress {
+		for _, d := range e.Domains {
+			if d != name && covers(d, name) {
+				return d, true
+			}
+		}
+	}
+	return "", false
+}
+
 // NamePort answers whether a connection to a port of a normalized name may be made.
 func (r *Rules) NamePort(name string, port uint16, now time.Time) Verdict {
 	ask := func(e egress) (bool, string) { return e.names(name), e.lacks(port, "this host") }
