@@ -72,7 +72,7 @@ func (w *world) attempt(list []probes.Probe, cmd *exec.Cmd) trial {
 
 // probe tries all of them outside, where they must get through, and inside.
 func (w *world) probe() {
-	all := probes.All()
+	all := slices.DeleteFunc(probes.All(), func(p probes.Probe) bool { return !chosen(p.Name) })
 	stop := w.neighbour()
 	defer stop()
 	outside := w.attempt(all, exec.Command(filepath.Join(w.bin, "attacker"), "batch", "outside")) //nolint:noctx // each has a deadline
@@ -105,7 +105,7 @@ func (w *world) probe() {
 		}
 	}
 	w.t.Log(table(counts))
-	if len(working) < 120 {
+	if len(working) < 120 && only == "" {
 		w.t.Errorf("only %d probes work here", len(working))
 	}
 }

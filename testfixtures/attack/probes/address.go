@@ -3,8 +3,10 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -170,7 +172,8 @@ func plain(addr string) func(Aim) error {
 
 func rebindingProbes() []Probe {
 	var ps []Probe
-	for what, to := range Rebinding {
+	for _, what := range slices.Sorted(maps.Keys(Rebinding)) {
+		to := Rebinding[what]
 		ps = append(ps, Probe{
 			Name: "rebind-" + what, Category: rebindCategory, Body: what == "mixed", What: "an allowed name that leads to " + strings.Join(to, " and "),
 			Try: func(a Aim) error { return inward(a, what+".rebind.example", to[len(to)-1]) },

@@ -33,11 +33,11 @@ func says(network, addr, words string) func(Aim) error {
 
 func hostProbes() []Probe {
 	var ps []Probe
-	for name, addr := range map[string]string{
-		"loopback": "127.0.0.1", "loopback-other": "127.9.9.9", "loopback-6": "::1", "unspecified": "0.0.0.0", "unspecified-6": "::", "uplink": HostUplink,
-		"public": HostPublic, "bridge": HostBridge, "mapped": "::ffff:127.0.0.1", "mapped-uplink": "::ffff:" + HostUplink, "uplink-6": "2001:db8:1::2", "public-6": "2a00:1450:1::2",
+	for _, at := range [][2]string{
+		{"loopback", "127.0.0.1"}, {"loopback-other", "127.9.9.9"}, {"loopback-6", "::1"}, {"unspecified", "0.0.0.0"}, {"unspecified-6", "::"}, {"uplink", HostUplink},
+		{"public", HostPublic}, {"bridge", HostBridge}, {"mapped", "::ffff:127.0.0.1"}, {"mapped-uplink", "::ffff:" + HostUplink}, {"uplink-6", "2001:db8:1::2"}, {"public-6", "2a00:1450:1::2"},
 	} {
-		ps = append(ps, Probe{Name: "host-" + name, Category: hostCategory, What: "a service of the host's at " + addr, Try: says("tcp", join(addr, HostPort), HostSays)})
+		ps = append(ps, Probe{Name: "host-" + at[0], Category: hostCategory, What: "a service of the host's at " + at[1], Try: says("tcp", join(at[1], HostPort), HostSays)})
 	}
 	ps = append(ps,
 		Probe{Name: "host-udp", Category: hostCategory, What: "a datagram to the host's loopback", Try: says("udp", join("127.0.0.1", HostPort), HostSays)},

@@ -122,11 +122,9 @@ func filterProbes() []Probe {
 	add("legacy", "iptables' own old call", func(Aim) error {
 		return onSocket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW, func(int) error { return nil })
 	})
-	for name, path := range map[string]string{
-		"ping-range": "/proc/sys/net/ipv4/ping_group_range", "forward": "/proc/sys/net/ipv4/ip_forward",
-		"low-ports": "/proc/sys/net/ipv4/ip_unprivileged_port_start", "fastopen": "/proc/sys/net/ipv4/tcp_fastopen",
-	} {
-		add("sysctl-"+name, "writing "+path, func(Aim) error {
+	for _, name := range []string{"ping_group_range", "ip_forward", "ip_unprivileged_port_start", "tcp_fastopen"} {
+		path := "/proc/sys/net/ipv4/" + name
+		add("sysctl-"+strings.ReplaceAll(name, "_", "-"), "writing "+path, func(Aim) error {
 			b, err := os.ReadFile(path)
 			if err != nil {
 				return err
