@@ -13,6 +13,8 @@
 // any server, and by whether anything crossed at all that no rule allows: another
 // address, another port, another name, a question with more in it than a name.
 //
+// BLAST_ATTACK_ONLY='^tls-' limits a run to the probes and floods whose names it matches.
+//
 // To add a probe, see package probes: it is one entry in a list. Then write the table of
 // docs/ATTACKS.md anew: UPDATE=1 go test ./testfixtures/attack -run TestAttacksAreListed.
 package attack

@@ -22,7 +22,7 @@ import (
 const (
 	memoryBound  = 384 << 20        // bytes that blastd has more at most
 	threadsBound = 100              // threads, likewise
-	answerBound  = 15 * time.Second // blast status, and a page for the neighbour, on a loaded machine
+	answerBound  = 20 * time.Second // blast status, and a page for the neighbour, on a loaded machine
 	logBound     = 8 << 20          // bytes of the record of refusals
 )
 

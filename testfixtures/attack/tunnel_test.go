@@ -18,6 +18,9 @@ const tunnelBound = 20 << 10
 // tunnel tries to get 1 MiB out in names below a wildcard, by asking for them and by connecting to
 // them, which is when Blast asks upstream. The far end counts what came.
 func (w *world) tunnel() {
+	if !chosen("tunnel") {
+		return
+	}
 	before := w.carried()
 	out, err := w.command("-e", "rooted", "run", "--", "/workspace/attacker", "flood", "tunnel").Output()
 	w.try(err)
