@@ -164,6 +164,8 @@ func (c crossing) trespass() string {
 		return oddQuestion(c.payload)
 	case c.proto == unix.IPPROTO_UDP && to.String() == probes.Datagram+":4500":
 		return ""
+	case c.proto == unix.IPPROTO_ICMP && c.dst.String() == probes.Pingable:
+		return oddPing(c.payload)
 	case c.proto == unix.IPPROTO_TCP && slices.Contains(openPorts[c.dst.String()], c.dport):
 		return ""
 	case c.proto == unix.IPPROTO_TCP && c.dport == probes.Wide && (c.dst.String() == probes.Attacker || c.dst.String() == probes.Attacker6):
@@ -193,6 +195,14 @@ func (c crossing) kernels() bool {
 		return c.dst.String() == "ff02::16"
 	}
 	return false
+}
+
+// oddPing says what is wrong with a message to where echo requests may go.
+func oddPing(b []byte) string {
+	if len(b) < 8 || b[0] != 8 || b[1] != 0 {
+		return "no echo request"
+	}
+	return ""
 }
 
 // oddQuestion says what a question has that Blast wouldn't ask for itself.

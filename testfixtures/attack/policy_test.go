@@ -32,6 +32,19 @@ const policy = `  filesystem {
       ports    = [4500]
       protocol = "udp"
     }
+    egress "ping" {
+      cidrs    = ["198.41.0.7/32"]
+      protocol = "icmp"
+    }
+    egress "opaque" {
+      domains  = ["opaque.example"]
+      ports    = [443]
+      protocol = "tcp"
+    }
+    egress "environment" {
+      environments = ["neighbour"]
+      ports        = [8765]
+    }
     egress "wide" {
       cidrs = ["0.0.0.0/0", "::/0"]
       ports = [8082]
@@ -55,6 +68,10 @@ const neighbourPolicy = `  filesystem {
     egress "web" {
       domains = ["good.example", "neighbour.example"]
       ports   = [443]
+    }
+    ingress "friends" {
+      port         = 8765
+      environments = ["friend"]
     }
     ingress "service" {
       port    = %d

@@ -109,14 +109,14 @@ func (w *world) internet() {
 		_, err := lab.ServeHTTP(at)
 		w.try(err)
 	}
-	w.try(lab.Own(probes.Attacker), lab.Own(probes.Database), lab.Own("fec0::1"), lab.Own("::127.0.0.1"), lab.Own("::"+probes.Attacker), lab.ServeLenient(probes.CDN+":8080", false), lab.ServeLenient(probes.CDN+":8081", true), lab.ServeEcho(probes.CDN+":7", ""))
+	w.try(lab.Own(probes.Attacker), lab.Own(probes.Database), lab.Own(probes.Pingable), lab.Own("198.41.0.6"), lab.Own("fec0::1"), lab.Own("::127.0.0.1"), lab.Own("::"+probes.Attacker), lab.ServeLenient(probes.CDN+":8080", false), lab.ServeLenient(probes.CDN+":8081", true), lab.ServeEcho(probes.CDN+":7", ""))
 	w.try(lab.ServeSink(probes.Resolver+":53", "["+probes.Resolver6+"]:53"))
 	w.zones()
 }
 
 // zones are what names lead to.
 func (w *world) zones() {
-	for _, n := range []string{"good.example", "other.example", "many.example", "dns.example", "echo.example", "neighbour.example"} {
+	for _, n := range []string{"good.example", "other.example", "many.example", "dns.example", "echo.example", "opaque.example", "neighbour.example"} {
 		w.names.Set(n, probes.CDN)
 	}
 	for n, addrs := range probes.Rebinding {
@@ -156,7 +156,7 @@ func (w *world) evil(r *dns.Msg, q dns.Question) bool {
 		a([]string{probes.CDN, "127.0.0.1"}[w.flips%2], 0)
 	case strings.HasSuffix(name, ".many.example.") || strings.HasSuffix(name, ".wild.example."):
 		a(probes.CDN, 1)
-	case strings.HasSuffix(name, ".rebind.example.") || slices.Contains([]string{"good.example.", "other.example.", "many.example.", "dns.example.", "echo.example.", "neighbour.example."}, name):
+	case strings.HasSuffix(name, ".rebind.example.") || slices.Contains([]string{"good.example.", "other.example.", "many.example.", "dns.example.", "echo.example.", "opaque.example.", "neighbour.example."}, name):
 		return false
 	default:
 		a(probes.Attacker, 1)
@@ -286,6 +286,7 @@ func hcl() []byte {
 	for name, more := range environments {
 		fmt.Fprintf(&b, "environment %q {\n%s%s}\n", name, more, fmt.Sprintf(policy, strings.Join(rebinding(), `", "`)))
 	}
+	b.WriteString("environment \"friend\" {\n}\n")
 	fmt.Fprintf(&b, "environment %q {\n%s}\n", neighbourName, fmt.Sprintf(neighbourPolicy, probes.NeighbourInside, probes.Neighbour))
 	return b.Bytes()
 }

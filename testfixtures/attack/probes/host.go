@@ -130,6 +130,8 @@ func environmentProbes() []Probe {
 		}
 		return https(c, a, "neighbour.example", "neighbour.example")
 	})
+	add("one-sided", "its port by the name that environments have: only one of the two allows it", false, internal(neighbourHost))
+	add("not-allowed", "the same where neither does", false, internal("other.blast.internal"))
 	add("abstract", "its abstract socket", true, func(a Aim) error {
 		name := "@" + NeighbourUnix
 		if !a.Inside { // from where it is not to be seen either; the host has one of the same kind
@@ -156,6 +158,24 @@ func environmentProbes() []Probe {
 		return err
 	})
 	return ps
+}
+
+const neighbourHost = "neighbour.blast.internal"
+
+// internal reaches for the port of an environment by its name, which the host doesn't know: there it is
+// where it is published.
+func internal(name string) func(Aim) error {
+	return func(a Aim) error {
+		if !a.Inside {
+			return says("tcp", join("127.0.0.1", Neighbour), NeighbourSays)(a)
+		}
+		c, err := reach(name, NeighbourInside)
+		if err != nil {
+			return err
+		}
+		_, err = speak(c, []byte(a.Token+"\n"))
+		return err
+	}
 }
 
 // neighbours is a service inside of the other environment; outside of both it is where it publishes that.

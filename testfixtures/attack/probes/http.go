@@ -70,7 +70,7 @@ func httpProbes() []Probe {
 		Probe{Name: "http-second", Category: httpCategory, What: "a second request, after the answer to the first", Body: true, Try: second},
 		Probe{Name: "http-after-silence", Category: httpCategory, What: "a request after a silence, on a port where anything may be spoken", Body: true, Try: silent},
 		Probe{Name: "http-by-letters", Category: httpCategory, What: "a request a byte at a time", Body: true, Try: letters},
-		Probe{Name: "http-over-tls-port", Category: httpCategory, What: "HTTP on the port of TLS", Try: speaks(goodName, 443, smuggled)},
+		Probe{Name: "http-over-tls-port", Category: httpCategory, What: "HTTP on the port of TLS", Try: speaks(443, smuggled)},
 	)
 }
 
@@ -89,7 +89,9 @@ func second(a Aim) error {
 		if err != nil {
 			return fmt.Errorf("request %d: %w", i+1, err)
 		}
-		if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+		_, err = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK {
 			return fmt.Errorf("request %d: %s, %w", i+1, answer.Status, err)
 		}
 		if i == 0 {

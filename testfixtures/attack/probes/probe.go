@@ -119,7 +119,7 @@ func allowedProbes() []Probe {
 	}
 	add("https", "data to an allowed host, with TLS", "a rule for a host trusts it", handshake(goodName, 443, goodName, goodName))
 	add("fronting", "another host inside of TLS with an allowed name", "inside TLS nothing is read", handshake(goodName, 443, goodName, otherName))
-	add("ech", "an encrypted name behind an allowed one", "inside TLS nothing is read", greet(goodName, 443, 0, hello{names: []string{goodName}, more: ech(otherName)}))
+	add("ech", "an encrypted name behind an allowed one", "inside TLS nothing is read", greet(443, 0, hello{names: []string{goodName}, more: ech(otherName)}))
 	add("http", "data in a request to an allowed host", "a rule for a host trusts it", func(a Aim) error {
 		c, err := reach(goodName, 80)
 		if err != nil {
@@ -148,6 +148,8 @@ func allowedProbes() []Probe {
 	})
 	add("cidr", "the same to an allowed address", "a rule for an address trusts it", tell("tcp", Database+":5432"))
 	add("cidr-udp", "a datagram to one", "a rule for an address trusts it", tell("udp", Datagram+":4500"))
+	add("ping", "data in an echo request to an address that a rule allows them to", "a rule for an address trusts it", ping(unix.AF_INET, unix.IPPROTO_ICMP, Pingable, 8))
+	add("opaque", "another name in TLS where a rule says protocol = \"tcp\"", "the rule says so", handshake("opaque.example", 443, otherName, otherName))
 	add("wide", "any public address, by a rule for 0.0.0.0/0", "the rule says so", tell("tcp", join(Attacker, Wide)))
 	add("wide-6", "the same by IPv6", "the rule says so", tell("tcp", join(Attacker6, Wide)))
 	return ps

@@ -243,6 +243,14 @@ func socketProbes() []Probe {
 		icmp("ping", "an echo request from a socket for that", ping(unix.AF_INET, unix.IPPROTO_ICMP, Attacker, 8)),
 		icmp("ping-6", "the same by IPv6", ping(unix.AF_INET6, unix.IPPROTO_ICMPV6, Attacker6, 128)),
 		icmp("allowed-host", "an echo request to an address that a rule allows for TCP", ping(unix.AF_INET, unix.IPPROTO_ICMP, Database, 8)),
+		icmp("neighbour", "an echo request to the neighbour of an address that a rule allows them to", ping(unix.AF_INET, unix.IPPROTO_ICMP, "198.41.0.6", 8)),
+		icmp("other-message", "another message of ICMP to an address that a rule allows echo requests to", func(a Aim) error {
+			return onSocket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP, func(fd int) error {
+				return unix.Sendto(fd, append([]byte{13, 0, 0, 0, 0, 1, 0, 1}, a.Token...), 0, &unix.SockaddrInet4{Addr: netip.MustParseAddr(Pingable).As4()})
+			})
+		}),
+		icmp("udp", "a datagram there", tell("udp", Pingable+":4444")),
+		icmp("tcp", "a connection there", tell("tcp", Pingable+":443")),
 		icmp("provoked", "a datagram whose time to live is over on the way, for the error it makes", func(a Aim) error {
 			c, err := dial("udp", Attacker+":33434")
 			if err != nil {

@@ -29,14 +29,14 @@ func tlsProbes() []Probe {
 		tlsProbe("no-name", "no name at all", handshake(goodName, 443, "", otherName)),
 		tlsProbe("no-name-8443", "the same on a port of one's own", handshake(goodName, 8443, "", otherName)),
 		tlsProbe("other-name-8443", "another name there", handshake(goodName, 8443, otherName, otherName)),
-		tlsProbe("parent", "the parent of an allowed name", greet(goodName, 443, 0, hello{names: []string{"example"}})),
-		tlsProbe("child", "a child of an allowed name", greet(goodName, 443, 0, hello{names: []string{"TOKEN.good.example"}})),
-		tlsProbe("by-hand", "a hello made by hand", greet(goodName, 443, 0, one)),
-		tlsProbe("two-records", "the name split over two records", greet(goodName, 443, 0, hello{names: one.names, records: 2})),
-		tlsProbe("many-records", "the hello in records of some bytes", greet(goodName, 443, 0, hello{names: split, records: 60})),
-		tlsProbe("segments", "the hello a byte at a time", greet(goodName, 443, 1, hello{names: split})),
-		tlsProbe("records-and-segments", "both", greet(goodName, 443, 7, hello{names: split, records: 40})),
-		tlsProbe("segments-8443", "the same on a port where anything may be spoken", greet(goodName, 8443, 1, hello{names: split})),
+		tlsProbe("parent", "the parent of an allowed name", greet(443, 0, hello{names: []string{"example"}})),
+		tlsProbe("child", "a child of an allowed name", greet(443, 0, hello{names: []string{"TOKEN.good.example"}})),
+		tlsProbe("by-hand", "a hello made by hand", greet(443, 0, one)),
+		tlsProbe("two-records", "the name split over two records", greet(443, 0, hello{names: one.names, records: 2})),
+		tlsProbe("many-records", "the hello in records of some bytes", greet(443, 0, hello{names: split, records: 60})),
+		tlsProbe("segments", "the hello a byte at a time", greet(443, 1, hello{names: split})),
+		tlsProbe("records-and-segments", "both", greet(443, 7, hello{names: split, records: 40})),
+		tlsProbe("segments-8443", "the same on a port where anything may be spoken", greet(8443, 1, hello{names: split})),
 		tlsProbe("silence", "a hello after a silence, there", late(goodName, 8443, one)),
 		tlsProbe("prefixed", "the allowed name with a NUL behind it", lenientTLS(hello{names: []string{"good.example\x00.evil.example"}})),
 		tlsProbe("two-names", "the allowed name first in a list, and another", lenientTLS(hello{list: []string{goodName, otherName}})),
@@ -45,15 +45,15 @@ func tlsProbes() []Probe {
 		tlsProbe("change-first", "a record that is no hello first", lenientTLS(hello{names: one.names, before: []byte{0x14, 3, 3, 0, 1, 1}})),
 		tlsProbe("alert-first", "a warning first", lenientTLS(hello{names: one.names, before: []byte{0x15, 3, 3, 0, 2, 1, 0}})),
 		tlsProbe("empty-record", "an empty record first", lenientTLS(hello{names: one.names, before: []byte{0x16, 3, 1, 0, 0}})),
-		tlsProbe("ech-outer", "an encrypted hello behind another public name", greet(goodName, 443, 0, hello{names: []string{"public.example"}, more: ech(otherName)})),
-		tlsProbe("ech-nameless", "an encrypted hello behind none", greet(goodName, 443, 0, hello{more: ech(otherName)})),
-		tlsProbe("address-as-name", "an address as the name", greet(goodName, 443, 0, hello{names: []string{CDN}})),
-		tlsProbe("plain-text", "no TLS on its port", speaks(goodName, 443, "TOKEN\r\n\r\n")),
-		tlsProbe("http", "HTTP on its port", speaks(goodName, 443, "GET /TOKEN HTTP/1.1\r\nHost: good.example\r\n\r\n")),
-		tlsProbe("ssh", "ssh on its port", speaks(goodName, 443, "SSH-2.0-TOKEN\r\n")),
-		tlsProbe("half", "half a hello, and the rest never", speaks(goodName, 443, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03TOKEN")),
-		tlsProbe("noise", "noise that begins like a hello", speaks(goodName, 443, "\x16TOKEN"+strings.Repeat("\xff", 200))),
-		tlsProbe("on-80", "TLS on the port of HTTP", speaks(goodName, 80, string(one.bytes("x")[:60])+"TOKEN\r\n\r\n")),
+		tlsProbe("ech-outer", "an encrypted hello behind another public name", greet(443, 0, hello{names: []string{"public.example"}, more: ech(otherName)})),
+		tlsProbe("ech-nameless", "an encrypted hello behind none", greet(443, 0, hello{more: ech(otherName)})),
+		tlsProbe("address-as-name", "an address as the name", greet(443, 0, hello{names: []string{CDN}})),
+		tlsProbe("plain-text", "no TLS on its port", speaks(443, "TOKEN\r\n\r\n")),
+		tlsProbe("http", "HTTP on its port", speaks(443, "GET /TOKEN HTTP/1.1\r\nHost: good.example\r\n\r\n")),
+		tlsProbe("ssh", "ssh on its port", speaks(443, "SSH-2.0-TOKEN\r\n")),
+		tlsProbe("half", "half a hello, and the rest never", speaks(443, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03TOKEN")),
+		tlsProbe("noise", "noise that begins like a hello", speaks(443, "\x16TOKEN"+strings.Repeat("\xff", 200))),
+		tlsProbe("on-80", "TLS on the port of HTTP", speaks(80, string(one.bytes("x")[:60])+"TOKEN\r\n\r\n")),
 		tlsProbe("wildcard-apex", "the apex of a wildcard", handshake("many.example", 443, "many.example", "many.example")),
 		tlsProbe("wildcard-crossed", "one name under a wildcard through another's address", handshake("a.many.example", 443, "b.many.example", "b.many.example")),
 	}
@@ -99,14 +99,14 @@ func lenientTLS(h hello) func(Aim) error {
 	}
 }
 
-// speaks sends text to a port of an allowed name that is for something else. Outside the attacker's
+// speaks sends text to a port of the allowed name that is for something else. Outside the attacker's
 // server stands for a server that minds nothing.
-func speaks(name string, port int, text string) func(Aim) error {
+func speaks(port int, text string) func(Aim) error {
 	return func(a Aim) error {
 		var c net.Conn
 		var err error
 		if a.Inside {
-			c, err = reach(name, port)
+			c, err = reach(goodName, port)
 		} else {
 			c, err = dial("tcp", join(Attacker, port))
 		}
@@ -177,15 +177,15 @@ func records(msg []byte, n int) []byte {
 	return out
 }
 
-// greet sends a hello to a name's port, some bytes at a time. It got through if the server
+// greet sends a hello to a port of the allowed name, some bytes at a time. It got through if the server
 // shakes hands.
-func greet(name string, port, size int, h hello) func(Aim) error {
+func greet(port, size int, h hello) func(Aim) error {
 	return func(a Aim) error {
-		c, err := reach(name, port)
+		c, err := reach(goodName, port)
 		if err != nil {
 			return err
 		}
-		var w net.Conn = c
+		w := c
 		if size > 0 {
 			w = pieces{c, size}
 		}

@@ -9,6 +9,7 @@ const (
 	CDN6      = "2606:2800:220:1::1"
 	Database  = "198.41.0.4"      // a rule allows port 5432 of it
 	Datagram  = "198.41.0.5"      // a rule allows UDP to port 4500 of it
+	Pingable  = "198.41.0.7"      // a rule allows echo requests to it
 	Attacker  = "45.33.32.156"    // answers everything
 	Attacker6 = "2600:3c01::f03c" //
 	Metadata  = "169.254.169.254" //
@@ -33,7 +34,7 @@ const (
 )
 
 // Allowed are the names that rules spell out, below which the probes are made.
-var Allowed = []string{"good.example", "echo.example", "flip.rebind.example"}
+var Allowed = []string{"good.example", "echo.example", "opaque.example", "flip.rebind.example"}
 
 // Rebinding are names that a rule allows and that lead where they must not.
 var Rebinding = map[string][]string{
