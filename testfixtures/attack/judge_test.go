@@ -177,7 +177,7 @@ func (c crossing) trespass() string {
 // openPorts are what the rules lead to.
 var openPorts = map[string][]uint16{
 	probes.Resolver: {53},
-	probes.CDN:      {7, 80, 443, 8080, 8081, 8443},
+	probes.CDN:      {7, 80, 443, 8080, 8081, 8443, 8444},
 	probes.Database: {5432},
 }
 

@@ -9,7 +9,7 @@ const policy = `  filesystem {
   network {
     egress "web" {
       domains = ["good.example"]
-      ports   = [80, 443, 8080, 8081, 8443]
+      ports   = [80, 443, 8080, 8081, 8443, 8444]
     }
     egress "echo" {
       domains = ["echo.example"]

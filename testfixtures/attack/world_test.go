@@ -109,7 +109,7 @@ func (w *world) internet() {
 		_, err := lab.ServeHTTP(at)
 		w.try(err)
 	}
-	w.try(lab.Own(probes.Attacker), lab.Own(probes.Database), lab.Own(probes.Pingable), lab.Own("198.41.0.6"), lab.Own("fec0::1"), lab.Own("::127.0.0.1"), lab.Own("::"+probes.Attacker), lab.ServeLenient(probes.CDN+":8080", false), lab.ServeLenient(probes.CDN+":8081", true), lab.ServeEcho(probes.CDN+":7", ""))
+	w.try(lab.Own(probes.Attacker), lab.Own(probes.Database), lab.Own(probes.Pingable), lab.Own("198.41.0.6"), lab.Own("fec0::1"), lab.Own("::127.0.0.1"), lab.Own("::"+probes.Attacker), lab.ServeLenient(probes.CDN+":8080", false), lab.ServeLenient(probes.CDN+":8081", true), lab.ServeEcho(probes.CDN+":7", ""), lab.ServeRetry(probes.CDN+":8444"))
 	w.try(lab.ServeSink(probes.Resolver+":53", "["+probes.Resolver6+"]:53"))
 	w.zones()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ func tlsProbes() []Probe {
 		tlsProbe("empty-record", "an empty record first", lenientTLS(hello{names: one.names, before: []byte{0x16, 3, 1, 0, 0}})),
 		tlsProbe("ech-outer", "an encrypted hello behind another public name", greet(443, 0, hello{names: []string{"public.example"}, more: ech(otherName)})),
 		tlsProbe("ech-nameless", "an encrypted hello behind none", greet(443, 0, hello{more: ech(otherName)})),
+		tlsProbe("second-hello", "the allowed name first, and another when the server asks for a second hello", again(0)),
+		tlsProbe("second-hello-records", "the same in records of some bytes", again(40)),
+		tlsProbe("second-hello-after-change", "the same after a record that is no hello", again(0, 0x14, 3, 3, 0, 1, 1)),
 		tlsProbe("address-as-name", "an address as the name", greet(443, 0, hello{names: []string{CDN}})),
 		tlsProbe("plain-text", "no TLS on its port", speaks(443, "TOKEN\r\n\r\n")),
 		tlsProbe("http", "HTTP on its port", speaks(443, "GET /TOKEN HTTP/1.1\r\nHost: good.example\r\n\r\n")),
@@ -59,7 +63,7 @@ func tlsProbes() []Probe {
 	}
 	for i, p := range ps {
 		ps[i].Slow = ps[i].Name == "tls-half"
-		ps[i].Body = strings.HasSuffix(p.Name, "-records") && p.Name != "tls-two-records" || strings.Contains(p.Name, "segments")
+		ps[i].Body = strings.HasSuffix(p.Name, "-records") && p.Name != "tls-two-records" || strings.HasPrefix(p.Name, "tls-second") || strings.Contains(p.Name, "segments")
 	}
 	return ps
 }
@@ -125,6 +129,8 @@ type hello struct {
 	list    []string // names in one extension
 	more    []byte   // further extensions
 	records int      // split over so many
+	keyless bool     // no key is offered: the server asks for another hello
+	second  bool     // it is that one
 	before  []byte   // bytes before it
 }
 
@@ -151,10 +157,14 @@ func (h hello) bytes(token string) []byte {
 		exts = append(exts, serverNames(h.list...)...)
 	}
 	exts = append(exts, h.more...)
-	exts = append(exts, extension(10, u16([]byte{0, 29}))...)                                              // x25519
-	exts = append(exts, extension(13, u16([]byte{4, 3, 8, 4}))...)                                         // ecdsa_secp256r1_sha256
-	exts = append(exts, extension(43, []byte{2, 3, 4})...)                                                 // TLS 1.3
-	exts = append(exts, extension(51, u16(append([]byte{0, 29}, u16(bytes.Repeat([]byte{9}, 32))...)))...) // a key
+	exts = append(exts, extension(10, u16([]byte{0, 29}))...)      // x25519
+	exts = append(exts, extension(13, u16([]byte{4, 3, 8, 4}))...) // ecdsa_secp256r1_sha256
+	exts = append(exts, extension(43, []byte{2, 3, 4})...)         // TLS 1.3
+	var key []byte
+	if !h.keyless {
+		key = append([]byte{0, 29}, u16(bytes.Repeat([]byte{9}, 32))...)
+	}
+	exts = append(exts, extension(51, u16(key))...)
 	random := append([]byte(token), make([]byte, 32)...)[:32]
 	body := append([]byte{3, 3}, random...)
 	body = append(body, 0)                                      // no session
@@ -162,16 +172,20 @@ func (h hello) bytes(token string) []byte {
 	body = append(body, 1, 0)                                   // no compression
 	body = append(body, u16(exts)...)
 	msg := append([]byte{1, 0}, u16(body)...)
-	return append(bytes.Clone(h.before), records(msg, max(1, h.records))...)
+	return append(bytes.Clone(h.before), records(msg, max(1, h.records), h.second)...)
 }
 
 // records cuts a message into TLS records; RFC 8446 section 5.1.
-func records(msg []byte, n int) []byte {
+func records(msg []byte, n int, second bool) []byte {
 	var out []byte
+	minor := byte(1)
+	if second {
+		minor = 3
+	}
 	size := (len(msg) + n - 1) / n
 	for len(msg) > 0 {
 		part := msg[:min(size, len(msg))]
-		out = append(append(out, 0x16, 3, 1), u16(part)...)
+		out = append(append(out, 0x16, 3, minor), u16(part)...)
 		msg = msg[len(part):]
 	}
 	return out
@@ -199,6 +213,42 @@ func greet(port, size int, h hello) func(Aim) error {
 		return nil
 	}
 }
+
+// again says the allowed name, without a key, so that the server asks for another hello (RFC 8446 section 4.1.4). That
+// one says another name: the token, as its random may not differ from the first.
+func again(records int, before ...byte) func(Aim) error {
+	return func(a Aim) error {
+		c, err := reach(goodName, 8444) // whose server goes by the second
+		if err != nil {
+			return err
+		}
+		if _, err := c.Write(hello{names: []string{goodName}, keyless: true}.bytes("")); err != nil {
+			return err
+		}
+		asked := make([]byte, 1024)
+		n, err := c.Read(asked)
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(asked[:n], retryRandom) {
+			return fmt.Errorf("no question for another hello: %x", asked[:n])
+		}
+		if _, err := c.Write(hello{names: []string{a.Token + ".evil.example"}, records: records, before: before, second: true}.bytes("")); err != nil {
+			return err
+		}
+		all := bytes.Clone(asked[:n])
+		for !bytes.Contains(all[n:], []byte{0x16, 3, 3}) {
+			m, err := c.Read(asked)
+			if all = append(all, asked[:m]...); err != nil {
+				return fmt.Errorf("answered %x: %w", all[n:], err)
+			}
+		}
+		return nil
+	}
+}
+
+// retryRandom begins the random of a server that asks for another hello; RFC 8446 section 4.1.3.
+var retryRandom = []byte{0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11}
 
 // ech is an Encrypted ClientHello (RFC 9849) with the token where the inner hello would be.
 func ech(inner string) []byte {

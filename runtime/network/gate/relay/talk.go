@@ -116,9 +116,21 @@ func (t *talk) converse(p protocol) error {
 	return t.raw()
 }
 
-// tls checks the server name of the ClientHello and sends it on as it is.
+// tls checks the server name of the ClientHello, and of a second one if the server asks
+// for that, and sends both on as they are.
 func (t *talk) tls() error {
 	_ = t.client.SetReadDeadline(time.Now().Add(sayWithin))
+	if err := t.hello(); err != nil {
+		return err
+	}
+	if err := t.secondHello(); err != nil {
+		return err
+	}
+	return t.raw()
+}
+
+// hello checks one ClientHello and sends it on.
+func (t *talk) hello() error {
 	name, said, err := readHello(t.in)
 	if err != nil {
 		return &mismatchError{"the TLS ClientHello can't be read"}
@@ -135,7 +147,7 @@ func (t *talk) tls() error {
 	if err := t.send(t.server, meter.Egress, said); err != nil {
 		return fmt.Errorf("send ClientHello: %w", err)
 	}
-	return t.raw()
+	return nil
 }
 
 // raw sends on what was read ahead, and then everything as it comes.
