@@ -60,7 +60,7 @@ func helloOf(c net.Conn) (name string, err error) {
 	if _, err := io.ReadFull(c, head); err != nil {
 		return "", err
 	}
-	var first io.Reader = io.MultiReader(bytes.NewReader(head), c)
+	first := io.MultiReader(bytes.NewReader(head), c)
 	if head[0] == 0x14 {
 		first = c
 	}
