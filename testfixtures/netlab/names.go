@@ -41,7 +41,7 @@ func (l *Lab) ServeNames(at string) (*NameServer, error) {
 
 // ServeNamesTLS lets the server answer at addr:port over TLS, too; RFC 7858.
 func (l *Lab) ServeNamesTLS(n *NameServer, at string) error {
-	ln, err := l.listenTLS(at, "dns.example")
+	ln, err := l.listenTLS(at, nil, "dns.example")
 	if err != nil {
 		return err
 	}

@@ -94,14 +94,24 @@ func (l *Lab) ServeHTTP(at string) (*Web, error) {
 
 // ServeTLS starts a web server with TLS at addr:port that is all these names.
 func (l *Lab) ServeTLS(at string, names ...string) (*Web, error) {
-	ln, err := l.listenTLS(at, names...)
+	ln, err := l.listenTLS(at, nil, names...)
 	if err != nil {
 		return nil, err
 	}
 	return l.web(ln), nil
 }
 
-func (l *Lab) listenTLS(at string, names ...string) (net.Listener, error) {
+// ServeTLSRetry is ServeTLS for clients that are asked for a second ClientHello: it takes keys of P-384 only,
+// which few offer first.
+func (l *Lab) ServeTLSRetry(at string, names ...string) (*Web, error) {
+	ln, err := l.listenTLS(at, []tls.CurveID{tls.CurveP384}, names...)
+	if err != nil {
+		return nil, err
+	}
+	return l.web(ln), nil
+}
+
+func (l *Lab) listenTLS(at string, curves []tls.CurveID, names ...string) (net.Listener, error) {
 	cert, err := l.Authority.certificate(names...)
 	if err != nil {
 		return nil, err
@@ -111,7 +121,7 @@ func (l *Lab) listenTLS(at string, names ...string) (net.Listener, error) {
 		return nil, err
 	}
 	return tls.NewListener(ln, &tls.Config{
-		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12,
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, CurvePreferences: curves,
 		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			_, err := fmt.Fprintf(&l.Journal, "\nrequest for %s: a hello of TLS\n", h.ServerName)
 			return nil, err

@@ -73,6 +73,8 @@ func build() error {
 	note(err)
 	_, err = lab.ServeTLS(web+":8443", "good.example", "other.example")
 	note(err)
+	_, err = lab.ServeTLSRetry(web+":8444", "good.example")
+	note(err)
 	internet.meta, err = lab.ServeHTTP(metadata + ":80")
 	note(err)
 	note(lab.ServeEcho(web+":7", ""))

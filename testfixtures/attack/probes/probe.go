@@ -149,6 +149,20 @@ func allowedProbes() []Probe {
 	add("cidr", "the same to an allowed address", "a rule for an address trusts it", tell("tcp", Database+":5432"))
 	add("cidr-udp", "a datagram to one", "a rule for an address trusts it", tell("udp", Datagram+":4500"))
 	add("ping", "data in an echo request to an address that a rule allows them to", "a rule for an address trusts it", ping(unix.AF_INET, unix.IPPROTO_ICMP, Pingable, 8))
+	add("second-hello", "two hellos with the allowed name, as a server asks for them", "a rule for a host trusts it", func(a Aim) error {
+		return secondHello(a.Token, goodName, 0, nil)
+	})
+	add("after-nonsense", "a request to another host after a line that is none, to a server that goes on after one", "what begins as no HTTP is not read, on a port where anything may be spoken", func(a Aim) error {
+		c, err := reach(goodName, lengthFirst)
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(c, "\x00\r\n\r\n"+strings.ReplaceAll(smuggled, "TOKEN", a.Token)); err != nil {
+			return err
+		}
+		_, err = speak(c, nil)
+		return err
+	})
 	add("opaque", "another name in TLS where a rule says protocol = \"tcp\"", "the rule says so", handshake("opaque.example", 443, otherName, otherName))
 	add("wide", "any public address, by a rule for 0.0.0.0/0", "the rule says so", tell("tcp", join(Attacker, Wide)))
 	add("wide-6", "the same by IPv6", "the rule says so", tell("tcp", join(Attacker6, Wide)))

@@ -217,34 +217,36 @@ func greet(port, size int, h hello) func(Aim) error {
 // again says the allowed name, without a key, so that the server asks for another hello (RFC 8446 section 4.1.4). That
 // one says another name: the token, as its random may not differ from the first.
 func again(records int, before ...byte) func(Aim) error {
-	return func(a Aim) error {
-		c, err := reach(goodName, 8444) // whose server goes by the second
-		if err != nil {
-			return err
-		}
-		if _, err := c.Write(hello{names: []string{goodName}, keyless: true}.bytes("")); err != nil {
-			return err
-		}
-		asked := make([]byte, 1024)
-		n, err := c.Read(asked)
-		if err != nil {
-			return err
-		}
-		if !bytes.Contains(asked[:n], retryRandom) {
-			return fmt.Errorf("no question for another hello: %x", asked[:n])
-		}
-		if _, err := c.Write(hello{names: []string{a.Token + ".evil.example"}, records: records, before: before, second: true}.bytes("")); err != nil {
-			return err
-		}
-		all := bytes.Clone(asked[:n])
-		for !bytes.Contains(all[n:], []byte{0x16, 3, 3}) {
-			m, err := c.Read(asked)
-			if all = append(all, asked[:m]...); err != nil {
-				return fmt.Errorf("answered %x: %w", all[n:], err)
-			}
-		}
-		return nil
+	return func(a Aim) error { return secondHello("", a.Token+".evil.example", records, before) }
+}
+
+func secondHello(random, name string, records int, before []byte) error {
+	c, err := reach(goodName, 8444) // whose server goes by the second
+	if err != nil {
+		return err
 	}
+	if _, err := c.Write(hello{names: []string{goodName}, keyless: true}.bytes(random)); err != nil {
+		return err
+	}
+	asked := make([]byte, 1024)
+	n, err := c.Read(asked)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(asked[:n], retryRandom) {
+		return fmt.Errorf("no question for another hello: %x", asked[:n])
+	}
+	if _, err := c.Write(hello{names: []string{name}, records: records, before: before, second: true}.bytes(random)); err != nil {
+		return err
+	}
+	all := bytes.Clone(asked[:n])
+	for !bytes.Contains(all[n:], []byte{0x16, 3, 3}) {
+		m, err := c.Read(asked)
+		if all = append(all, asked[:m]...); err != nil {
+			return fmt.Errorf("answered %x: %w", all[n:], err)
+		}
+	}
+	return nil
 }
 
 // retryRandom begins the random of a server that asks for another hello; RFC 8446 section 4.1.3.

@@ -1,0 +1,56 @@
+package gate
+
+import (
+	"errors"
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestSecondHelloIsChecked: a server that takes no key of the first ClientHello asks for
+// another, which may name another host.
+func TestSecondHelloIsChecked(t *testing.T) {
+	s := up(t, webRule(8444))
+	c, err := s.connect("good.example", "8444")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tc, err := s.tls(c, "good.example")
+	if err != nil {
+		t.Fatalf("control: %v", err)
+	}
+	if got, err := get(tc, "good.example", "/retry"); err != nil || got != "https good.example /retry" {
+		t.Fatalf("control: %q, %v", got, err)
+	}
+	if !tc.ConnectionState().HelloRetryRequest {
+		t.Fatal("control: the server asked for no second hello")
+	}
+	if c, err = s.connect("good.example", "8444"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.tls(&renaming{Conn: c}, "good.example")
+	if !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("%v, want reset", err)
+	}
+	s.denied("good.example:8444", `names "evil.example"`)
+}
+
+// renaming writes another name of the same length from the second write with the name on.
+type renaming struct {
+	net.Conn
+	hellos int
+}
+
+func (r *renaming) Write(b []byte) (int, error) {
+	const name, other = "good.example", "evil.example"
+	for i := 0; i+len(name) <= len(b); i++ {
+		if string(b[i:i+len(name)]) == name {
+			if r.hellos++; r.hellos > 1 {
+				b = append(append(append([]byte(nil), b[:i]...), other...), b[i+len(name):]...)
+			}
+			break
+		}
+	}
+	return r.Conn.Write(b)
+}
