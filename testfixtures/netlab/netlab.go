@@ -5,6 +5,9 @@
 //
 //	the test process ── veth 192.0.2.2 ═══ 192.0.2.1 ── "the internet": 93.184.215.14, 9.9.9.9, ...
 //
+// ServeSink gives it every other address and port there is. What its servers are told is in
+// the Journal, and a Tap has what crossed the interfaces of the host.
+//
 // Main gives the tests of a package a network and a mount namespace of their
 // own, so that the machine's stay as they are.
 package netlab
