@@ -42,7 +42,7 @@ func newWorld(t *testing.T) *world {
 	}
 	alone.With(t)
 	w := &world{t: t, bin: t.TempDir()}
-	t.Cleanup(w.endDaemon) // before another test has the machine
+	t.Cleanup(w.endDaemon)                                     // before another test has the machine
 	w.try(unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755")) // another daemon's is not this one's
 	w.build()
 	w.internet()
