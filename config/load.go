@@ -23,6 +23,7 @@ type Options struct {
 	Environ  []string // as of os.Environ; BLAST_VAR_NAME sets a variable
 	Words    []Words  // what may stand in an environment
 	Version  string   // of this program, for required_version
+	Text     []byte   // what blast.hcl holds, if it isn't what the file does; nil: the file
 	UID      int      // the person on whose behalf Blast acts
 	GID      int
 }
@@ -118,14 +119,16 @@ func (l *loader) read() *hclsyntax.Body {
 		return nil
 	}
 	l.file.Project = dir
-	return l.parse(FileName, filepath.Join(dir, filepath.Base(l.file.Path)))
+	if l.opts.Text != nil {
+		return l.kept(source.Text(FileName, l.opts.Text))
+	}
+	return l.kept(source.File(FileName, filepath.Join(dir, filepath.Base(l.file.Path))))
 }
 
-// parse reads a source and keeps it for showing what is wrong with it.
-func (l *loader) parse(name, path string) *hclsyntax.Body {
-	f, body, diags := source.File(name, path)
+// kept is the body of blast.hcl, whose source is kept for showing what is wrong with it.
+func (l *loader) kept(f *hcl.File, body *hclsyntax.Body, diags hcl.Diagnostics) *hclsyntax.Body {
 	if f != nil {
-		l.file.Sources[name] = f
+		l.file.Sources[FileName] = f
 	}
 	l.report(diags...)
 	return body

@@ -29,6 +29,7 @@ type cli struct {
 	Apply    applyCmd    `cmd:"" help:"Make the sandbox what blast.hcl says, as one transaction."`
 	Exec     runCmd      `cmd:"" name:"run" help:"Run a command in the sandbox."`
 	Shell    shellCmd    `cmd:"" help:"Open a shell in the sandbox."`
+	Allow    allowCmd    `cmd:"" help:"Add an egress rule to blast.hcl, as a refusal suggests it, and apply it."`
 	Show     showCmd     `cmd:"" help:"Show the recorded state, or a saved plan."`
 	Status   statusCmd   `cmd:"" help:"Show what the kernel says now, beside what was recorded."`
 	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`

@@ -32,7 +32,10 @@ type project struct {
 }
 
 // read reads blast.hcl and returns what is wrong with it beside it.
-func (u *ui) read(g *Globals) (*config.File, hcl.Diagnostics, error) {
+func (u *ui) read(g *Globals) (*config.File, hcl.Diagnostics, error) { return u.readAs(g, nil) }
+
+// readAs is read as if blast.hcl held a text; nil is what it holds.
+func (u *ui) readAs(g *Globals, text []byte) (*config.File, hcl.Diagnostics, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, nil, err
@@ -48,7 +51,7 @@ func (u *ui) read(g *Globals) (*config.File, hcl.Diagnostics, error) {
 	uid, gid := session.Person()
 	f, diags := config.Load(path, config.Options{
 		Vars: g.Vars, VarFiles: g.VarFiles, Environ: os.Environ(),
-		Words: words.ForConfig(), Version: release.Version, UID: uid, GID: gid,
+		Words: words.ForConfig(), Version: release.Version, UID: uid, GID: gid, Text: text,
 	})
 	return f, diags, nil
 }
