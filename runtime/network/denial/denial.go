@@ -37,14 +37,19 @@ type Denial struct {
 	UID     *uint32 `json:"uid,omitempty"`      // on the host
 	Command string  `json:"command,omitempty"`  // comm, at most 15 bytes; the sandbox chose it
 	Script  string  `json:"script,omitempty"`   // the Python file that it runs; likewise
+	Where   string  `json:"where,omitempty"`    // file:line of the program, as the process itself says
+	Meant   uint16  `json:"meant,omitempty"`    // the port that it says the name is looked up for
 
 	Rule   string `json:"rule"`   // the egress rule that named the host but did not cover this
 	Place  string `json:"place"`  // the line that decided, filled in by the reader
 	Reason string `json:"reason"` // "" is: no rule names it
+	Told   string `json:"-"`      // the reason as the sandbox may know it, if that is less: nothing about the host's networks
 	// Limit is the item of the policy that was reached: "connections.max",
 	// "egress.db.quota.ingress". What was tried is allowed but for that.
 	Limit string `json:"limit,omitempty"`
 
+	// Final means that no rule for this target would change it.
+	Final bool `json:"final,omitempty"`
 	// Allowed means that it went through all the same: default = "audit".
 	Allowed bool `json:"allowed,omitempty"`
 	// Missed counts denials before this one that were not recorded, as there

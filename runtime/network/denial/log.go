@@ -54,7 +54,7 @@ func (l *Log) Add(d Denial) error {
 		d.Time = time.Now()
 	}
 	d.Kind = "network"
-	d.Host, d.Command, d.Script = bound(d.Host), bound(d.Command), bound(d.Script)
+	d.Host, d.Command, d.Script, d.Where = bound(d.Host), bound(d.Command), bound(d.Script), bound(d.Where)
 	if l.repeated(d) {
 		return nil
 	}

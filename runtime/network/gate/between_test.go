@@ -90,10 +90,10 @@ func TestUDPVisitorsAreLimited(t *testing.T) {
 		defer func() { _ = c.Close() }()
 		cs[i] = c
 	}
-	if got := ask(t, cs[0], "x"); got != "a:x" {
+	if got := askUDP(t, cs[0], "x"); got != "a:x" {
 		t.Errorf("the first: %q", got)
 	}
-	if got := ask(t, cs[1], "y"); got != "" {
+	if got := askUDP(t, cs[1], "y"); got != "" {
 		t.Errorf("the second: %q", got)
 	}
 	s.denials(func(d denial.Denial) bool {

@@ -46,7 +46,7 @@ func (b book) Address(name string, from nameserver.Client) (nameserver.Answer, e
 	}
 	a, err := b.g.names.Address(name, rs.Exact(name))
 	if errors.Is(err, names.ErrFull) {
-		d.Allowed, d.Reason = false, err.Error()
+		d.Allowed, d.Final, d.Reason = false, true, err.Error()
 		b.g.tell(d, asker(from))
 	}
 	return nameserver.Answer{Addr: a}, err

@@ -102,7 +102,7 @@ func (g *gate) serve(p policy) error {
 	if err != nil {
 		return err
 	}
-	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.meters, g.tell)
+	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.meters, g.tell, denial.Choice(g.env.Name)...)
 	g.dns = nameserver.New(book{g})
 	g.stop = append(g.stop, s.close, g.relay.Close, g.dns.Close)
 	for _, c := range s.relayUDP {

@@ -38,8 +38,8 @@ func freeUDP(t *testing.T) string {
 	return c.LocalAddr().String()
 }
 
-// ask sends a packet until an answer comes: UDP may be lost.
-func ask(t *testing.T, c net.Conn, text string) string {
+// askUDP sends a packet until an answer comes: UDP may be lost.
+func askUDP(t *testing.T, c net.Conn, text string) string {
 	t.Helper()
 	buf := make([]byte, 65536)
 	for range 30 {
@@ -73,17 +73,17 @@ func TestPublishUDP(t *testing.T) {
 	}
 	for i, c := range cs {
 		text := string(rune('x' + i))
-		if got := ask(t, c, text); got != "a:"+text {
+		if got := askUDP(t, c, text); got != "a:"+text {
 			t.Errorf("visitor %d: %q", i, got)
 		}
 	}
 	p.Ingress[0].Port = 8001 // live
 	s.policy(p)
-	if got := ask(t, cs[0], "y"); got != "b:y" {
+	if got := askUDP(t, cs[0], "y"); got != "b:y" {
 		t.Errorf("after the port changed: %q", got)
 	}
 	s.policy(policyOf())
-	if got := ask(t, cs[0], "z"); got != "" {
+	if got := askUDP(t, cs[0], "z"); got != "" {
 		t.Errorf("after it was taken back: %q", got)
 	}
 	if c, err := net.ListenPacket("udp", at); err != nil {
@@ -115,7 +115,7 @@ func TestPublishBothProtocols(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = u.Close() }()
-	if got := ask(t, u, "hello"); got != "hello" {
+	if got := askUDP(t, u, "hello"); got != "hello" {
 		t.Errorf("over UDP: %q", got)
 	}
 }

@@ -18,14 +18,15 @@ import (
 	"blast.example/blast/runtime/network/gate/who"
 )
 
-// tell records a refusal with the process that is behind the socket.
-func (g *gate) tell(d denial.Denial, s who.Socket) {
+// tell records a refusal with the process that is behind the socket, and returns it so.
+func (g *gate) tell(d denial.Denial, s who.Socket) denial.Denial {
 	if p, ok := g.find(d.Op, s); ok {
 		d.PID, d.HostPID, d.UID, d.Command, d.Script = p.PID, p.HostPID, p.UID, p.Command, p.Script
 	}
 	if err := g.denied.Add(d); err != nil {
 		g.log.Error("record denial", "env", g.env.ID, "err", err)
 	}
+	return d
 }
 
 // find looks for the process, unless that took too long just now: a sandbox

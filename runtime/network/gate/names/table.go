@@ -131,6 +131,9 @@ func (t *Table) Close() error {
 // route forbids it, so nobody has to remember which name it was.
 func Refused(id, name string) netip.Addr { return at(netns.Refused, hash(id, name)) }
 
+// Refused is Refused in the environment of the table.
+func (t *Table) Refused(name string) netip.Addr { return Refused(t.id, name) }
+
 func (t *Table) add(e *entry) {
 	t.byName[e.name], t.byAddr[e.addr] = e, e
 	if !e.exact {

@@ -9,6 +9,10 @@ const (
 	DNSPort = 53  // every packet to port 53 of any address ends here
 	TCPPort = 781 // allowed TCP connections to anywhere but the sandbox itself
 	UDPPort = 782 // allowed UDP packets likewise
+
+	// HTTPPort is where a refusal can be said in words: TCP to it at a Refused address
+	// gets to the relay, too, which answers and leads nowhere.
+	HTTPPort = 80
 )
 
 var (
@@ -24,7 +28,7 @@ var (
 	// Synthetic is the benchmarking network of RFC 2544, which no host uses.
 	// Its lower half names hosts that a rule allows; its upper half, Refused,
 	// those that none does: a route forbids it, so that connect(2) fails at
-	// once with EACCES, which no network error looks like.
+	// once with EACCES, which no network error looks like; but see HTTPPort.
 	Synthetic = netip.MustParsePrefix("198.18.0.0/15")
 	// Named is its lower half.
 	Named = netip.MustParsePrefix("198.18.0.0/16")

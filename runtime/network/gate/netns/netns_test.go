@@ -57,7 +57,11 @@ func TestInspectSeesTampering(t *testing.T) {
 		{"route add 192.0.2.0/24 dev lo table 7", "unexpected route 192.0.2.0/24 dev 1 table 7"},
 		{"addr del 10.0.2.100/32 dev lo", "address 10.0.2.100/32 is missing"},
 		{"addr add 192.0.2.1/32 dev lo", "unexpected address 192.0.2.1/32"},
-		{"rule add to 192.0.2.0/24 table 7", "unexpected routing rule 32765"},
+		{"rule add to 192.0.2.0/24 table 7", "unexpected routing rule 779 to 192.0.2.0/24 table 7"},
+		{"-6 rule add to 2001:db8::/32 table 7", "unexpected routing rule 32765 to 2001:db8::/32 family 10 table 7"},
+		{"rule del pref 780", "routing rule 780 to 198.19.0.0/16 proto 6 dport"},
+		{"rule add pref 780 to 198.19.0.0/16 ipproto tcp dport 80 iif lo table 780", "unexpected routing rule 780"},
+		{"route del 198.19.0.0/16 table 780", "route 198.19.0.0/16 dev 1 table 780 is missing"},
 		{"link set lo down", "lo is down"},
 		{"link add veth0 up type veth peer name veth1", "unexpected interface veth0 is up"},
 	} {
@@ -102,6 +106,33 @@ func TestRefusedRangeIsEACCES(t *testing.T) {
 	})
 	if !errors.Is(err, unix.EACCES) || time.Since(start) > time.Second {
 		t.Errorf("%v after %v; want permission denied at once", err, time.Since(start))
+	}
+}
+
+// What can be said in words at port 80 of TCP is heard; without the rule it is EACCES as
+// at any other port.
+func TestRefusedRangeAtPort80(t *testing.T) {
+	ns, path := plumbed(t)
+	try := func(network, addr string) (err error) {
+		_ = Do(ns, func() error {
+			var c net.Conn
+			if c, err = net.Dial(network, addr); err == nil {
+				_ = c.Close()
+			}
+			return nil
+		})
+		return err
+	}
+	for addr, network := range map[string]string{"198.19.3.4:80": "udp4", "198.19.3.4:81": "tcp4", "198.19.3.4:443": "tcp4", "198.19.255.255:8080": "tcp4"} {
+		if err := try(network, addr); !errors.Is(err, unix.EACCES) {
+			t.Errorf("%s %s: %v", network, addr, err)
+		}
+	}
+	if out, err := exec.Command("nsenter", "--net="+path, "ip", "rule", "del", "pref", "780").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := try("tcp4", "198.19.3.4:80"); !errors.Is(err, unix.EACCES) {
+		t.Errorf("without the rule: %v", err)
 	}
 }
 

@@ -48,6 +48,7 @@ func routes(lo int) []*netlink.Route {
 	rs := []*netlink.Route{
 		{LinkIndex: lo, Dst: ipNet("0.0.0.0/0"), Scope: unix.RT_SCOPE_LINK},
 		{Type: unix.RTN_PROHIBIT, Dst: ipNet(Refused.String())},
+		{LinkIndex: lo, Dst: ipNet(Refused.String()), Scope: unix.RT_SCOPE_LINK, Table: explained},
 	}
 	if HasIPv6() {
 		rs = append(rs, &netlink.Route{LinkIndex: lo, Dst: ipNet("::/0"), Priority: 1024})
@@ -101,16 +102,6 @@ func loadConntrack(h *netlink.Handle) error {
 		return fmt.Errorf("load connection tracking (module nf_conntrack_netlink): %w", err)
 	}
 	return nil
-}
-
-func plumbRules(h *netlink.Handle) error {
-	rs, err := foreignRules(h)
-	for i := range rs {
-		if err := h.RuleDel(&rs[i]); err != nil {
-			return fmt.Errorf("remove routing rule %d: %w", rs[i].Priority, err)
-		}
-	}
-	return err
 }
 
 func plumbAddrs(h *netlink.Handle, lo netlink.Link) error {
@@ -222,15 +213,6 @@ func inspectRoutes(h *netlink.Handle, lo netlink.Link) ([]string, error) {
 	return compare("route", want, have), nil
 }
 
-func inspectRules(h *netlink.Handle, _ netlink.Link) ([]string, error) {
-	var wrong []string
-	rs, err := foreignRules(h)
-	for _, r := range rs {
-		wrong = append(wrong, fmt.Sprintf("unexpected routing rule %d", r.Priority))
-	}
-	return wrong, err
-}
-
 func inspectSysctls() ([]string, error) {
 	var wrong []string
 	for _, s := range settings() {
@@ -280,17 +262,6 @@ func shutForeign(h *netlink.Handle) error {
 		}
 	}
 	return err
-}
-
-// foreignRules lists the routing rules beside the kernel's own; see ip-rule(8).
-func foreignRules(h *netlink.Handle) ([]netlink.Rule, error) {
-	rs, err := h.RuleList(netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, fmt.Errorf("list routing rules: %w", err)
-	}
-	return slices.DeleteFunc(rs, func(r netlink.Rule) bool {
-		return r.Priority <= 0 || r.Priority == 32766 || r.Priority == 32767
-	}), nil
 }
 
 // listRoutes lists all routes of all tables but the kernel's own.

@@ -79,6 +79,7 @@ func filter(r *rules.Rules) chain {
 	for _, p := range ranges(r.NamedPorts()) {
 		c.add("named hosts", to(netns.Named), proto(unix.IPPROTO_TCP), port(p), accept())
 	}
+	c.add("refused names, in words", to(netns.Refused), proto(unix.IPPROTO_TCP), port(portRange{netns.HTTPPort, netns.HTTPPort}), accept())
 	addresses(&c, r)
 	c.add("log the rest", logDenied())
 	c.add("refuse tcp", proto(unix.IPPROTO_TCP), reset())

@@ -4,6 +4,7 @@
 //
 //	process ─▶ "out" (filter, -150) sees where the process wanted to go
 //	           │ an answer, the sandbox itself, DNS, or a rule's address and port: accept
+//	           │ HTTP to a name that no rule allows: accept, and the relay says why not
 //	           │ anything else: log, then reset (TCP) or EPERM (all other)
 //	           ▼
 //	           "redirect" (nat, -100) sends port 53 to the gate's DNS server,

@@ -30,11 +30,6 @@ const (
 // nothing about the second. What goes out is written anew from what was
 // understood, so client and server can't disagree on where a request ends.
 func (t *talk) http() error {
-	if err := t.client.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
-	var once sync.Once
-	quit := make(chan struct{})
 	transport := &http.Transport{
 		DialContext:        func(context.Context, string, string) (net.Conn, error) { return t.take() },
 		DisableCompression: true,
@@ -44,8 +39,18 @@ func (t *talk) http() error {
 		MaxResponseHeaderBytes: maxHead,
 	}
 	defer transport.CloseIdleConnections()
+	return t.answer(t.handler(transport))
+}
+
+// answer lets h answer the requests of the connection until its end.
+func (t *talk) answer(h http.Handler) error {
+	if err := t.client.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	var once sync.Once
+	quit := make(chan struct{})
 	srv := &http.Server{
-		Handler:           t.handler(transport),
+		Handler:           h,
 		ReadHeaderTimeout: headWithin,
 		MaxHeaderBytes:    maxHead,
 		IdleTimeout:       idleFor,
@@ -138,9 +143,12 @@ func (t *talk) check(r *http.Request) error {
 	return nil
 }
 
-// abort records why, and resets the client's connection.
+// abort records a refusal and answers with it. All else resets the client's connection.
 func (t *talk) abort(w http.ResponseWriter, err error) {
-	t.explain(err)
+	if d, refused := t.explain(err); refused {
+		t.relay.forbid(w, d)
+		return
+	}
 	_ = t.client.SetLinger(0)
 	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		_ = c.Close()

@@ -56,9 +56,14 @@ func (r *Relay) limited(to target, err error, s who.Socket) {
 	if !errors.As(err, &why) {
 		return
 	}
-	d := r.denial(to, rules.Verdict{Rule: strings.TrimPrefix(why.Rule, "egress."), Reason: why.Reason})
-	d.Limit = why.Limit
-	r.tell(d, s)
+	r.record(to.limited(why), s)
+}
+
+// limited is the refusal of a target for a limit, which no rule changes.
+func (t target) limited(why *meter.LimitError) denial.Denial {
+	d := t.denial(rules.Verdict{Rule: strings.TrimPrefix(why.Rule, "egress."), Reason: why.Reason})
+	d.Limit, d.Final = why.Limit, true
+	return d
 }
 
 // visit opens a flow for a visitor of a published port, or records why not.
@@ -86,7 +91,7 @@ func (r *Relay) turned(proto string, from net.Addr, err error) {
 	if a, err := netip.ParseAddrPort(from.String()); err == nil {
 		d.Addr = a.Addr().Unmap().String()
 	}
-	r.tell(d, who.Socket{})
+	r.record(d, who.Socket{})
 }
 
 // send writes what was read ahead, as the limits allow.

@@ -18,9 +18,12 @@ import (
 	"blast.example/blast/runtime/network/gate/who"
 )
 
-// Names maps a synthetic address back to the name it stands for.
+// Names are those that have synthetic addresses.
 type Names interface {
+	// Name is the one that an address stands for.
 	Name(a netip.Addr) (string, bool)
+	// Refused is the address that a name gets which no rule allows; others get it, too.
+	Refused(name string) netip.Addr
 }
 
 // A Policy is what a relay goes by.
@@ -36,9 +39,10 @@ type Enter func(ctx context.Context, env string, port uint16, on meter.Events) (
 
 // A Relay serves one sandbox. It may be used by several goroutines.
 type Relay struct {
-	ns    *os.File
-	names Names
-	tell  func(denial.Denial, who.Socket)
+	ns     *os.File
+	names  Names
+	record func(denial.Denial, who.Socket) denial.Denial
+	choice []string // words of a command that choose the environment
 
 	meters *meter.Meters
 
@@ -50,10 +54,12 @@ type Relay struct {
 	wg     sync.WaitGroup
 }
 
-// New returns a relay for the namespace, which has the limits of meters. tell
-// is called with each refusal while the process that caused it still waits.
-func New(ns *os.File, names Names, p Policy, meters *meter.Meters, tell func(denial.Denial, who.Socket)) *Relay {
-	return &Relay{ns: ns, names: names, policy: p, meters: meters, tell: tell, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
+// New returns a relay for the namespace, which has the limits of meters. record is called
+// with each refusal while the process that caused it still waits, and returns it with what
+// it found out. choice are the words of a command that choose the environment, for who is
+// told to type one.
+func New(ns *os.File, names Names, p Policy, meters *meter.Meters, record func(denial.Denial, who.Socket) denial.Denial, choice ...string) *Relay {
+	return &Relay{ns: ns, names: names, policy: p, meters: meters, record: record, choice: choice, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
 }
 
 // SetPolicy changes the rules and ends what they don't allow any more.
@@ -165,17 +171,22 @@ func (r *Relay) serve(c *net.TCPConn) {
 	if !f.hold(c) {
 		return
 	}
-	if !known {
-		r.refuse(to, rules.Verdict{Reason: "this synthetic address was not given out by the DNS server"}, s)
-		reset(c)
-		return
-	}
-	if !r.admit(f, policy, s) {
-		reset(c)
-		return
-	}
 	t := &talk{relay: r, flow: f, policy: policy, socket: s, client: c}
-	if err := t.run(); err != nil {
+	do := t.run
+	switch {
+	case to.refusedInWords():
+		do = t.sayWhy
+	case !known:
+		d := to.denial(rules.Verdict{Reason: "this synthetic address was not given out by the DNS server"})
+		d.Final = true
+		r.record(d, s)
+		reset(c)
+		return
+	case !r.admit(f, policy, s):
+		reset(c)
+		return
+	}
+	if err := do(); err != nil {
 		t.explain(err)
 		reset(c)
 	}
@@ -196,15 +207,16 @@ func (r *Relay) admit(f *flow, p Policy, s who.Socket) bool {
 }
 
 // refuse records a refusal, or what audit let through.
-func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) { r.tell(r.denial(to, v), s) }
+func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) { r.record(to.denial(v), s) }
 
-func (r *Relay) denial(to target, v rules.Verdict) denial.Denial {
+// denial is a refusal of the target, or what audit let through.
+func (t target) denial(v rules.Verdict) denial.Denial {
 	d := denial.Denial{
-		Op: denial.Connect, Host: to.name, Port: to.addr.Port(), Protocol: to.proto,
+		Op: denial.Connect, Host: t.name, Port: t.addr.Port(), Protocol: t.proto,
 		Rule: v.Rule, Reason: v.Reason, Allowed: v.OK,
 	}
-	if to.name == "" {
-		d.Addr = to.addr.Addr().String()
+	if t.name == "" {
+		d.Addr = t.addr.Addr().String()
 	}
 	return d
 }

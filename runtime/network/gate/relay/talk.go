@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
@@ -242,17 +243,12 @@ func (t *talk) led(c *net.TCPConn) error {
 }
 
 // explain records why the policy ended the connection, if it did.
-func (t *talk) explain(err error) {
-	var mismatch *mismatchError
-	var refused *upstream.RefusedError
-	switch {
-	case errors.As(err, &mismatch):
-		t.relay.refuse(t.flow.to, rules.Verdict{Reason: mismatch.reason}, t.socket)
-	case errors.As(err, &refused):
-		t.relay.refuse(t.flow.to, refused.Verdict, t.socket)
-	default:
-		t.relay.limited(t.flow.to, err, t.socket)
+func (t *talk) explain(err error) (denial.Denial, bool) {
+	d, refused := t.reason(err)
+	if refused {
+		d = t.relay.record(d, t.socket)
 	}
+	return d, refused
 }
 
 // whoSpeaks waits until one side sends something or ends.
