@@ -60,6 +60,7 @@ type Spec struct {
 
 	Base     string // "host": the host's system folders
 	Packages string // folder shown at PackagesDir; "" is none
+	Inside   string // folder shown at inside.Dir; "" is none
 	Hostname string
 
 	IDs  IDs    // host ids that the sandbox's are mapped to

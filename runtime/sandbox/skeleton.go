@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"blast.example/blast/runtime/inside"
 )
 
 // NameServer is where a sandbox sends its questions (resolv.conf(5)). Whatever
@@ -53,6 +55,10 @@ func (s Spec) skeleton() (skeleton, error) {
 	if s.Packages != "" {
 		sk.dirs = append(sk.dirs, entry{PackagesDir[1:], 0o755})
 		sk.binds = append(sk.binds, bind{s.Packages, PackagesDir})
+	}
+	if s.Inside != "" {
+		sk.dirs = append(sk.dirs, entry{inside.Dir[1:], 0o755})
+		sk.binds = append(sk.binds, bind{s.Inside, inside.Dir})
 	}
 	sk.files[initPath[1:]] = ""
 	sk.binds = append(sk.binds, bind{s.Init, initPath})

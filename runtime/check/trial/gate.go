@@ -16,6 +16,7 @@ import (
 	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/runtime/process/secret/mask"
+	"blast.example/blast/runtime/process/sitehook"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
 )
@@ -91,6 +92,7 @@ func (r *room) furnish(values map[string]secret.Value) error {
 		}
 		vars[ref.Name] = v.Reveal()
 	}
+	vars[sitehook.Variable] = sitehook.Lead(vars[sitehook.Variable])
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		r.vars = append(r.vars, name+"="+vars[name])
 	}

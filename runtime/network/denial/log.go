@@ -1,10 +1,7 @@
 package denial
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"os"
+	"errors"
 	"sync"
 	"time"
 
@@ -14,6 +11,7 @@ import (
 // Bounds of the record: a sandbox decides how often it is refused.
 const (
 	maxSize   = 4 << 20     // bytes; past it the older half goes
+	maxShown  = 256 << 10   // likewise, of what the sandbox sees
 	perSecond = 50          // lines, in the long run
 	burst     = 500         // lines, at once
 	sameFor   = time.Second // the same thing by the same process again within this time is one
@@ -25,7 +23,9 @@ const (
 // A Log writes the record. It may be used by several goroutines.
 type Log struct {
 	mu     sync.Mutex
-	f      *os.File
+	file   *record
+	shown  *record  // to the sandbox; nil is none
+	choice []string // of Shown
 	limit  *rate.Limiter
 	recent map[key]time.Time
 	missed int
@@ -39,11 +39,11 @@ type key struct {
 
 // Open opens or makes the record at path, for root only.
 func Open(path string) (*Log, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := openRecord(path, 0o600, maxSize)
 	if err != nil {
-		return nil, fmt.Errorf("open record of denials: %w", err)
+		return nil, err
 	}
-	return &Log{f: f, limit: rate.NewLimiter(perSecond, burst), recent: map[key]time.Time{}}, nil
+	return &Log{file: f, limit: rate.NewLimiter(perSecond, burst), recent: map[key]time.Time{}}, nil
 }
 
 // Add writes d, unless the same was written just now or there are too many.
@@ -63,21 +63,22 @@ func (l *Log) Add(d Denial) error {
 		return nil
 	}
 	d.Missed, l.missed = l.missed, 0
-	b, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("record denial: %w", err)
+	if l.shown != nil { // first: who was refused may wait for it
+		if err := l.shown.add(d.show(l.choice)); err != nil {
+			return err
+		}
 	}
-	if _, err := l.f.Write(append(b, '\n')); err != nil {
-		return fmt.Errorf("record denial: %w", err)
-	}
-	return l.trim()
+	return l.file.add(d)
 }
 
-// Close closes the file.
+// Close closes the files.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.f.Close()
+	if l.shown != nil {
+		return errors.Join(l.file.f.Close(), l.shown.f.Close())
+	}
+	return l.file.f.Close()
 }
 
 // repeated remembers d and reports whether it was there already.
@@ -106,28 +107,5 @@ func (l *Log) repeated(d Denial) bool {
 }
 
 func keyOf(d Denial) key { return key{d.Op, d.Target(), d.Protocol, d.Reason, d.HostPID} }
-
-// trim drops the older half of a record that grew too long. It shortens the
-// file in place, as the sandbox may see it through a mount.
-func (l *Log) trim() error {
-	fi, err := l.f.Stat()
-	if err != nil || fi.Size() <= maxSize {
-		return err
-	}
-	half := make([]byte, maxSize/2)
-	n, err := l.f.ReadAt(half, fi.Size()-int64(len(half)))
-	if err != nil {
-		return fmt.Errorf("shorten record of denials: %w", err)
-	}
-	half = half[:n]
-	half = half[bytes.IndexByte(half, '\n')+1:]
-	if err := l.f.Truncate(0); err != nil {
-		return fmt.Errorf("shorten record of denials: %w", err)
-	}
-	if _, err := l.f.Write(half); err != nil {
-		return fmt.Errorf("shorten record of denials: %w", err)
-	}
-	return nil
-}
 
 func bound(s string) string { return s[:min(len(s), maxWord)] }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"blast.example/blast/runtime/inside"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/meter"
@@ -18,6 +19,7 @@ import (
 	"blast.example/blast/runtime/network/gate/relay"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
+	"blast.example/blast/runtime/network/gate/where"
 	"blast.example/blast/runtime/network/gate/who"
 	"blast.example/blast/state"
 )
@@ -43,6 +45,7 @@ type gate struct {
 	who      *who.Finder
 	searches *searches // of who
 	denied   *denial.Log
+	claims   *where.Book
 	hands    *nft.Watch // of who changes the packet filter
 
 	barriers barriers
@@ -78,6 +81,16 @@ func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Lo
 		return nil, err
 	}
 	g.stop = append(g.stop, func() { _ = g.denied.Close() })
+	if _, err = inside.Make(env); err != nil {
+		return nil, err
+	}
+	if err = g.denied.ShowAt(inside.Path(env, denial.File), denial.Choice(env.Name)...); err != nil {
+		return nil, err
+	}
+	if g.claims, err = where.Listen(inside.Path(env, where.File)); err != nil {
+		return nil, err
+	}
+	g.stop = append(g.stop, g.claims.Close)
 	if g.names, err = names.New(env.ID, store{env}); err != nil {
 		return nil, err
 	}

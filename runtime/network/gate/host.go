@@ -22,8 +22,10 @@ import (
 	"sync"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/inside"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/state"
 )
@@ -103,7 +105,7 @@ func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 		return netns.Unpin(keptPath(env))
 	case network.PolicyAddr:
 		if c.To == nil {
-			return errors.Join(env.DropNote(namesNote), env.DropNote(filterNote), env.DropNote(usageNote))
+			return errors.Join(env.DropNote(namesNote), env.DropNote(filterNote), env.DropNote(usageNote), inside.Remove(env, denial.File))
 		}
 		h.forget(env)
 		return nil

@@ -22,6 +22,10 @@ import (
 func (g *gate) tell(d denial.Denial, s who.Socket) denial.Denial {
 	if p, ok := g.find(d.Op, s); ok {
 		d.PID, d.HostPID, d.UID, d.Command, d.Script = p.PID, p.HostPID, p.UID, p.Command, p.Script
+		d.Where, _ = g.claims.Where(p.HostPID, d.Host, s.Remote)
+		if d.Op == denial.Resolve {
+			d.Meant = g.claims.Port(p.HostPID, d.Host)
+		}
 	}
 	if err := g.denied.Add(d); err != nil {
 		g.log.Error("record denial", "env", g.env.ID, "err", err)

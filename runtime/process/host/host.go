@@ -27,6 +27,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/process/command"
+	"blast.example/blast/runtime/process/sitehook"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
 )
@@ -165,13 +166,17 @@ func (h *Host) ensure(ctx context.Context, env state.Env, id string, attrs json.
 	if err != nil {
 		return err
 	}
+	shown, err := sitehook.Install(env)
+	if err != nil {
+		return err
+	}
 	// The note first: what is half-made must be found.
 	if err := writeAttrs(env, id, attrs); err != nil {
 		return err
 	}
 	_, err = sandbox.Create(ctx, sandbox.Spec{
 		Env: env, ID: id, NetNS: filepath.Join(env.Run, netPin),
-		Base: to.Base, Packages: folder, Hostname: to.Hostname,
+		Base: to.Base, Packages: folder, Inside: shown, Hostname: to.Hostname,
 		IDs: ids, User: to.User, UID: to.UID, GID: to.GID,
 		Capabilities: to.Capabilities, Seccomp: to.Seccomp, Init: h.init,
 	})
@@ -220,7 +225,7 @@ func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 		return nil
 	}
 	_ = os.Remove(filepath.Join(env.Dir, packagesDir)) // only if nothing was ever installed
-	return sandbox.ReleaseIDs(env)
+	return errors.Join(sitehook.Remove(env), sandbox.ReleaseIDs(env))
 }
 
 func commitEnvironment(env state.Env, c plan.Change) error {

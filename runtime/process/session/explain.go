@@ -1,9 +1,11 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode"
@@ -12,7 +14,6 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network/denial"
-	"blast.example/blast/runtime/network/hostname"
 	"blast.example/blast/runtime/process/secret"
 	"blast.example/blast/state"
 )
@@ -21,19 +22,19 @@ import (
 const maxExplained = 10
 
 // explain tells what was refused since the offset, once per target, with the
-// line that decided and the block that would allow it. It returns how many
+// line that decided and the command that would allow it. It returns how many
 // targets there were.
 func (s Session) explain(st state.State, log string, from int64) int {
 	ds, _, err := denial.Read(log, from)
 	if err != nil {
 		s.say("blast: can't read what was denied: %v", err)
 	}
-	seen := map[string]bool{}
+	seen, tried := map[string]bool{}, connected(ds)
 	n, missed := 0, 0
 	for _, d := range ds {
 		missed += d.Missed
 		key := d.Target() + d.Protocol
-		if seen[key] || d.Allowed || d.Op == denial.Visit { // let through and noted: default = "audit"; or not the command's doing
+		if seen[key] || d.Allowed || d.Op == denial.Visit || d.Op == denial.Resolve && tried[d.Host] { // let through and noted: default = "audit"; or not the command's doing
 			continue
 		}
 		seen[key] = true
@@ -57,6 +58,32 @@ func (s Session) explain(st state.State, log string, from int64) int {
 	return n
 }
 
+// connected are the hosts to which a connection was refused, too: to say so of their names
+// would say it twice.
+func connected(ds []denial.Denial) map[string]bool {
+	hosts := map[string]bool{}
+	for _, d := range ds {
+		if d.Op == denial.Connect && d.Host != "" && !d.Allowed {
+			hosts[d.Host] = true
+		}
+	}
+	return hosts
+}
+
+// choice are the words by which a command finds the environment from where its caller's
+// shell is.
+func (s Session) choice() []string {
+	words := denial.Choice(s.Env.Name)
+	shell, err := filepath.EvalSymlinks(os.Getenv("PWD")) // blast -C went elsewhere
+	if err != nil || s.Env.Project == "" {
+		return words
+	}
+	if root, err := projectRoot(shell); err != nil || root != s.Env.Project {
+		words = append([]string{"-C", s.Env.Project}, words...)
+	}
+	return words
+}
+
 // calm takes back what a command may have left on the terminal to hide what
 // follows: an escape sequence without an end, other characters, invisible text.
 func (s Session) calm() {
@@ -68,16 +95,8 @@ func (s Session) calm() {
 func (s Session) explainOne(st state.State, d denial.Denial) {
 	s.say("  what   %s", clean(what(d)))
 	s.say("  why    %-68s %s", clean(why(s.Env, d)), clean(placeOf(st, policyAddr, d.Limit)))
-	if d.Limit != "" {
-		return // it is allowed, and the reason says which number to change
-	}
-	lines := suggestion(d)
-	if lines == nil {
-		return
-	}
-	s.say("  allow  add to blast.hcl, inside network { }, then blast apply:")
-	for _, l := range lines {
-		s.say("         %s", clean(l))
+	if allow := d.AllowCommand(s.choice()...); allow != "" {
+		s.say("  allow  %s", clean(allow))
 	}
 }
 
@@ -92,8 +111,8 @@ func what(d denial.Denial) string {
 			s += fmt.Sprintf(" (pid %d)", d.PID)
 		}
 	}
-	if d.Script != "" {
-		s += ", " + word(d.Script)
+	if from := cmp.Or(d.Where, d.Script); from != "" {
+		s += ", " + word(from)
 	}
 	return s
 }
@@ -137,42 +156,6 @@ func placeOf(st state.State, addr, item string) string {
 		}
 	}
 	return ""
-}
-
-// suggestion is the block that would allow what was denied; nil if none would,
-// as a query need not be for a host name. "*.com" and "${…}" would mean more.
-func suggestion(d denial.Denial) []string {
-	port := d.Port
-	if port == 0 {
-		port = 443 // the name was refused before a port was tried
-	}
-	if d.Host != "" {
-		if _, ok := hostname.Normalize(d.Host); !ok {
-			return nil
-		}
-		return []string{
-			fmt.Sprintf("egress %q {", hostname.Label(d.Host)),
-			fmt.Sprintf("  domains = [%q]", d.Host),
-			fmt.Sprintf("  ports   = [%d]", port),
-			"}",
-		}
-	}
-	out := []string{
-		fmt.Sprintf("egress %q {", hostname.Label(d.Addr)),
-		fmt.Sprintf("  cidrs = [%q]", prefix(d.Addr)),
-		fmt.Sprintf("  ports = [%d]", port),
-	}
-	if d.Protocol == "udp" {
-		out = append(out, `  protocol = "udp"`)
-	}
-	return append(out, "}")
-}
-
-func prefix(addr string) string {
-	if strings.Contains(addr, ":") {
-		return addr + "/128"
-	}
-	return addr + "/32"
 }
 
 // clean keeps what a sandboxed process chose, such as a host name, from

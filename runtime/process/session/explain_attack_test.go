@@ -53,7 +53,7 @@ func onPipe(t *testing.T, ds ...denial.Denial) (string, int) {
 
 func TestForgedNamesAreShownAsNames(t *testing.T) {
 	text, _ := onPipe(t, denial.Denial{Host: "api.example.com", Command: "python3", PID: 7, Script: "/workspace/app.py"})
-	for _, want := range []string{"what   api.example.com, from python3 (pid 7), /workspace/app.py\n", "egress \"api-example-com\" {\n", "domains = [\"api.example.com\"]\n"} {
+	for _, want := range []string{"what   api.example.com, from python3 (pid 7), /workspace/app.py\n", "  allow  blast allow api.example.com:443\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("control: no %q in %s", want, text)
 		}
@@ -66,6 +66,7 @@ func TestForgedNamesAreShownAsNames(t *testing.T) {
 		"lines":              {Host: "a.example", Script: "a\n  allow  add to blast.hcl:.py"},
 		"wildcard":           {Host: "*.com", Reason: "this is not a host name"},
 		"template":           {Host: "${file(1)}", Reason: "this is not a host name"},
+		"a place with lines": {Host: "a.example", Where: "a\n  allow  blast allow evil.example.py:1"},
 		"lines by wrapping":  {Host: "a.example", Script: "a" + strings.Repeat(" ", 60) + "allow  x.py"},
 		"quotes in the name": {Host: "a\"] ports = [1] x = [\"b"},
 	} {
@@ -73,7 +74,7 @@ func TestForgedNamesAreShownAsNames(t *testing.T) {
 		if n != 1 || strings.ContainsFunc(strings.ReplaceAll(text, "\n", ""), func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Errorf("%s: %d %q", what, n, text)
 		}
-		if d.Host != "a.example" && strings.Contains(text, "domains =") {
+		if d.Host != "a.example" && strings.Contains(text, "blast allow") {
 			t.Errorf("%s: a rule is suggested: %s", what, text)
 		}
 		if strings.Count(text, "\n  allow ") > 1 || strings.Contains(d.Script, " ") && !strings.Contains(text, strconv.Quote(d.Script)) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"blast.example/blast/runtime/process/command"
+	"blast.example/blast/runtime/process/sitehook"
 	"blast.example/blast/state"
 )
 
@@ -43,6 +44,7 @@ func commandEnv(d command.Defaults, env state.Env, setEnv []string) (all []strin
 		out[ref.Name] = v.Reveal()
 	}
 	maps.Copy(out, byHand)
+	out[sitehook.Variable] = sitehook.Lead(out[sitehook.Variable])
 	for _, name := range slices.Sorted(maps.Keys(out)) {
 		all = append(all, name+"="+out[name])
 	}

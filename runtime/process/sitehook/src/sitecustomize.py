@@ -1,0 +1,49 @@
+"""Blast's hook: Python imports it at each start, by way of PYTHONPATH (module site).
+
+All it does is to wait for the module socket, and then to load _blast_network beside it.
+Another sitecustomize is imported as if this one weren't there. BLAST_HOOK=off, -S, -E and
+-I switch it off. It is short, as each start compiles it.
+"""
+import os
+import sys
+
+_here = os.path.dirname(__file__)
+
+
+class _Watch:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "socket" or name == "asyncio.base_events":
+            try:
+                return _network().find(_Watch, name, path, target)
+            except Exception:
+                return None  # the other finders are asked next
+
+
+def _network():
+    m = sys.modules.get("_blast_network")
+    if m is None:
+        m = type(sys)("_blast_network")
+        m.__file__ = _here + "/_blast_network.py"
+        with open(m.__file__, "rb") as f:
+            exec(compile(f.read(), m.__file__, "exec"), m.__dict__)
+        sys.modules["_blast_network"] = m
+    return m
+
+
+sys.path[:] = [p for p in sys.path if p != _here]
+if os.environ.get("BLAST_HOOK") != "off":
+    sys.meta_path.insert(0, _Watch)
+    if "socket" in sys.modules:
+        try:
+            _network().there(sys.modules["socket"])
+        except Exception:
+            pass
+_mine = sys.modules.pop("sitecustomize", None)
+try:
+    import sitecustomize
+except ImportError as e:
+    if e.name != "sitecustomize":
+        raise
+finally:
+    sys.modules.setdefault("sitecustomize", _mine)
