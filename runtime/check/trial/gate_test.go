@@ -35,7 +35,7 @@ func TestRunsAsCommandsDo(t *testing.T) {
 		"f-input":    `test -z "$(cat)"`,
 		"g-terminal": `! test -t 0 && ! test -t 1 && ! test -t 2 && ! (: </dev/tty) 2>/dev/null`,
 		"h-host":     `test "$(hostname)" = one`,
-		"i-vars":     `test "$(env | cut -d= -f1 | sort | tr '\n' ' ')" = "BLAST_CHECK GREETING PATH PWD "`,
+		"i-vars":     `test "$(env | cut -d= -f1 | sort | tr '\n' ' ')" = "BLAST_CHECK GREETING PATH PWD PYTHONPATH "`,
 	}))
 	if err != nil || len(passed) != 9 || !slices.IsSorted(passed) {
 		t.Errorf("passed %q\n%v", passed, err)

@@ -35,8 +35,8 @@ func TestCommandEnv(t *testing.T) {
 		want    []string
 		missing string
 	}{
-		"by hand":              {[]string{"B=by hand", "BLAST_TEST_PASS"}, []string{"A=hush", "B=by hand", "BLAST_TEST_PASS=passed", "TERM=dumb", "V=var"}, ""},
-		"by hand, both":        {[]string{"B=", "A=mine", "V=mine"}, []string{"A=mine", "B=", "TERM=dumb", "V=mine"}, ""},
+		"by hand":              {[]string{"B=by hand", "BLAST_TEST_PASS"}, []string{"A=hush", "B=by hand", "BLAST_TEST_PASS=passed", "PYTHONPATH=/run/blast/python", "TERM=dumb", "V=var"}, ""},
+		"by hand, both":        {[]string{"B=", "A=mine", "V=mine", "PYTHONPATH=src"}, []string{"A=mine", "B=", "PYTHONPATH=/run/blast/python:src", "TERM=dumb", "V=mine"}, ""},
 		"none":                 {nil, nil, "secret B has no value: it comes from env:BLAST_TEST_NONE"},
 		"passed on, but unset": {[]string{"B"}, nil, "secret B has no value"},
 	} {

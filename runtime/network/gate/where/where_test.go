@@ -182,10 +182,8 @@ func lie(t *testing.T, old bool) {
 	if old { // as before Linux 6.16: the kernel passes descriptors on
 		_ = b.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1) })
 	}
-	script := `import array, os, socket, struct, sys
+	script := `import array, os, socket, struct, sys, threading
 os.chdir(sys.argv[1])
-if len(sys.argv) > 2:
-    os.setuid(65534)
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.connect("where")
 def say(text, *more):
@@ -204,7 +202,7 @@ try:
     while True: slow.send(b"x" * 65536)
 except BlockingIOError: pass
 if say(b"slow:1", (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [slow.fileno()]))):
-    os.close(slow.detach()) # now the last one is in the message
+    threading.Thread(target=os.close, args=(slow.detach(),), daemon=True).start() # who closes last waits: this, or who got the message
 else:
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
 say(b"true:1")
