@@ -24,7 +24,7 @@ func (Words) Name() string { return "process" }
 
 // Attrs and Specs declare the env attribute, and the process and secret blocks.
 var (
-	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Private: true, Example: `{ APP_ENV = "dev" }`, Default: "{}", Source: "environ(7)", Doc: "Environment variables of every command, over PATH, HOME, USER, LOGNAME, LANG, TMPDIR and VIRTUAL_ENV, which are always set. They are stored with the state: what is secret belongs into a secret block."}}
+	Attrs = []block.Attr{{Name: "env", Kind: block.StringMap, Private: true, Example: `{ APP_ENV = "dev" }`, Default: "{}", Source: "environ(7)", Doc: "Environment variables of every command, over PATH, HOME, USER, LOGNAME, LANG, TMPDIR and VIRTUAL_ENV, which are always set; a PYTHONPATH comes behind /run/blast/python, from where refusals are explained in tracebacks (BLAST_HOOK = \"off\" switches that off). They are stored with the state: what is secret belongs into a secret block."}}
 	Specs = []block.Block{processSpec, secretSpec}
 
 	processSpec = block.Block{

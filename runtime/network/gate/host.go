@@ -8,7 +8,7 @@
 //
 //	process ─▶ packet filter (nft) ─▶ DNS server (nameserver, names)
 //	                │                 relay (relay, rules) ─▶ host's network (upstream)
-//	                └▶ refused: RST, EPERM, or EACCES for a name, and a line in denied.ndjson
+//	                └▶ refused: RST, EPERM, or EACCES for a name (HTTP to it: 403), and a line in denied.ndjson
 //
 // If the daemon dies its sockets are gone and nothing gets out. The next one
 // makes them again from the notes (Sync); the sandbox goes on running.

@@ -75,7 +75,7 @@ func connected(ds []denial.Denial) map[string]bool {
 func (s Session) choice() []string {
 	words := denial.Choice(s.Env.Name)
 	shell, err := filepath.EvalSymlinks(os.Getenv("PWD")) // blast -C went elsewhere
-	if err != nil || s.Env.Project == "" {
+	if err != nil || !filepath.IsAbs(shell) || s.Env.Project == "" {
 		return words
 	}
 	if root, err := projectRoot(shell); err != nil || root != s.Env.Project {

@@ -1,0 +1,70 @@
+package gate
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/inside"
+	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/where"
+)
+
+// TestRefusalNamesTheLine: a process that says where it looks up or connects is named
+// with that, and none is with what another one says.
+func TestRefusalNamesTheLine(t *testing.T) {
+	s := up(t, webRule(80))
+	script := `import os, socket
+os.chdir("` + inside.Path(s.env, "") + `")
+def say(target, port, place):
+    c = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    c.sendto(b"1\0%s\0%d\0%s" % (target, port, place), "` + where.File + `")
+def try_(host, port):
+    try: socket.create_connection((host, port), timeout=5).sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    except OSError: pass
+say(b"one.example", 5432, b"app.py:1"); try_("one.example", 5432)
+say(b"93.184.215.14", 22, b"app.py:2"); try_("93.184.215.14", 22)
+say(b"good.example", 80, b"app.py:3\x1b[2J")
+c = socket.create_connection(("good.example", 80), timeout=5)
+c.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+print(c.recv(12))
+if os.fork() == 0:
+    try_("silent.example", 443)
+    os._exit(0)
+os.wait()
+say(b"silent.example", 443, b"liar.py:9")
+`
+	if got := s.python(script); got != "b'HTTP/1.1 403'" {
+		t.Fatal(got)
+	}
+	for target, want := range map[string]string{"one.example": "app.py:1", "93.184.215.14:22": "app.py:2", "good.example:80": "app.py:3?[2J", "silent.example": ""} {
+		for _, d := range s.denials(func(d denial.Denial) bool { return d.Target() == target }) {
+			if d.Where != want || target == "one.example" && (d.Meant != 5432 || d.Wish() != "one.example:5432") {
+				t.Errorf("%s: %+v", target, d)
+			}
+		}
+	}
+}
+
+// The sandbox sees its refusals, and those of no other.
+func TestEachSeesItsOwnRefusals(t *testing.T) {
+	a, b := up(t), up(t)
+	for _, s := range []*sandbox{a, b} {
+		s.lookup(fmt.Sprintf("of-%x.example", []byte(s.env.ID)))
+	}
+	for _, s := range []*sandbox{a, b} {
+		text, err := os.ReadFile(inside.Path(s.env, denial.File))
+		if err != nil || strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), fmt.Sprintf("of-%x.example", []byte(s.env.ID))) {
+			t.Errorf("%v: %s", err, text)
+		}
+		for path, mode := range map[string]os.FileMode{inside.Path(s.env, ""): 0o755, inside.Path(s.env, denial.File): 0o644, inside.Path(s.env, where.File): 0o666} {
+			var st unix.Stat_t
+			if err := unix.Lstat(path, &st); err != nil || os.FileMode(st.Mode).Perm() != mode || st.Uid != 0 {
+				t.Errorf("%s: %o of %d, %v", path, st.Mode, st.Uid, err)
+			}
+		}
+	}
+}
