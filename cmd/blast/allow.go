@@ -63,6 +63,9 @@ func (cmd *allowCmd) wishes(u *ui) ([]allow.Wish, error) {
 	if cmd.Name != "" && len(cmd.Targets) > 1 {
 		return nil, u.misused("--name is for one rule, and %d targets may need more: name them one by one", len(cmd.Targets))
 	}
+	if _, err := time.Parse(time.DateOnly, cmd.Expires); err != nil && cmd.Expires != "" {
+		return nil, u.misused("--expires %s is no day: write year, month and day, such as 2027-01-31", cmd.Expires)
+	}
 	var ws []allow.Wish
 	for _, text := range cmd.Targets {
 		t, err := allow.Parse(text)

@@ -114,7 +114,7 @@ func (w Wish) fits(e network.Egress, now time.Time) bool {
 func (w Wish) rule(p network.Policy) network.Egress {
 	e := network.Egress{Name: w.Name, Ports: []uint16{w.Port}, Protocol: w.Protocol, During: w.During, Reason: w.Reason, Expires: w.Expires}
 	if e.Name == "" {
-		e.Name = free(hostname.Label(w.Domain+w.CIDR), p)
+		e.Name = free(hostname.Label(w.host()), p)
 	}
 	if w.Domain != "" {
 		e.Domains = []string{w.Domain}

@@ -80,16 +80,17 @@ func split(s string) (host, port string, err error) {
 	return host, port, nil
 }
 
+// host is the name, the address or the block.
+func (t Target) host() string {
+	if p, err := netip.ParsePrefix(t.CIDR); err == nil && p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return t.Domain + t.CIDR
+}
+
 // String is what Parse reads.
 func (t Target) String() string {
-	host := t.Domain
-	if t.CIDR != "" {
-		host = t.CIDR
-		if p, err := netip.ParsePrefix(t.CIDR); err == nil && p.IsSingleIP() {
-			host = p.Addr().String()
-		}
-	}
-	s := net.JoinHostPort(host, strconv.Itoa(int(t.Port)))
+	s := net.JoinHostPort(t.host(), strconv.Itoa(int(t.Port)))
 	if t.Protocol != "tcp" {
 		s += "/" + t.Protocol
 	}

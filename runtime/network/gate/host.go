@@ -27,6 +27,7 @@ import (
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/where"
 	"blast.example/blast/state"
 )
 
@@ -105,7 +106,7 @@ func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 		return netns.Unpin(keptPath(env))
 	case network.PolicyAddr:
 		if c.To == nil {
-			return errors.Join(env.DropNote(namesNote), env.DropNote(filterNote), env.DropNote(usageNote), inside.Remove(env, denial.File))
+			return errors.Join(env.DropNote(namesNote), env.DropNote(filterNote), env.DropNote(usageNote), inside.Remove(env, denial.File, where.File))
 		}
 		h.forget(env)
 		return nil

@@ -42,9 +42,14 @@ func (g *gate) find(op string, s who.Socket) (who.Process, bool) {
 		return p, ok // it isn't in the sandbox
 	}
 	g.searches.make(func() {
-		if p, ok = g.who.Find(s); !ok && op == denial.Connect {
-			p, ok = g.who.Only()
+		if p, ok = g.who.Find(s); ok || op != denial.Connect {
+			return
 		}
+		if pid := g.claims.Claimant(s.Remote); pid != 0 { // its own word, but its own number, too
+			p, ok = who.Describe(pid)
+			return
+		}
+		p, ok = g.who.Only()
 	})
 	return p, ok
 }

@@ -26,7 +26,10 @@ def try_(host, port):
     try: socket.create_connection((host, port), timeout=5).sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
     except OSError: pass
 say(b"one.example", 5432, b"app.py:1"); try_("one.example", 5432)
-say(b"93.184.215.14", 22, b"app.py:2"); try_("93.184.215.14", 22)
+if os.fork() == 0: # of two processes, the one that said so
+    say(b"93.184.215.14", 22, b"app.py:2"); try_("93.184.215.14", 22)
+    os._exit(0)
+os.wait()
 say(b"good.example", 80, b"app.py:3\x1b[2J")
 c = socket.create_connection(("good.example", 80), timeout=5)
 c.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")

@@ -16,6 +16,7 @@ const (
 	maxProcesses = 256
 	maxClaims    = 16          // of one process
 	validFor     = time.Minute // then another process may have the number
+	moment       = 2 * time.Second
 )
 
 // A claim is what a process said of itself.
@@ -31,6 +32,20 @@ type claims map[int]map[string]claim
 func (cs claims) find(pid int, key string, now time.Time) (claim, bool) {
 	c, ok := cs[pid][key]
 	return c, ok && key != "" && now.Sub(c.at) < validFor
+}
+
+// only is the process that said this within a moment, if one did.
+func (cs claims) only(key string, port uint16, now time.Time) int {
+	found := 0
+	for pid, of := range cs {
+		if c, ok := of[key]; ok && key != "" && c.port == port && now.Sub(c.at) < moment {
+			if found != 0 {
+				return 0
+			}
+			found = pid
+		}
+	}
+	return found
 }
 
 // add drops what was said longest ago where there is no room.

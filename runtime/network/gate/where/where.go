@@ -146,6 +146,15 @@ func (b *Book) Port(pid int, host string) uint16 {
 	return c.port
 }
 
+// Claimant is the one process that said a moment ago that it would connect to an address;
+// 0 if none did, or several.
+func (b *Book) Claimant(addr netip.AddrPort) int {
+	b.catch()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.claims.only(keyOfAddr(addr.Addr()), addr.Port(), time.Now())
+}
+
 // find looks for the address first: the same name may be looked up elsewhere.
 func (b *Book) find(pid int, host string, addr netip.AddrPort) (claim, bool) {
 	b.catch()

@@ -76,6 +76,18 @@ func TestWhere(t *testing.T) {
 	if p := b.Port(me, "api.example"); p != 443 {
 		t.Errorf("port %d", p)
 	}
+	if got := b.Claimant(netip.MustParseAddrPort("192.0.2.1:5432")); got != me {
+		t.Errorf("%d would connect, not %d", got, me)
+	}
+	for _, other := range []string{"192.0.2.1:5433", "192.0.2.3:5432"} {
+		if got := b.Claimant(netip.MustParseAddrPort(other)); got != 0 {
+			t.Errorf("%d would connect to %s", got, other)
+		}
+	}
+	b.note(me+1, []byte("1\x00192.0.2.1\x005432\x00x:1"))
+	if got := b.Claimant(netip.MustParseAddrPort("192.0.2.1:5432")); got != 0 {
+		t.Errorf("one of two: %d", got)
+	}
 	if got, ok := b.Where(me+1, "api.example", netip.AddrPort{}); ok {
 		t.Errorf("another process said %q", got)
 	}

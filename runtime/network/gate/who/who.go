@@ -87,6 +87,12 @@ func (f *Finder) Only() (Process, bool) {
 	return found, found.HostPID != 0
 }
 
+// Describe is what is known about a process; false if it is gone.
+func Describe(pid int) (Process, bool) {
+	p := describe(pid)
+	return p, p.HostPID != 0
+}
+
 // inode asks sock_diag(7) inside the namespace. A process may have an IPv6
 // socket for an IPv4 address.
 func (f *Finder) inode(s Socket) (uint32, error) {
