@@ -17,7 +17,7 @@ import (
 )
 
 type allowCmd struct {
-	Targets     []string `arg:"" name:"target" help:"HOST[:PORT], such as api.github.com:443; an address or block of addresses, too, and with /udp after the port. Without a port: 443."`
+	Targets     []string `arg:"" name:"target" help:"HOST[:PORT], such as api.github.com:443; an address or block of addresses, too, with /udp after the port or /icmp instead of it. Without a port: 443."`
 	Reason      string   `placeholder:"TEXT" help:"Why. It is kept with the rule."`
 	Name        string   `placeholder:"RULE" help:"What the rule is called; by default after the host."`
 	During      string   `enum:",run,apply" default:"" placeholder:"WHEN" help:"Only while commands run, or only while apply installs packages: run, apply."`

@@ -19,12 +19,14 @@ func lines(e network.Egress) []string {
 	} else {
 		add("cidrs", list(e.CIDRs))
 	}
-	ports := make([]string, 0, len(e.Ports))
-	for _, p := range e.Ports {
-		ports = append(ports, fmt.Sprint(p))
+	if len(e.Ports) > 0 {
+		ports := make([]string, 0, len(e.Ports))
+		for _, p := range e.Ports {
+			ports = append(ports, fmt.Sprint(p))
+		}
+		add("ports", "["+strings.Join(ports, ", ")+"]")
 	}
-	add("ports", "["+strings.Join(ports, ", ")+"]")
-	if e.Protocol == "udp" {
+	if e.Protocol != "tcp" {
 		add("protocol", quote(e.Protocol))
 	}
 	if len(e.During) > 0 {

@@ -55,7 +55,7 @@ func allowed(p network.Policy, t Target, phase string, now time.Time) (string, b
 	}
 	if t.CIDR != "" {
 		for _, e := range only.Egress {
-			if e.Protocol == t.Protocol && slices.Contains(e.CIDRs, t.CIDR) && slices.Contains(e.Ports, t.Port) && current(e, now) {
+			if e.Protocol == t.Protocol && slices.Contains(e.CIDRs, t.CIDR) && (t.Protocol == icmp || slices.Contains(e.Ports, t.Port)) && current(e, now) {
 				return e.Name, true
 			}
 		}
@@ -106,13 +106,16 @@ func (w Wish) fits(e network.Egress, now time.Time) bool {
 			return false
 		}
 	}
-	return w.plain() && len(targets) == 1 && targets[0] == w.Domain+w.CIDR && e.Protocol == w.Protocol && current(e, now) &&
+	return w.plain() && w.Protocol != icmp && !e.Opaque && len(e.Environments) == 0 && len(targets) == 1 && targets[0] == w.Domain+w.CIDR && e.Protocol == w.Protocol && current(e, now) &&
 		(len(w.During) == 0 || len(w.During) == len(during))
 }
 
 // rule is a new one.
 func (w Wish) rule(p network.Policy) network.Egress {
-	e := network.Egress{Name: w.Name, Ports: []uint16{w.Port}, Protocol: w.Protocol, During: w.During, Reason: w.Reason, Expires: w.Expires}
+	e := network.Egress{Name: w.Name, Protocol: w.Protocol, During: w.During, Reason: w.Reason, Expires: w.Expires}
+	if w.Protocol != icmp {
+		e.Ports = []uint16{w.Port}
+	}
 	if e.Name == "" {
 		e.Name = free(hostname.Label(w.host()), p)
 	}

@@ -18,19 +18,21 @@ import (
 type Target struct {
 	Domain   string // or
 	CIDR     string
-	Port     uint16
-	Protocol string // tcp | udp
+	Port     uint16 // 0 with icmp
+	Protocol string // tcp | udp | icmp
 }
 
-// defaultPort is meant where none is given.
-const defaultPort = 443
+const (
+	defaultPort = 443    // is meant where none is given
+	icmp        = "icmp" // has no ports
+)
 
 // Parse reads HOST[:PORT][/PROTOCOL]: "api.github.com", "10.1.2.3:5432",
-// "[2001:db8::1]:53/udp", "10.0.0.0/8:22".
+// "[2001:db8::1]:53/udp", "10.0.0.0/8:22", "192.0.2.1/icmp".
 func Parse(text string) (Target, error) {
 	t := Target{Port: defaultPort, Protocol: "tcp"}
 	rest := text
-	for _, p := range []string{"tcp", "udp"} {
+	for _, p := range []string{"tcp", "udp", icmp} {
 		if cut, ok := strings.CutSuffix(rest, "/"+p); ok {
 			rest, t.Protocol = cut, p
 			break
@@ -40,10 +42,13 @@ func Parse(text string) (Target, error) {
 	if err != nil {
 		return t, fmt.Errorf("%q %w", text, err)
 	}
+	if t.Protocol == icmp {
+		t.Port = 0
+	}
 	if port != "" {
 		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return t, fmt.Errorf("%q: a port is a number from 1 to 65535", text)
+		if err != nil || n == 0 || t.Protocol == icmp {
+			return t, fmt.Errorf("%q: a port is a number from 1 to 65535, and icmp has none", text)
 		}
 		t.Port = uint16(n)
 	}
@@ -51,7 +56,7 @@ func Parse(text string) (Target, error) {
 		return t, fmt.Errorf("%q %w", host, err)
 	}
 	if t.Domain != "" && t.Protocol != "tcp" {
-		return t, fmt.Errorf("%q: which name a datagram is for can't be seen, so UDP is for addresses only", text)
+		return t, fmt.Errorf("%q: which name a packet is for can't be seen, so %s is for addresses only", text, t.Protocol)
 	}
 	return t, nil
 }
@@ -90,6 +95,9 @@ func (t Target) host() string {
 
 // String is what Parse reads.
 func (t Target) String() string {
+	if t.Protocol == icmp {
+		return t.host() + "/" + icmp
+	}
 	s := net.JoinHostPort(t.host(), strconv.Itoa(int(t.Port)))
 	if t.Protocol != "tcp" {
 		s += "/" + t.Protocol

@@ -27,6 +27,9 @@ func (d Denial) Wish() string {
 		}
 		host = name
 	}
+	if d.Protocol == "icmp" && d.Host == "" && host != "" {
+		return host + "/icmp"
+	}
 	port := d.Port
 	if port == 0 {
 		port = d.Meant
@@ -50,8 +53,12 @@ func (d Denial) Wish() string {
 // writable reports whether a rule may name the host; see package network.
 func writable(name string) bool {
 	last := name[strings.LastIndexByte(name, '.')+1:]
-	return !strings.Contains(name, "_") && strings.Trim(last, "0123456789") != ""
+	return !strings.Contains(name, "_") && strings.Trim(last, "0123456789") != "" && !strings.HasSuffix("."+name, zone)
 }
+
+// zone is network.Zone with a dot before it: other environments are for rules of another
+// kind, which both sides must have.
+const zone = ".blast.internal"
 
 // AllowCommand is what a person types to let it out: blast allow with the words before its
 // argument that choose the environment. "" is as of Wish.

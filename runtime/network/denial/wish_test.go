@@ -14,6 +14,7 @@ func TestWish(t *testing.T) {
 		"db.example:5432":      {Op: Resolve, Host: "db.example", Meant: 5432},
 		"db.example:80":        {Op: Connect, Host: "db.example", Port: 80, Meant: 5432, Protocol: "tcp"},
 		"192.0.2.1:22":         {Op: Connect, Addr: "192.0.2.1", Port: 22, Protocol: "tcp"},
+		"192.0.2.1/icmp":       {Op: Connect, Addr: "192.0.2.1", Protocol: "icmp"},
 		"[2001:db8::1]:53/udp": {Op: Connect, Addr: "2001:db8::1", Port: 53, Protocol: "udp"},
 	} {
 		if got := d.Wish(); got != want {
@@ -29,7 +30,7 @@ func TestWish(t *testing.T) {
 	}
 	for what, d := range map[string]Denial{
 		"no host name": {Op: Resolve, Host: "a b"}, "wildcard": {Op: Resolve, Host: "*.com"}, "command": {Op: Resolve, Host: "$(reboot).example"}, "flag": {Op: Resolve, Host: "--yes"},
-		"service": {Op: Resolve, Host: "_ldap._tcp.example"}, "like an address": {Op: Resolve, Host: "1.2.3.4"}, "icmp": {Op: Connect, Addr: "192.0.2.1", Protocol: "icmp"},
+		"service": {Op: Resolve, Host: "_ldap._tcp.example"}, "like an address": {Op: Resolve, Host: "1.2.3.4"}, "ping of a name": {Op: Connect, Host: "a.example", Protocol: "icmp"}, "another environment": {Op: Resolve, Host: "backend.blast.internal"},
 		"other protocol": {Op: Connect, Addr: "192.0.2.1", Port: 1, Protocol: "protocol 132"}, "let through": {Op: Resolve, Host: "a.example", Allowed: true}, "nothing": {},
 	} {
 		if got := d.AllowCommand(); got != "" {

@@ -18,8 +18,8 @@ import (
 	"blast.example/blast/runtime/network/denial"
 )
 
-// ask sends raw and returns the whole answer.
-func ask(c net.Conn, raw string) (*http.Response, string, error) {
+// askRaw sends raw and returns the whole answer.
+func askRaw(c net.Conn, raw string) (*http.Response, string, error) {
 	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 	if _, err := io.WriteString(c, raw); err != nil {
 		return nil, "", err
@@ -41,7 +41,7 @@ func TestRefusedNameSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, body, err := ask(c, "GET / HTTP/1.1\r\nHost: Refused.example\r\n\r\n")
+	r, body, err := askRaw(c, "GET / HTTP/1.1\r\nHost: Refused.example\r\n\r\n")
 	want := "blast: refused by the sandbox, not by the network\n\n  what   refused.example:80\n  why    no egress rule of blast.hcl names this host\n  allow  blast allow refused.example:80\n"
 	if err != nil || r.StatusCode != http.StatusForbidden || body != want || !r.Close || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("%v %v\n%s", err, r, body)
@@ -68,7 +68,7 @@ func TestRefusedNameSaysWhy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, body, err := ask(c, raw)
+		r, body, err := askRaw(c, raw)
 		if err == nil && r.StatusCode != http.StatusForbidden && r.StatusCode != http.StatusBadRequest || strings.ContainsAny(body, "\x1b<>") {
 			t.Errorf("%s: %v %q, %v", what, r, body, err)
 		}
@@ -101,7 +101,7 @@ func TestRefusedAddressStaysRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, body, err := ask(c, "GET / HTTP/1.1\r\nHost: good.example\r\n\r\n"); err != nil || r.StatusCode != http.StatusForbidden || !strings.Contains(body, "look the name up again") || strings.Contains(body, "  allow") {
+	if r, body, err := askRaw(c, "GET / HTTP/1.1\r\nHost: good.example\r\n\r\n"); err != nil || r.StatusCode != http.StatusForbidden || !strings.Contains(body, "look the name up again") || strings.Contains(body, "  allow") {
 		t.Errorf("%v %q %v", r, body, err)
 	}
 	if got := internet.http.Seen(); len(got) != seen {
@@ -137,7 +137,7 @@ func TestRefusalsInWordsAreBounded(t *testing.T) {
 		if err != nil {
 			return nil, "", err
 		}
-		return ask(c, "GET / HTTP/1.1\r\nHost: refused.example\r\n\r\n")
+		return askRaw(c, "GET / HTTP/1.1\r\nHost: refused.example\r\n\r\n")
 	}, func(err error) bool { return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) })
 	if err == nil {
 		t.Error("more are open than there may be")
@@ -151,7 +151,7 @@ func TestRefusalsInWordsAreBounded(t *testing.T) {
 		if err != nil {
 			return nil, "", err
 		}
-		return ask(c, "GET / HTTP/1.1\r\nHost: refused.example\r\n\r\n")
+		return askRaw(c, "GET / HTTP/1.1\r\nHost: refused.example\r\n\r\n")
 	}, func(err error) bool { return err == nil })
 	if err != nil || r.StatusCode != http.StatusForbidden {
 		t.Errorf("when there is room again: %v, %v", r, err)
@@ -180,7 +180,7 @@ func TestRefusalsInWordsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		wg.Go(func() {
-			if _, body, err := ask(c, "GET / HTTP/1.1\r\nHost: "+name+"\r\n\r\n"); err != nil || !strings.Contains(body, "blast allow "+name+":80\n") {
+			if _, body, err := askRaw(c, "GET / HTTP/1.1\r\nHost: "+name+"\r\n\r\n"); err != nil || !strings.Contains(body, "blast allow "+name+":80\n") {
 				t.Errorf("%s: %q, %v", name, body, err)
 			}
 		})
