@@ -33,7 +33,7 @@ func TestParse(t *testing.T) {
 		"192.0.2.1/icmp":       {CIDR: "192.0.2.1/32", Protocol: "icmp"},
 		"2001:db8::/32/icmp":   {CIDR: "2001:db8::/32", Protocol: "icmp"},
 		"192.0.2.1:7/icmp":     {}, "a.example/icmp": {}, "backend.blast.internal:80": {},
-		"[2001:db8::]/32":      {}, "[2001:db8::/32]:1": {CIDR: "2001:db8::/32", Port: 1, Protocol: "tcp"},
+		"[2001:db8::]/32": {}, "[2001:db8::/32]:1": {CIDR: "2001:db8::/32", Port: 1, Protocol: "tcp"},
 		"": {}, ":443": {}, "a.example:": {}, "a.example:0": {}, "a.example:65536": {}, "a.example:x": {}, "https://a.example": {}, "*.com:443": {}, "a.*.example": {},
 		"a.example:53/udp": {}, "a b.example": {}, "${path}.example": {}, "a.example/x:1": {}, "10.0.0.1/8:22": {}, "::ffff:10.0.0.1": {}, "[::1": {}, "1.2.3:4": {}, "a.example\n:443": {}, "-": {},
 	} {

@@ -46,7 +46,7 @@ func (g *gate) find(op string, s who.Socket) (who.Process, bool) {
 			return
 		}
 		if pid := g.claims.Claimant(s.Remote); pid != 0 { // its own word, but its own number, too
-			p, ok = who.Describe(pid)
+			p, ok = who.Describe(pid), true
 			return
 		}
 		p, ok = g.who.Only()

@@ -87,10 +87,11 @@ func (f *Finder) Only() (Process, bool) {
 	return found, found.HostPID != 0
 }
 
-// Describe is what is known about a process; false if it is gone.
-func Describe(pid int) (Process, bool) {
+// Describe is what is known about a process; of one that is gone only its number.
+func Describe(pid int) Process {
 	p := describe(pid)
-	return p, p.HostPID != 0
+	p.HostPID = pid
+	return p
 }
 
 // inode asks sock_diag(7) inside the namespace. A process may have an IPv6
