@@ -166,7 +166,7 @@ func (h *Host) ensure(ctx context.Context, env state.Env, id string, attrs json.
 	if err != nil {
 		return err
 	}
-	shown, err := sitehook.Install(env)
+	shown, err := sitehook.Install(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,15 @@
 package sitehook
 
 import (
+	"context"
 	"embed"
 	"fmt"
 	"io/fs"
+	"os"
+	"os/exec"
 	"path"
+	"path/filepath"
+	"time"
 
 	"blast.example/blast/runtime/inside"
 	"blast.example/blast/state"
@@ -37,7 +42,7 @@ func Lead(without string) string {
 
 // Install puts the hook where the environment's sandbox finds it, and returns the folder
 // that the sandbox is to see.
-func Install(env state.Env) (string, error) {
+func Install(ctx context.Context, env state.Env) (string, error) {
 	names, err := fs.Glob(sources, "src/*.py")
 	if err != nil {
 		return "", err
@@ -51,7 +56,47 @@ func Install(env state.Env) (string, error) {
 			return "", fmt.Errorf("install the hook in Python: %w", err)
 		}
 	}
+	compile(ctx, inside.Path(env, folder))
 	return inside.Make(env)
+}
+
+// Where the sandbox, too, has the host's Python, and how long it may take to compile.
+const (
+	interpreter   = "/usr/bin/python3"
+	compileWithin = 5 * time.Second
+)
+
+// program compiles what the sandbox will import; it is to look as if that were done there.
+const program = "import os, py_compile, sys\n" +
+	"for f in sys.argv[2:]: py_compile.compile(f, dfile=os.path.join(sys.argv[1], os.path.basename(f)), doraise=True)\n"
+
+// compile spares each Python that starts some two milliseconds: nothing in the sandbox can
+// keep what it compiles there. Another Python than the host's usual one does without.
+func compile(ctx context.Context, dir string) {
+	ctx, cancel := context.WithTimeout(ctx, compileWithin)
+	defer cancel()
+	names, err := filepath.Glob(filepath.Join(dir, "*.py"))
+	if err != nil {
+		return
+	}
+	cmd := exec.CommandContext(ctx, interpreter, append([]string{"-I", "-S", "-c", program, path.Join(inside.Dir, folder)}, names...)...)
+	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/bin:/bin"}
+	if cmd.Run() != nil {
+		_ = os.RemoveAll(filepath.Join(dir, cacheDir))
+		return
+	}
+	share(filepath.Join(dir, cacheDir))
+}
+
+const cacheDir = "__pycache__"
+
+// share lets everybody in the sandbox read the compiled files, whatever the umask.
+func share(dir string) {
+	_ = os.Chmod(dir, 0o755)                               //nolint:gosec // the sandbox's user is another one
+	names, _ := filepath.Glob(filepath.Join(dir, "*.pyc")) // only a bad pattern is an error
+	for _, name := range names {
+		_ = os.Chmod(name, 0o644) //nolint:gosec // likewise; who can't read it compiles
+	}
 }
 
 // Remove removes it, and the folder that is shown if nothing else is in it.

@@ -30,7 +30,7 @@ func newPython(t *testing.T) *python {
 	t.Helper()
 	env := state.NewEnv(t.TempDir(), "default", os.Geteuid(), os.Getegid())
 	env.Run = t.TempDir()
-	dir, err := sitehook.Install(env)
+	dir, err := sitehook.Install(t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +119,26 @@ func TestAnothersSitecustomize(t *testing.T) {
 	}
 	p.file("sitecustomize.py", "import socket\nraise ImportError('no such thing', name='thing')\n")
 	if got := p.run("-c", "import socket; print(socket.getaddrinfo.__globals__['__name__'])"); !strings.Contains(got, "no such thing") || !strings.HasSuffix(got, "_blast_network") {
+		t.Error(got)
+	}
+}
+
+// TestIsCompiled: nothing inside can keep what it compiles, so it comes compiled, and tells
+// nothing of where that was done.
+func TestIsCompiled(t *testing.T) {
+	need(t)
+	p := newPython(t)
+	found, err := filepath.Glob(filepath.Join(p.dir, "__pycache__", "*.pyc"))
+	if err != nil || len(found) != 2 {
+		t.Fatalf("%q, %v", found, err)
+	}
+	for _, f := range found {
+		b, err := os.ReadFile(f)
+		if err != nil || !strings.Contains(string(b), "/run/blast/python/") || strings.Contains(string(b), p.dir) {
+			t.Errorf("%s: %v, %q", f, err, b)
+		}
+	}
+	if got := p.run("-v", "-c", "import socket"); !strings.Contains(got, "sitecustomize.cpython") || !strings.Contains(got, "_blast_network.cpython") || strings.Contains(got, "# wrote") {
 		t.Error(got)
 	}
 }

@@ -2,7 +2,7 @@
 
 All it does is to wait for the module socket, and then to load _blast_network beside it.
 Another sitecustomize is imported as if this one weren't there. BLAST_HOOK=off, -S, -E and
--I switch it off. It is short, as each start compiles it.
+-I switch it off. It is short, as each start of a Python runs it.
 """
 import os
 import sys
@@ -23,11 +23,11 @@ class _Watch:
 def _network():
     m = sys.modules.get("_blast_network")
     if m is None:
-        m = type(sys)("_blast_network")
-        m.__file__ = _here + "/_blast_network.py"
-        with open(m.__file__, "rb") as f:
-            exec(compile(f.read(), m.__file__, "exec"), m.__dict__)
-        sys.modules["_blast_network"] = m
+        sys.path.insert(0, _here)
+        try:
+            import _blast_network as m
+        finally:
+            sys.path.remove(_here)
     return m
 
 
