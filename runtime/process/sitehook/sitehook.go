@@ -16,6 +16,8 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"time"
 
 	"blast.example/blast/runtime/inside"
@@ -81,6 +83,9 @@ func compile(ctx context.Context, dir string) {
 	}
 	cmd := exec.CommandContext(ctx, interpreter, append([]string{"-I", "-S", "-c", program, path.Join(inside.Dir, folder)}, names...)...)
 	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/bin:/bin"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // of this thread: it must not write when somebody else removes
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if cmd.Run() != nil {
 		_ = os.RemoveAll(filepath.Join(dir, cacheDir))
 		return
