@@ -159,6 +159,8 @@ func TestSummary(t *testing.T) {
 		"network {\n  egress \"r\" {\n    domains = [\"pypi.org\", \"files.pythonhosted.org\"]\n    ports = [443]\n    during = [\"apply\"]\n  }\n}\n": "rejects all; pypi.org, files.pythonhosted.org:443 while installing",
 		"network {\n  default = \"audit\"\n  ingress \"w\" {\n    port = 8080\n  }\n}\n":                                                               "allows and logs all; publishes 127.0.0.1:8080",
 		"network {\n  egress \"d\" {\n    cidrs = [\"10.0.0.0/8\"]\n    ports = [53]\n    protocol = \"udp\"\n  }\n}\n":                                "rejects all but 10.0.0.0/8:53/udp",
+		"network {\n  ingress \"w\" {\n    ports = [8080, 8081, 8082, 8083]\n  }\n}\n":                                                                 "rejects all; publishes 127.0.0.1:8080, 127.0.0.1:8081, 127.0.0.1:8082, ...",
+		"network {\n  ingress \"w\" {\n    ports = [8080, 8081]\n    environments = [\"a\", \"b\"]\n  }\n}\n":                                          "rejects all; port 8080, 8081 for a, b",
 	} {
 		o := configtest.Objects(t, Words{}, src)[1]
 		if got := (Words{}).Describe(plan.Change{Addr: o.Addr, To: o.Attrs}).Summary; got != want {

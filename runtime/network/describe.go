@@ -251,8 +251,9 @@ func (p Policy) summary() string {
 	if more := len(p.Egress) - maxRules; more > 0 {
 		s += fmt.Sprintf("; %d more rules", more)
 	}
-	for _, in := range p.Ingress {
-		s += "; " + in.offer() + in.aside(Quota{})
+	for _, name := range blocks(p.Ingress) {
+		ins := named(p.Ingress, name)
+		s += "; " + offer(ins) + ins[0].aside(Quota{})
 	}
 	if all := p.text(Quota{}); all != "" {
 		s += "; all together " + all

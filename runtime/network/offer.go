@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"blast.example/blast/config/wording"
@@ -122,10 +123,20 @@ func (in Ingress) at() string {
 	return in.Publish + "/" + in.Protocol
 }
 
-// offer is what a summary says, "publishes 127.0.0.1:8000".
-func (in Ingress) offer() string {
-	if in.Publish != "" {
-		return "publishes " + in.at()
+// offer is what a summary says of a block, "publishes 127.0.0.1:8000, 127.0.0.1:8001".
+func offer(ins []Ingress) string {
+	var at []string
+	for _, in := range ins {
+		if in.Publish != "" {
+			at = append(at, in.at())
+		}
 	}
-	return fmt.Sprintf("port %d for %s", in.Port, strings.Join(in.Environments, ", "))
+	if len(at) > 0 {
+		return "publishes " + wording.List(at, maxTargets)
+	}
+	ports := make([]string, len(ins))
+	for i, in := range ins {
+		ports[i] = strconv.Itoa(int(in.Port))
+	}
+	return fmt.Sprintf("port %s for %s", wording.List(ports, maxTargets), strings.Join(ins[0].Environments, ", "))
 }
