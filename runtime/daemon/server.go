@@ -155,6 +155,9 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 		<-ctx.Done() // no answer: the command asks the next daemon
 		return
 	}
+	if req.Method == wire.Monitor { // whose reader may stop reading in the middle of it
+		defer release(ctx, conn)()
+	}
 	var mu sync.Mutex
 	send := func(resp wire.Response) {
 		mu.Lock()
@@ -228,6 +231,8 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 		return with(req, func(p wire.DoctorParams) (any, error) { return s.Doctor(ctx, p.Dir) })
 	case wire.Save:
 		return with(req, func(p wire.SaveParams) (any, error) { return s.Engine.Save(ctx, p, tell) })
+	case wire.Monitor:
+		return with(req, func(p wire.MonitorParams) (any, error) { return struct{}{}, s.Engine.Monitor(ctx, p, tell) })
 	case wire.Flush:
 		return with(req, func(p wire.FlushParams) (any, error) { return struct{}{}, s.Engine.Flush(ctx, p.Env) })
 	case wire.Attend:

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 
 	"blast.example/blast/plan"
@@ -78,6 +79,25 @@ type Witness interface {
 	// may be decided by it: who did it may have lied about themselves. It changes
 	// nothing.
 	Witness(ctx context.Context, env state.Env) (map[string]string, error)
+}
+
+// A Monitor keeps records of what happens in an environment.
+type Monitor interface {
+	// Records are the names of those that the kind keeps: "connections".
+	Records() []string
+	// Monitor tells what one of them has, line by line: what is over and what goes on
+	// right now; with a.Follow also what comes, until ctx ends or the environment goes
+	// down. Nothing there is no line. tell may block for as long as it likes, and
+	// nothing but this call waits for that; its error ends the call. A line is a JSON
+	// object with a "type". It needs no lock, may come at any time, also during an
+	// Apply, and changes nothing.
+	Monitor(ctx context.Context, env state.Env, a Asking, tell func(line json.RawMessage) error) error
+}
+
+// Asking says what of a Monitor is wanted.
+type Asking struct {
+	Record string // one of Records
+	Follow bool
 }
 
 // A Freezer can hold all that runs in an environment still.

@@ -53,6 +53,7 @@ const (
 	Status   = "status"   // → StatusResult
 	Save     = "save"     // SaveParams → SaveResult
 	Survey   = "survey"   // → SurveyResult
+	Monitor  = "monitor"  // MonitorParams → {}: what is on record comes as events of phase Reported
 	Flush    = "flush"    // FlushParams → {}: what was denied until now is on record
 	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
 	Attend   = "attend"   // no answer until the daemon goes: tells a caller that it died
@@ -98,7 +99,12 @@ type Event struct {
 	Phase   string `json:"phase"` // see apply.Phase; "progress", "recovered" and Passed beside them
 	Addr    string `json:"addr,omitempty"`
 	Message string `json:"message,omitempty"`
+
+	Line json.RawMessage `json:"line,omitempty"` // of Reported
 }
+
+// Reported is the phase of a line of a record; see kinds.Monitor.
+const Reported = "reported"
 
 // Passed is the phase of a check that succeeded; the message is how long it took: "0.3s".
 const Passed = "passed"
@@ -259,6 +265,13 @@ type SaveResult struct {
 // FlushParams asks for the records of an environment to be complete.
 type FlushParams struct {
 	Env state.Env `json:"env"`
+}
+
+// MonitorParams asks for a record of what happens in an environment.
+type MonitorParams struct {
+	Env    state.Env `json:"env"`
+	Record string    `json:"record"` // its name: traffic.Record
+	Follow bool      `json:"follow,omitempty"`
 }
 
 // StatusResult lists what the daemon looks after.
