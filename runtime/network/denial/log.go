@@ -22,6 +22,8 @@ const (
 
 // A Log writes the record. It may be used by several goroutines.
 type Log struct {
+	Tell func(Denial) // is called with each denial that goes on record; must not wait, or be changed once Add is called
+
 	mu     sync.Mutex
 	file   *record
 	shown  *record  // to the sandbox; nil is none
@@ -67,6 +69,9 @@ func (l *Log) Add(d Denial) error {
 		if err := l.shown.add(d.show(l.choice)); err != nil {
 			return err
 		}
+	}
+	if l.Tell != nil {
+		l.Tell(d)
 	}
 	return l.file.add(d)
 }

@@ -10,6 +10,7 @@ import (
 	"blast.example/blast/runtime/network/gate/nameserver"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/who"
+	"blast.example/blast/runtime/network/traffic"
 	"blast.example/blast/state"
 )
 
@@ -31,7 +32,7 @@ func (s store) Save(all map[string]netip.Addr) error { return s.env.WriteNote(na
 type book struct{ g *gate }
 
 // Address implements nameserver.Book.
-func (b book) Address(name string, from nameserver.Client) (nameserver.Answer, error) {
+func (b book) Address(name, record string, from nameserver.Client) (nameserver.Answer, error) {
 	rs := b.g.rules.Load()
 	v := rs.Name(name, time.Now())
 	if why := b.overdrawn(rs, name); v.OK && why != "" {
@@ -48,6 +49,9 @@ func (b book) Address(name string, from nameserver.Client) (nameserver.Answer, e
 	if errors.Is(err, names.ErrFull) {
 		d.Allowed, d.Final, d.Reason = false, true, err.Error()
 		b.g.tell(d, asker(from))
+	}
+	if err == nil {
+		b.g.book.Question(traffic.Question{Host: name, Record: record, Rule: v.Rule, Audit: v.Audit}, asker(from))
 	}
 	return nameserver.Answer{Addr: a}, err
 }

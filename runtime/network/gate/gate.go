@@ -3,14 +3,13 @@ package gate
 import (
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"blast.example/blast/runtime/inside"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/ledger"
 	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/names"
 	"blast.example/blast/runtime/network/gate/nameserver"
@@ -21,6 +20,7 @@ import (
 	"blast.example/blast/runtime/network/gate/upstream"
 	"blast.example/blast/runtime/network/gate/where"
 	"blast.example/blast/runtime/network/gate/who"
+	"blast.example/blast/runtime/network/traffic"
 	"blast.example/blast/state"
 )
 
@@ -37,16 +37,16 @@ type gate struct {
 	log   *slog.Logger
 	rules atomic.Pointer[rules.Rules]
 
-	names    *names.Table
-	budget   *names.Budget
-	dns      *nameserver.Server
-	relay    *relay.Relay
-	meters   *meter.Meters
-	who      *who.Finder
-	searches *searches // of who
-	denied   *denial.Log
-	claims   *where.Book
-	hands    *nft.Watch // of who changes the packet filter
+	names  *names.Table
+	budget *names.Budget
+	dns    *nameserver.Server
+	relay  *relay.Relay
+	meters *meter.Meters
+	who    *who.Finder
+	denied *denial.Log
+	claims *where.Book
+	book   *ledger.Ledger
+	hands  *nft.Watch // of who changes the packet filter
 
 	barriers barriers
 	enter    relay.Enter
@@ -62,9 +62,9 @@ type gate struct {
 func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Logger) (_ *gate, err error) {
 	g := &gate{
 		env: env, ns: ns, log: log, published: map[string]publication{}, doors: map[doorKey]*relay.Door{}, enter: enter,
-		who: who.New(ns, env.Cgroup), searches: newSearches(), budget: names.NewBudget(),
+		who: who.New(ns, env.Cgroup), budget: names.NewBudget(),
 	}
-	g.stop = append(g.stop, func() { _ = ns.Close() })
+	g.stop = append(g.stop, func() { _ = ns.Close() }, g.who.Close)
 	defer func() {
 		if err != nil {
 			g.close()
@@ -77,20 +77,9 @@ func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Lo
 	g.meters = meter.New(usage{env})
 	g.meters.Use(p.Policy)
 	g.stop = append(g.stop, g.closeMeters)
-	if g.denied, err = denial.Open(filepath.Join(env.Run, denial.File)); err != nil {
+	if err = g.openBooks(); err != nil {
 		return nil, err
 	}
-	g.stop = append(g.stop, func() { _ = g.denied.Close() })
-	if _, err = inside.Make(env); err != nil {
-		return nil, err
-	}
-	if err = g.denied.ShowAt(inside.Path(env, denial.File), denial.Choice(env.Name)...); err != nil {
-		return nil, err
-	}
-	if g.claims, err = where.Listen(inside.Path(env, where.File)); err != nil {
-		return nil, err
-	}
-	g.stop = append(g.stop, g.claims.Close)
 	if g.names, err = names.New(env.ID, store{env}); err != nil {
 		return nil, err
 	}
@@ -115,7 +104,7 @@ func (g *gate) serve(p policy) error {
 	if err != nil {
 		return err
 	}
-	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.meters, g.tell, denial.Choice(g.env.Name)...)
+	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.meters, g.tell, g.book, denial.Choice(g.env.Name)...)
 	g.dns = nameserver.New(book{g})
 	g.stop = append(g.stop, s.close, g.relay.Close, g.dns.Close)
 	for _, c := range s.relayUDP {
@@ -168,9 +157,22 @@ func (g *gate) relayed(p policy) relay.Policy {
 
 // close ends everything, last begun first.
 func (g *gate) close() {
-	g.settle(nil)
+	if g.book != nil {
+		g.book.Leave()
+	}
+	g.closePublished()
 	for i := len(g.stop) - 1; i >= 0; i-- {
 		g.stop[i]()
+	}
+}
+
+func (g *gate) closePublished() {
+	g.open(nil)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for socket, p := range g.published {
+		p.Close(traffic.WithDaemon, "")
+		delete(g.published, socket)
 	}
 }
 

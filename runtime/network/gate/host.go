@@ -10,6 +10,8 @@
 //	                │                 relay (relay, rules) ─▶ host's network (upstream)
 //	                └▶ refused: RST, EPERM, or EACCES for a name (HTTP to it: 403), and a line in denied.ndjson
 //
+// What goes through is entered in the gate's books (ledger).
+//
 // If the daemon dies its sockets are gone and nothing gets out. The next one
 // makes them again from the notes (Sync); the sandbox goes on running.
 package gate
@@ -47,6 +49,7 @@ var (
 	_ kinds.Watcher   = (*Host)(nil)
 	_ kinds.Checker   = (*Host)(nil)
 	_ kinds.Witness   = (*Host)(nil)
+	_ kinds.Monitor   = (*Host)(nil)
 )
 
 // New returns a Host without gates; Sync starts those of an environment.

@@ -134,6 +134,9 @@ func TestVisitorsAreLimited(t *testing.T) {
 	if n := s.counted("ingress.web"); n.Open != 2 || n.RefusedMax != 1 {
 		t.Errorf("counted %+v", n)
 	}
+	if _, totals := s.record(); totals.Rules["ingress.web"].Refused != 1 || totals.Rules["egress.ingress.web"].Refused != 0 {
+		t.Errorf("on record %+v", totals.Rules)
+	}
 	c, err := s.dial("tcp", web+":7")
 	if err != nil {
 		t.Fatal(err)

@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // A publication is a port of the sandbox that the host offers.
 type publication interface {
-	Retarget(port uint16) // lead to another port of the sandbox
-	Rename(rule string)   // go by the limits of another ingress rule
-	Close()
+	Retarget(port uint16)     // lead to another port of the sandbox
+	Rename(rule string)       // go by the limits of another ingress rule
+	Close(how, reason string) // how is one of package traffic's
 }
 
 func (g *gate) offer(in network.Ingress) (publication, error) {
@@ -34,7 +35,7 @@ func (g *gate) publish(want []network.Ingress) error {
 		p, err := g.offer(in)
 		if err != nil {
 			for _, a := range added {
-				a.Close()
+				a.Close(traffic.ByPolicy, "another port could not be published")
 			}
 			return fmt.Errorf("ingress %q: %w", in.Name, err)
 		}
@@ -62,7 +63,7 @@ func (g *gate) settle(want []network.Ingress) {
 	}
 	for socket, p := range g.published {
 		if !keep[socket] {
-			p.Close()
+			p.Close(traffic.ByPolicy, "the port is not published any more")
 			delete(g.published, socket)
 		}
 	}

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/runtime/network/gate/nft"
 	"blast.example/blast/runtime/network/gate/who"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // tell records a refusal with the process that is behind the socket, and returns it so.
@@ -27,31 +29,28 @@ func (g *gate) tell(d denial.Denial, s who.Socket) denial.Denial {
 			d.Meant = g.claims.Port(p.HostPID, d.Host)
 		}
 	}
+	if !d.Allowed {
+		g.book.Refused(traffic.KeyOfDenial(d))
+	}
 	if err := g.denied.Add(d); err != nil {
 		g.log.Error("record denial", "env", g.env.ID, "err", err)
 	}
 	return d
 }
 
-// find looks for the process, unless that took too long just now: a sandbox
-// decides how often it is refused, and how much there is to look through.
+// find looks for the process.
 func (g *gate) find(op string, s who.Socket) (who.Process, bool) {
-	var p who.Process
-	var ok bool
 	if op == denial.Visit {
-		return p, ok // it isn't in the sandbox
+		return who.Process{}, false // it isn't in the sandbox
 	}
-	g.searches.make(func() {
-		if p, ok = g.who.Find(s); ok || op != denial.Connect {
-			return
-		}
-		if pid := g.claims.Claimant(s.Remote); pid != 0 { // its own word, but its own number, too
-			p, ok = who.Describe(pid), true
-			return
-		}
-		p, ok = g.who.Only()
-	})
-	return p, ok
+	p, err := g.who.Find(s)
+	if !errors.Is(err, who.ErrGone) || op != denial.Connect {
+		return p, err == nil
+	}
+	if pid := g.claims.Claimant(s.Remote); pid != 0 { // its own word, but its own number, too
+		return who.Describe(pid), true
+	}
+	return g.who.Only()
 }
 
 // watchFilter records what the packet filter refuses, until the returned

@@ -4,33 +4,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // A Count is what the limits of one rule did since the gate was started.
-type Count struct {
-	Rule string `json:"rule"` // "egress.db", "ingress.web"; "" is the whole environment
-	Open int    `json:"open"` // connections now
+type Count = traffic.Limits
 
-	RefusedMax   uint64 `json:"refused_max"`   // connections: too many open, or cut as there were
-	RefusedRate  uint64 `json:"refused_rate"`  // connections: too many new
-	RefusedQuota uint64 `json:"refused_quota"` // connections: refused, or cut
-
-	Egress  Pace `json:"egress"`
-	Ingress Pace `json:"ingress"`
-
-	Again time.Time `json:"again,omitzero"` // when what the quota has used is forgotten
-}
-
-// A Pace is what was slowed in one direction.
-type Pace struct {
-	Slowed  uint64        `json:"slowed"`           // pieces that had to wait
-	Waited  time.Duration `json:"waited"`           // ns, of all together
-	Dropped uint64        `json:"dropped"`          // datagrams that would have had to wait too long
-	Used    int64         `json:"used,omitempty"`   // bytes of the quota
-	Budget  int64         `json:"budget,omitempty"` // bytes; 0: there is no quota
-}
-
-func (c *Count) pace(d Direction) *Pace {
+func pace(c *Count, d Direction) *traffic.Pace {
 	if d == Egress {
 		return &c.Egress
 	}
@@ -45,7 +26,7 @@ func (g *gauge) slowed(d Direction, waited time.Duration) {
 		return
 	}
 	g.noted(func(c *Count) {
-		p := c.pace(d)
+		p := pace(c, d)
 		p.Slowed++
 		p.Waited += waited
 	})

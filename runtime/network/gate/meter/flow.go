@@ -39,8 +39,6 @@ func (f *Flow) Join(to *Flow) {
 	f.on.Wake()
 }
 
-func other(d Direction) Direction { return 1 - d }
-
 // Metered reports whether Take does anything now.
 func (f *Flow) Metered(d Direction) bool {
 	for _, g := range f.gauges() {
@@ -49,7 +47,7 @@ func (f *Flow) Metered(d Direction) bool {
 		}
 	}
 	b := f.beside.Load()
-	return b != nil && b.Metered(other(d))
+	return b != nil && b.Metered(d.Other())
 }
 
 // Piece is how many bytes to Take at once, so that they go evenly; from 1460 to 16384.
@@ -59,7 +57,7 @@ func (f *Flow) Piece(d Direction) int {
 		n = min(n, g.buckets[d].piece())
 	}
 	if b := f.beside.Load(); b != nil {
-		n = min(n, b.Piece(other(d)))
+		n = min(n, b.Piece(d.Other()))
 	}
 	return n
 }
@@ -88,7 +86,7 @@ func (f *Flow) Take(ctx context.Context, d Direction, n int) error {
 		}
 	}
 	if b := f.beside.Load(); b != nil {
-		return b.Take(ctx, other(d), n)
+		return b.Take(ctx, d.Other(), n)
 	}
 	return nil
 }
@@ -97,7 +95,7 @@ func (f *Flow) Take(ctx context.Context, d Direction, n int) error {
 func (f *Flow) Drop(d Direction) {
 	for _, g := range f.gauges() {
 		if g.metered[d].Load() {
-			g.noted(func(c *Count) { c.pace(d).Dropped++ })
+			g.noted(func(c *Count) { pace(c, d).Dropped++ })
 		}
 	}
 }

@@ -19,6 +19,9 @@ const (
 	Ingress                  // comes into it
 )
 
+// Other is the way back.
+func (d Direction) Other() Direction { return 1 - d }
+
 // String is the word of blast.hcl.
 func (d Direction) String() string { return [...]string{"egress", "ingress"}[d] }
 

@@ -30,9 +30,9 @@ type Answer struct {
 
 // Book knows the names.
 type Book interface {
-	// Address answers a query for a normalized name from a client, and records
-	// the refusal if it is one. An error is a failure of the server.
-	Address(name string, from Client) (Answer, error)
+	// Address answers a query for a record ("A", "AAAA") of a normalized name from a
+	// client, and records it. An error is a failure of the server.
+	Address(name, record string, from Client) (Answer, error)
 	// Odd records a query for something that is no host name.
 	Odd(name string, from Client)
 	// Name is the name behind a synthetic address.
@@ -94,7 +94,7 @@ func decide(book Book, r *dns.Msg, q dns.Question, from Client) {
 		local(r, q)
 		return
 	}
-	a, err := book.Address(name, from)
+	a, err := book.Address(name, dns.Type(q.Qtype).String(), from)
 	if err != nil {
 		r.Rcode = dns.RcodeServerFailure
 		return

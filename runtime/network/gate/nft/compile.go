@@ -47,12 +47,29 @@ type chain struct {
 }
 
 type rule struct {
-	note  string // its comment in the kernel, and its name in messages
-	exprs []expr.Any
+	note    string // its comment in the kernel, and its name in messages
+	exprs   []expr.Any
+	counter *expr.Counter // among exprs: what it begins to count from; nil if it doesn't count
+	egress  string        // the rule of the policy that it is for
+	refuses bool
 }
 
 func (c *chain) add(note string, ms ...match) {
-	c.rules = append(c.rules, rule{note, join(ms...)})
+	c.rules = append(c.rules, rule{note: note, exprs: join(ms...)})
+}
+
+// count adds a rule that counts what it decides about.
+func (c *chain) count(note string, which []match, what match) *rule {
+	n := &expr.Counter{}
+	c.add(note, append(which, match{n}, what)...)
+	r := &c.rules[len(c.rules)-1]
+	r.counter = n
+	return r
+}
+
+// refuse adds a rule that counts what it refuses.
+func (c *chain) refuse(note string, what match, which ...match) {
+	c.count(note, which, what).refuses = true
 }
 
 // Compile makes the ruleset of a policy.
@@ -74,16 +91,16 @@ func filter(r *rules.Rules) chain {
 	gatePorts(&c)
 	c.add("the sandbox itself", toLocal(), accept())
 	for _, name := range []string{"udp", "tcp"} {
-		c.add("dns over "+name, proto(protoNumber(name)), port(portRange{netns.DNSPort, netns.DNSPort}), accept())
+		c.count("dns over "+name, []match{proto(protoNumber(name)), port(portRange{netns.DNSPort, netns.DNSPort})}, accept())
 	}
 	for _, p := range ranges(r.NamedPorts()) {
-		c.add("named hosts", to(netns.Named), proto(unix.IPPROTO_TCP), port(p), accept())
+		c.count("named hosts", []match{to(netns.Named), proto(unix.IPPROTO_TCP), port(p)}, accept())
 	}
 	c.add("refused names, in words", to(netns.Refused), proto(unix.IPPROTO_TCP), port(portRange{netns.HTTPPort, netns.HTTPPort}), accept())
 	addresses(&c, r)
 	c.add("log the rest", logDenied())
-	c.add("refuse tcp", proto(unix.IPPROTO_TCP), reset())
-	c.add("refuse the rest", forbid())
+	c.refuse("refuse tcp", reset(), proto(unix.IPPROTO_TCP))
+	c.refuse("refuse the rest", forbid())
 	return c
 }
 
@@ -92,9 +109,9 @@ func filter(r *rules.Rules) chain {
 func gatePorts(c *chain) {
 	tcp, udp := portRange{netns.TCPPort, netns.TCPPort}, portRange{netns.UDPPort, netns.UDPPort}
 	c.add("log gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(tcp), logDenied())
-	c.add("gate tcp", toLocal(), proto(unix.IPPROTO_TCP), port(tcp), reset())
+	c.refuse("gate tcp", reset(), toLocal(), proto(unix.IPPROTO_TCP), port(tcp))
 	c.add("log gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(udp), logDenied())
-	c.add("gate udp", toLocal(), proto(unix.IPPROTO_UDP), port(udp), forbid())
+	c.refuse("gate udp", forbid(), toLocal(), proto(unix.IPPROTO_UDP), port(udp))
 }
 
 // addresses lets through what CIDR rules allow. A wide block such as 0.0.0.0/0
@@ -112,19 +129,19 @@ func addresses(c *chain, r *rules.Rules) {
 		return
 	}
 	if r.Audit() {
-		c.add("audit named hosts", to(netns.Named), proto(unix.IPPROTO_TCP), accept())
+		c.count("audit named hosts", []match{to(netns.Named), proto(unix.IPPROTO_TCP)}, accept())
 	}
 	for _, p := range rules.Special() {
 		c.add("log special addresses", to(p), logDenied())
-		c.add("refuse tcp to special addresses", to(p), proto(unix.IPPROTO_TCP), reset())
-		c.add("refuse special addresses", to(p), forbid())
+		c.refuse("refuse tcp to special addresses", reset(), to(p), proto(unix.IPPROTO_TCP))
+		c.refuse("refuse special addresses", forbid(), to(p))
 	}
 	for _, a := range wide {
 		allow(c, a)
 	}
 	if r.Audit() {
-		c.add("audit tcp", proto(unix.IPPROTO_TCP), accept())
-		c.add("audit udp", proto(unix.IPPROTO_UDP), accept())
+		c.count("audit tcp", []match{proto(unix.IPPROTO_TCP)}, accept())
+		c.count("audit udp", []match{proto(unix.IPPROTO_UDP)}, accept())
 	}
 }
 
@@ -140,11 +157,11 @@ func inSpecial(p netip.Prefix) bool {
 func allow(c *chain, a rules.CIDR) {
 	note := fmt.Sprintf("egress %.60s %s", a.Rule, a.Block)
 	if a.Protocol == "icmp" {
-		c.add(note, to(a.Block), echoRequest(a.Block.Addr().Is4()), upTo(PingBytes), atMost(PingsPerSecond), copyPing(), accept())
+		c.count(note, []match{to(a.Block), echoRequest(a.Block.Addr().Is4()), upTo(PingBytes), atMost(PingsPerSecond)}, join(copyPing(), accept())).egress = a.Rule
 		return
 	}
 	for _, p := range ranges(a.Ports) {
-		c.add(note, to(a.Block), proto(protoNumber(a.Protocol)), port(p), accept())
+		c.count(note, []match{to(a.Block), proto(protoNumber(a.Protocol)), port(p)}, accept()).egress = a.Rule
 	}
 }
 

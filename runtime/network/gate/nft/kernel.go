@@ -37,6 +37,9 @@ func Install(ns *os.File, want Ruleset) error {
 	if err != nil {
 		return err
 	}
+	if err := carryOver(conn, want); err != nil {
+		return err
+	}
 	if len(wrong) > 0 {
 		if err := removeAll(conn); err != nil {
 			return err
@@ -250,10 +253,14 @@ func noteOf(r *nftables.Rule) string {
 	return ""
 }
 
-// text is a rule's expressions as the kernel takes them.
+// text is a rule's expressions as the kernel takes them, but for what a counter has
+// counted.
 func text(es []expr.Any) string {
 	var b bytes.Buffer
 	for _, e := range es {
+		if _, ok := e.(*expr.Counter); ok {
+			e = &expr.Counter{}
+		}
 		m, err := expr.Marshal(byte(nftables.TableFamilyINet), e)
 		if err != nil {
 			fmt.Fprintf(&b, "%T: %v", e, err) // equals nothing

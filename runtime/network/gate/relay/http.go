@@ -63,7 +63,7 @@ func (t *talk) answer(h http.Handler) error {
 	}
 	var serving sync.WaitGroup
 	srv.Handler = counted(&serving, srv.Handler)
-	err := srv.Serve(&oneConn{conn: aheadConn{t.client, t.in}, quit: quit})
+	err := srv.Serve(&oneConn{conn: aheadConn{t.client, t.in, t.flow}, quit: quit})
 	serving.Wait() // a hijacked connection is served until its handler returns
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -101,6 +101,7 @@ func (t *talk) handler(transport http.RoundTripper) http.Handler {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { t.abort(w, err) },
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.flow.noted().Request()
 		if err := t.check(r); err != nil {
 			t.abort(w, err)
 			return
@@ -149,6 +150,7 @@ func (t *talk) abort(w http.ResponseWriter, err error) {
 		t.relay.forbid(w, d)
 		return
 	}
+	t.flow.settled()
 	_ = t.client.SetLinger(0)
 	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		_ = c.Close()
@@ -167,7 +169,15 @@ func counted(wg *sync.WaitGroup, h http.Handler) http.Handler {
 // aheadConn reads first what was read ahead.
 type aheadConn struct {
 	*net.TCPConn
-	in *bufio.Reader
+	in   *bufio.Reader
+	flow *flow
+}
+
+// Close notes who ended it, as long as the kernel knows.
+func (c aheadConn) Close() error {
+	c.flow.settled()
+	c.flow.endedBy(whoEnded(c.TCPConn), "")
+	return c.TCPConn.Close()
 }
 
 func (c aheadConn) Read(p []byte) (int, error) { return c.in.Read(p) }

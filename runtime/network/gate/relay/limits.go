@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/ledger"
 	"blast.example/blast/runtime/network/gate/meter"
+	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/who"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // count asks the limits about a flow that the rules allow, and tells if they say no.
 func (r *Relay) count(f *flow, v rules.Verdict, s who.Socket) bool {
 	m, err := r.meters.Open(meterOf(v), meter.Events{Wake: f.wake, Cut: func(err error) {
-		f.cut()
+		f.cut(traffic.ByLimit, err.Error())
 		r.limited(f.to, err, s)
 	}})
 	if err != nil {
@@ -70,7 +73,7 @@ func (t target) limited(why *meter.LimitError) denial.Denial {
 func (r *Relay) visit(rule, proto string, from net.Addr) *flow {
 	f := newFlow(target{})
 	m, err := r.meters.Open(rule, meter.Events{Wake: f.wake, Cut: func(err error) {
-		f.cut()
+		f.cut(traffic.ByLimit, err.Error())
 		r.turned(proto, from, err)
 	}})
 	if err != nil {
@@ -79,6 +82,22 @@ func (r *Relay) visit(rule, proto string, from net.Addr) *flow {
 	}
 	f.meter = m
 	return f
+}
+
+// visited enters a visitor who came from an address to a port of the sandbox; c is nil
+// if it isn't TCP.
+func (r *Relay) visited(rule, proto string, from netip.Addr, port uint16, c *net.TCPConn) *ledger.Entry {
+	e := traffic.Connection{Way: traffic.In, Protocol: proto, Addr: from.Unmap().String(), Port: port, Rule: strings.TrimPrefix(rule, "ingress.")}
+	s := who.Socket{Proto: proto, Local: netip.AddrPortFrom(netns.Loopback4, port), Listens: c != nil}
+	return r.book.Begin(e, s, c)
+}
+
+// addrOf is the address of an end of a TCP connection.
+func addrOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr()
+	}
+	return netip.Addr{}
 }
 
 // turned records a visitor that a limit refused, or sent away.
@@ -147,7 +166,7 @@ func (c metered) over(err error) error {
 	var why *meter.LimitError
 	if errors.As(err, &why) {
 		c.talk.explain(err)
-		c.talk.flow.cut()
+		c.talk.flow.cut(traffic.ByLimit, why.Reason)
 	}
 	return err
 }

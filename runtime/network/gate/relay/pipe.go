@@ -12,46 +12,83 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/network/gate/ledger"
 	"blast.example/blast/runtime/network/gate/meter"
+	"blast.example/blast/runtime/network/traffic"
 )
 
-// pipe copies both ways until both have ended, and passes on each end. inner is the
-// sandbox's side. Without limits the kernel moves the bytes; see splice(2). An error
-// is a *meter.LimitError.
-func (f *flow) pipe(inner, outer *net.TCPConn) error {
+// pipe copies both ways until both have ended, passes on each end, and notes who ended
+// first. What the client says goes the way of said; both are left to be closed, as the
+// kernel's counts go with that. Without limits the kernel moves the bytes; see
+// splice(2). An error is a *meter.LimitError.
+func (f *flow) pipe(client, server *net.TCPConn, said meter.Direction) error {
 	f.mu.Lock()
 	f.piping = true
 	f.mu.Unlock()
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
+	first := make(chan string, 2)
 	out := make(chan error, 1)
-	one := func(dst, src *net.TCPConn, d meter.Direction) error {
-		err := f.half(ctx, dst, src, d)
-		if err != nil {
-			cancel() // the other half may wait for its turn
+	go func() {
+		err := f.half(ctx, cancel, way{server, client, said, traffic.ByClient}, first)
+		if err == nil {
+			f.noted().Fin()
 		}
-		return err
-	}
-	go func() { out <- one(outer, inner, meter.Egress) }()
-	err := errors.Join(one(inner, outer, meter.Ingress), <-out)
-	_, _ = inner.Close(), outer.Close()
+		out <- err
+	}()
+	err := f.half(ctx, cancel, way{client, server, said.Other(), traffic.ByServer}, first)
+	err = errors.Join(err, <-out)
 	var why *meter.LimitError
 	if errors.As(err, &why) {
+		f.endedBy(traffic.ByLimit, why.Reason)
 		return why
 	}
+	f.endedBy(<-first, "")
 	return nil
 }
 
-// half copies one direction.
-func (f *flow) half(ctx context.Context, dst, src *net.TCPConn, d meter.Direction) error {
-	err := f.carry(ctx, dst, src, d)
+// A way is one direction of a connection.
+type way struct {
+	dst, src *net.TCPConn
+	d        meter.Direction
+	how      string // it ended if src did
+}
+
+// half copies one way, and says who ended it. An error ends the other half, too.
+func (f *flow) half(ctx context.Context, cancel func(), w way, first chan<- string) error {
+	err := f.carry(ctx, w.dst, w.src, w.d)
 	if err == nil {
-		_ = dst.CloseWrite()
+		first <- w.how
+		_ = w.dst.CloseWrite()
 		return nil
 	}
-	reset(dst)
-	reset(src)
+	first <- brokenBy(w)
+	cancel() // before the deadlines: then it takes them for its end
+	abandon(w.dst)
+	abandon(w.src)
 	return err
+}
+
+// brokenBy tells which of both was reset: reading from src or writing to dst may
+// have failed of it.
+func brokenBy(w way) string {
+	if in, ok := ledger.InfoOf(w.dst); !ok || !in.Dead() {
+		return w.how
+	}
+	if in, ok := ledger.InfoOf(w.src); ok && in.Dead() {
+		return w.how
+	}
+	if w.how == traffic.ByClient {
+		return traffic.ByServer
+	}
+	return traffic.ByClient
+}
+
+// abandon ends all waiting for a connection, which is reset when it is closed: not
+// yet, as the kernel's counts go with it.
+func abandon(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.SetDeadline(time.Unix(1, 0))
 }
 
 // carry copies until src ends: by the kernel while nothing limits it, else piece by
@@ -61,6 +98,9 @@ func (f *flow) carry(ctx context.Context, dst, src *net.TCPConn, d meter.Directi
 	for {
 		// Before it is asked whether there are limits: who changes that wakes later.
 		if err := src.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil { // the other half has ended for good
 			return err
 		}
 		var err error

@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // reachWithin is how long a server in a sandbox may take to accept.
@@ -65,26 +67,29 @@ func (p *Publication) Retarget(port uint16) {
 	p.port = port
 	p.cancel()
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.cut(traffic.ByPolicy, replacedBy(port))
+}
+
+// replacedBy is why who visits another port has to go.
+func replacedBy(port uint16) string { return fmt.Sprintf("port %d is published in its place", port) }
+
+// cut resets all connections, and says why. p.mu is held.
+func (p *Publication) cut(how, reason string) {
+	for f := range p.visits { // first, as these are measured
+		f.cut(how, reason)
+	}
 	for c := range p.conns {
 		reset(c)
 	}
-	for f := range p.visits {
-		f.cut()
-	}
 }
 
-// Close ends the publication and its connections.
-func (p *Publication) Close() {
+// Close ends the publication and its connections; how is one of package traffic's.
+func (p *Publication) Close(how, reason string) {
 	p.mu.Lock()
 	p.over = true
 	p.cancel()
 	_ = p.l.Close()
-	for c := range p.conns {
-		reset(c)
-	}
-	for f := range p.visits {
-		f.cut()
-	}
+	p.cut(how, reason)
 	p.mu.Unlock()
 	p.wg.Wait()
 }
@@ -115,36 +120,39 @@ func (p *Publication) carry(f *flow, c *net.TCPConn) {
 	p.mu.Unlock()
 	in, err := reach(ctx, p.ns, port)
 	if err != nil {
-		reset(c) // as if nobody listened
+		f.endedBy(traffic.Unreachable, err.Error())
+		abandon(c) // as if nobody listened
 		return
 	}
 	if !p.hold(in) {
 		reset(in)
-		reset(c)
+		abandon(c)
 		return
 	}
 	defer p.drop(in)
 	if ctx.Err() != nil { // the port is another by now
-		reset(in)
-		reset(c)
+		abandon(in)
+		abandon(c)
 		return
 	}
 	if !f.hold(in) {
 		return
 	}
-	p.relay.turned("tcp", c.RemoteAddr(), f.pipe(in, c))
+	f.reached(in)
+	p.relay.turned("tcp", c.RemoteAddr(), f.pipe(c, in, meter.Ingress))
 }
 
 // admit asks the limits about a visitor, and sends it away if they say no.
 func (p *Publication) admit(c *net.TCPConn) *flow {
 	p.mu.Lock()
-	rule := p.rule
+	rule, port := p.rule, p.port
 	p.mu.Unlock()
 	f := p.relay.visit(rule, "tcp", c.RemoteAddr())
 	if f == nil {
 		reset(c)
 		return nil
 	}
+	f.enter(p.relay.visited(rule, "tcp", addrOf(c.RemoteAddr()), port, c))
 	p.mu.Lock()
 	p.visits[f] = struct{}{}
 	f.meter.Move(p.rule) // it may be another by now
@@ -161,6 +169,7 @@ func (p *Publication) left(f *flow) {
 	delete(p.visits, f)
 	p.mu.Unlock()
 	f.finish()
+	f.note()
 }
 
 // Rename has the limits of another ingress rule hold.

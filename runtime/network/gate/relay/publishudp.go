@@ -14,6 +14,7 @@ import (
 
 	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // A UDPPublication is a UDP port of a sandbox that the host offers. Each visitor has a
@@ -65,7 +66,7 @@ func (p *UDPPublication) Retarget(port uint16) {
 	}
 	p.port = port
 	for _, v := range p.visitors {
-		v.cut()
+		v.cut(traffic.ByPolicy, replacedBy(port))
 	}
 }
 
@@ -79,13 +80,13 @@ func (p *UDPPublication) Rename(rule string) {
 	}
 }
 
-// Close ends the publication.
-func (p *UDPPublication) Close() {
+// Close ends the publication; how is one of package traffic's.
+func (p *UDPPublication) Close(how, reason string) {
 	p.mu.Lock()
 	p.over = true
 	_ = p.sock.Close()
 	for _, v := range p.visitors {
-		v.cut()
+		v.cut(how, reason)
 	}
 	p.mu.Unlock()
 	p.wg.Wait()
@@ -125,23 +126,41 @@ func (p *UDPPublication) visitor(from netip.AddrPort) *visitor {
 		return nil
 	}
 	v := &visitor{flow: f, inside: c}
-	send := func(b []byte) { _, _ = c.Write(b) } // UDP may be lost
-	back := func(b []byte) { _, _ = p.sock.WriteToUDPAddrPort(b, from) }
-	over := func(error) { f.cut() }
+	f.enter(p.relay.visited(p.rule, "udp", from.Addr(), p.port, nil))
+	f.noted().Led(netip.AddrPortFrom(netns.Loopback4, p.port))
+	p.lanes(v, from)
+	p.visitors[from] = v
+	p.wg.Go(func() { p.serve(v, from) })
+	return v
+}
+
+// serve sends answers back until the visit is over.
+func (p *UDPPublication) serve(v *visitor, from netip.AddrPort) {
+	p.answers(v)
+	v.cut(traffic.TimedOut, fmt.Sprintf("nothing went through for %s", udpIdle))
+	v.in.close()
+	v.out.close()
+	p.mu.Lock()
+	delete(p.visitors, from)
+	p.mu.Unlock()
+	v.finish()
+	v.note()
+}
+
+// lanes make the two ways of a visit.
+func (p *UDPPublication) lanes(v *visitor, from netip.AddrPort) {
+	f, entry := v.flow, v.noted()
+	send := func(b []byte) {
+		_, _ = v.inside.Write(b) // UDP may be lost
+		entry.Count(0, len(b))
+	}
+	back := func(b []byte) {
+		_, _ = p.sock.WriteToUDPAddrPort(b, from)
+		entry.Count(len(b), 0)
+	}
+	over := func(err error) { f.cut(traffic.ByLimit, err.Error()) }
 	v.in = lane{flow: f, way: meter.Ingress, send: send, over: over, all: &p.held}
 	v.out = lane{flow: f, way: meter.Egress, send: back, over: over, all: &p.held}
-	p.visitors[from] = v
-	p.wg.Go(func() {
-		p.answers(v)
-		f.cut()
-		v.in.close()
-		v.out.close()
-		p.mu.Lock()
-		delete(p.visitors, from)
-		p.mu.Unlock()
-		f.finish()
-	})
-	return v
 }
 
 // reach makes a socket of the namespace that leads to the port.

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/gate/ledger"
 	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
 	"blast.example/blast/runtime/network/gate/who"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // Names are those that have synthetic addresses.
@@ -45,6 +47,7 @@ type Relay struct {
 	choice []string // words of a command that choose the environment
 
 	meters *meter.Meters
+	book   *ledger.Ledger
 
 	mu     sync.Mutex
 	policy Policy
@@ -57,9 +60,9 @@ type Relay struct {
 // New returns a relay for the namespace, which has the limits of meters. record is called
 // with each refusal while the process that caused it still waits, and returns it with what
 // it found out. choice are the words of a command that choose the environment, for who is
-// told to type one.
-func New(ns *os.File, names Names, p Policy, meters *meter.Meters, record func(denial.Denial, who.Socket) denial.Denial, choice ...string) *Relay {
-	return &Relay{ns: ns, names: names, policy: p, meters: meters, record: record, choice: choice, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
+// told to type one. What is allowed is entered in book, which may be nil.
+func New(ns *os.File, names Names, p Policy, meters *meter.Meters, record func(denial.Denial, who.Socket) denial.Denial, book *ledger.Ledger, choice ...string) *Relay {
+	return &Relay{ns: ns, names: names, policy: p, meters: meters, record: record, book: book, choice: choice, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
 }
 
 // SetPolicy changes the rules and ends what they don't allow any more.
@@ -84,8 +87,12 @@ func (r *Relay) Recheck() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for f := range r.flows {
-		if err != nil || !f.verdict(r.policy.Rules, own, now).OK {
-			f.cut()
+		if err != nil {
+			f.cut(traffic.ByPolicy, err.Error())
+			continue
+		}
+		if v := f.verdict(r.policy.Rules, own, now); !v.OK {
+			f.cut(traffic.ByPolicy, cutBy(v))
 			continue
 		}
 		f.move(f.to.verdict(r.policy.Rules, own, now))
@@ -128,7 +135,7 @@ func (r *Relay) Close() {
 		_ = c.Close()
 	}
 	for f := range r.flows {
-		f.cut()
+		f.cut(traffic.WithDaemon, "")
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
@@ -182,18 +189,20 @@ func (r *Relay) serve(c *net.TCPConn) {
 		r.record(d, s)
 		reset(c)
 		return
-	case !r.admit(f, policy, s):
+	case !r.admit(f, policy, s, c):
 		reset(c)
 		return
 	}
 	if err := do(); err != nil {
 		t.explain(err)
+		f.settled()
 		reset(c)
 	}
 }
 
-// admit asks the rules about a flow, and tells if they say no or "audit".
-func (r *Relay) admit(f *flow, p Policy, s who.Socket) bool {
+// admit asks the rules and the limits about a flow, and tells if they say no or
+// "audit". One that they allow is entered in the book; measured is nil if it isn't TCP.
+func (r *Relay) admit(f *flow, p Policy, s who.Socket, measured *net.TCPConn) bool {
 	own, err := upstream.OwnAddrs()
 	if err != nil {
 		return false
@@ -203,7 +212,11 @@ func (r *Relay) admit(f *flow, p Policy, s who.Socket) bool {
 		r.refuse(f.to, v, s)
 	}
 	f.admitted(v)
-	return v.OK && r.count(f, v, s)
+	if !v.OK || !r.count(f, v, s) {
+		return false
+	}
+	f.enter(r.book.Begin(f.to.connection(v), s, measured))
+	return true
 }
 
 // refuse records a refusal, or what audit let through.
@@ -256,8 +269,10 @@ type flow struct {
 	conns  []net.Conn
 	led    netip.AddrPort // where the name led to; zero before that, and without a name
 	over   bool
-	meter  *meter.Flow // once it is admitted
-	piping bool        // a wake ends what conns wait for
+	meter  *meter.Flow   // once it is admitted
+	piping bool          // a wake ends what conns wait for
+	entry  *ledger.Entry // nil before it was allowed
+	ending
 
 	opaque bool   // nothing that is said was checked
 	leave  func() // tells the other environment that it goes to; only the goroutine of the flow has it
@@ -312,8 +327,14 @@ func newFlow(to target) *flow {
 	return &flow{to: to, ctx: ctx, cancel: cancel}
 }
 
-// end closes what the flow still holds and forgets it.
+// end closes what the flow still holds, forgets it, and notes its end.
 func (r *Relay) end(f *flow) {
+	r.forget(f)
+	f.note()
+}
+
+// forget closes what the flow still holds, and gives its place back.
+func (r *Relay) forget(f *flow) {
 	r.mu.Lock()
 	delete(r.flows, f)
 	r.mu.Unlock()
@@ -324,7 +345,9 @@ func (r *Relay) end(f *flow) {
 func (f *flow) finish() {
 	f.cancel()
 	f.mu.Lock()
+	f.ended(traffic.ByServer, "") // if nobody said otherwise
 	f.over = true
+	f.entry.Measure()
 	for _, c := range f.conns {
 		_ = c.Close()
 	}
@@ -351,11 +374,13 @@ func (f *flow) hold(c net.Conn) bool {
 	return true
 }
 
-// cut resets all sockets of the flow.
-func (f *flow) cut() {
+// cut resets all sockets of the flow, and says why; see package traffic.
+func (f *flow) cut(how, reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
+	f.ended(how, reason)
+	f.entry.Measure()
 	f.cancel()
 	for _, c := range f.conns {
 		reset(c)

@@ -16,6 +16,7 @@ import (
 	"blast.example/blast/runtime/network/gate/upstream"
 	"blast.example/blast/runtime/network/gate/who"
 	"blast.example/blast/runtime/network/hostname"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // Waiting for a client to say whom it means.
@@ -54,7 +55,7 @@ func (t *talk) run() error {
 		if err := t.dial(); err != nil {
 			return err
 		}
-		return t.flow.pipe(t.client, t.server)
+		return t.flow.pipe(t.client, t.server, meter.Egress)
 	}
 	t.in = bufio.NewReaderSize(t.client, peekBuffer)
 	switch port := t.flow.to.addr.Port(); {
@@ -73,6 +74,7 @@ func (t *talk) expect(want protocol) error {
 		return err
 	}
 	if got == nothing {
+		t.flow.endedBy(traffic.ByClient, "")
 		return nil // a look whether the port is open
 	}
 	if got != want {
@@ -163,7 +165,7 @@ func (t *talk) raw() error {
 	if err := t.send(t.server, meter.Egress, ahead); err != nil {
 		return fmt.Errorf("send upstream: %w", err)
 	}
-	return t.flow.pipe(t.client, t.server)
+	return t.flow.pipe(t.client, t.server, meter.Egress)
 }
 
 // dial connects to the target, once.
@@ -199,11 +201,11 @@ func (t *talk) connect() (*net.TCPConn, error) {
 // enter connects to another environment.
 func (t *talk) enter(p Policy, env string) (*net.TCPConn, error) {
 	e, err := p.Enter(t.flow.ctx, env, t.flow.to.addr.Port(), meter.Events{Wake: t.flow.wake, Cut: func(err error) {
-		t.flow.cut()
+		t.flow.cut(traffic.ByLimit, err.Error())
 		t.relay.refuse(t.flow.to, rules.Verdict{Reason: err.Error()}, t.socket)
 	}})
 	if err != nil {
-		return nil, err
+		return nil, &reachError{err}
 	}
 	if !t.flow.hold(e.Conn) {
 		e.Leave()
@@ -211,16 +213,18 @@ func (t *talk) enter(p Policy, env string) (*net.TCPConn, error) {
 	}
 	t.flow.leave = e.Leave
 	t.flow.meter.Join(e.meter)
+	t.flow.reached(e.Conn)
 	return e.Conn, nil
 }
 
 func (t *talk) holdNew(c *net.TCPConn, err error) (*net.TCPConn, error) {
 	if err != nil {
-		return nil, err
+		return nil, &reachError{err}
 	}
 	if !t.flow.hold(c) {
 		return nil, net.ErrClosed
 	}
+	t.flow.reached(c)
 	return c, nil
 }
 
@@ -244,6 +248,7 @@ func (t *talk) led(c *net.TCPConn) error {
 
 // explain records why the policy ended the connection, if it did.
 func (t *talk) explain(err error) (denial.Denial, bool) {
+	t.flow.failed(err, t.client)
 	d, refused := t.reason(err)
 	if refused {
 		d = t.relay.record(d, t.socket)

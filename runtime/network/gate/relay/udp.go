@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/who"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // udpIdle ends a UDP flow. It is shorter than the kernel remembers the flow
@@ -93,7 +95,7 @@ func (u *udpRelay) read(out chan<- udpPacket) {
 // drain waits for the flows to end after the relay was closed.
 func (u *udpRelay) drain() {
 	for _, f := range u.flows {
-		f.cut()
+		f.cut(traffic.WithDaemon, "")
 	}
 	for len(u.flows) > 0 {
 		delete(u.flows, <-u.over)
@@ -115,10 +117,17 @@ func (u *udpRelay) forward(p udpPacket) {
 func (u *udpRelay) lanes(f *udpFlow, from netip.AddrPort, s who.Socket) {
 	over := func(err error) {
 		u.limited(f.to, err, s)
-		f.cut()
+		f.cut(traffic.ByLimit, err.Error())
 	}
-	send := func(b []byte) { _, _ = f.up.Write(b) } // UDP may be lost
-	back := func(b []byte) { _, _ = u.sock.WriteToUDPAddrPort(b, from) }
+	entry := f.noted()
+	send := func(b []byte) {
+		_, _ = f.up.Write(b) // UDP may be lost
+		entry.Count(len(b), 0)
+	}
+	back := func(b []byte) {
+		_, _ = u.sock.WriteToUDPAddrPort(b, from)
+		entry.Count(0, len(b))
+	}
 	f.out = lane{flow: f.flow, way: meter.Egress, send: send, over: over, all: &u.held}
 	f.in = lane{flow: f.flow, way: meter.Ingress, send: back, over: over, all: &u.held}
 }
@@ -130,25 +139,28 @@ func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
 		return nil
 	}
 	to := target{proto: "udp", addr: dst}
-	s := who.Socket{Proto: "udp", Local: src}
+	s := who.Socket{Proto: "udp", Local: src, Remote: dst}
 	fl, policy, err := u.begin(to)
 	if err != nil {
 		u.limited(to, err, s)
 		return nil
 	}
 	f := &udpFlow{flow: fl}
-	if !u.admit(fl, policy, s) {
+	if !u.admit(fl, policy, s, nil) {
 		u.end(fl)
 		return nil
 	}
 	f.up, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(dst))
 	if err != nil || !fl.hold(f.up) {
-		u.end(fl)
+		fl.endedBy(traffic.Unreachable, "")
+		u.forget(fl)
+		u.wg.Go(fl.note)
 		return nil
 	}
+	fl.noted().Led(dst)
 	u.lanes(f, from, s)
 	u.flows[from] = f
-	go u.answers(f, from)
+	u.wg.Go(func() { u.answers(f, from) })
 	return f
 }
 
@@ -165,12 +177,14 @@ func (u *udpRelay) answers(f *udpFlow, from netip.AddrPort) {
 		case errors.Is(err, unix.ECONNREFUSED): // nobody listens there now; the process asks again or gives up
 		case isTimeout(err) && time.Since(time.Unix(0, f.used.Load())) < udpIdle: // it only sends
 		default:
+			f.endedBy(traffic.TimedOut, fmt.Sprintf("nothing went through for %s", udpIdle))
 			_ = f.up.Close()
 			f.cancel()
 			f.out.close()
 			f.in.close()
-			u.end(f.flow)
+			u.forget(f.flow)
 			u.over <- from
+			f.note() // last, as it may wait
 			return
 		}
 	}

@@ -5,6 +5,7 @@ package who
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	vnetns "github.com/vishvananda/netns"
@@ -25,7 +28,9 @@ import (
 type Socket struct {
 	Proto  string         // tcp | udp
 	Local  netip.AddrPort // in the sandbox
-	Remote netip.AddrPort // zero if not known
+	Remote netip.AddrPort // what the process connected or sent to; zero if not known
+
+	Listens bool // it is a server's, of TCP: Local is where it listens
 }
 
 // A Process is what is known about a process. The sandbox chose Command and
@@ -37,42 +42,133 @@ type Process struct {
 	Script       string // the first argument that names a Python file
 }
 
-// A Finder looks in one sandbox.
+// Why a process is not known.
+var (
+	// ErrGone is a socket that no process of the sandbox holds (any more).
+	ErrGone = errors.New("no process holds the socket")
+	// ErrBusy is a search that was not made, or not to its end, as others took too
+	// long just now, or there are too many files: a sandbox decides how many.
+	ErrBusy = errors.New("too many searches")
+)
+
+// A Finder looks in one sandbox. It may be used by several goroutines; one search
+// is made at a time.
 type Finder struct {
 	ns     *os.File
 	cgroup string
+
+	questions *searches // to the kernel, and to processes that were found before
+	searches  *searches // through all processes
+
+	waiting atomic.Int32
+
+	mu    sync.Mutex
+	diag  *diag // opened by the first search
+	found []lead
 }
+
+// Bounds of one search, beside its time.
+const (
+	maxWaiting = 32   // for the one that is being made: who is refused waits for it, too
+	maxFiles   = 4096 // open files and processes that one search looks at
+)
 
 // New returns a Finder for the namespace and the cgroup (below the mount point
 // of each hierarchy) of an environment.
-func New(ns *os.File, cgroup string) *Finder { return &Finder{ns, cgroup} }
-
-// Find returns the process that holds the socket.
-func (f *Finder) Find(s Socket) (Process, bool) {
-	inode, err := f.inode(s)
-	if err != nil || inode == 0 {
-		return Process{}, false
-	}
-	link := fmt.Sprintf("socket:[%d]", inode)
-	left := maxFiles
-	for _, pid := range f.pids() {
-		if holds(pid, link, &left) {
-			return describe(pid), true
-		}
-		if left <= 0 {
-			break
-		}
-	}
-	return Process{}, false
+func New(ns *os.File, cgroup string) *Finder {
+	return &Finder{ns: ns, cgroup: cgroup, questions: searchesFor(askShare, lookBurst), searches: searchesFor(searchShare, lookBurst)}
 }
 
-// maxFiles bounds a search, in open files and processes that are looked at: a
-// sandbox has as many as it likes, and it is the daemon that searches.
-const maxFiles = 4096
+// Close gives back what the searches needed. The next one would open it again.
+func (f *Finder) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.diag != nil {
+		f.diag.close()
+		f.diag = nil
+	}
+}
+
+// Find returns the process that holds the socket, ErrGone or ErrBusy.
+func (f *Finder) Find(s Socket) (Process, error) {
+	defer f.waiting.Add(-1)
+	if f.waiting.Add(1) > maxWaiting {
+		return Process{}, ErrBusy
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var inode uint32
+	var pid int
+	err := ErrBusy
+	f.questions.make(func() {
+		if inode, err = f.inode(s); err == nil {
+			pid, _ = f.again(linkTo(inode))
+		}
+	})
+	if errors.Is(err, errAmong) || err == nil && pid == 0 {
+		pid, err = f.among(s, inode)
+	}
+	if err != nil {
+		return Process{}, err
+	}
+	return described(pid)
+}
+
+// among searches all sockets of the sandbox, if the inode is not known, and then all
+// processes.
+func (f *Finder) among(s Socket, inode uint32) (pid int, err error) {
+	err = ErrBusy
+	f.searches.make(func() {
+		if inode == 0 {
+			if inode, err = f.dump(s); err != nil {
+				return
+			}
+		}
+		pid, err = f.search(linkTo(inode))
+	})
+	return pid, err
+}
+
+// linkTo is what a descriptor of the socket reads as; proc_pid_fd(5).
+func linkTo(inode uint32) string { return fmt.Sprintf("socket:[%d]", inode) }
+
+func described(pid int) (Process, error) {
+	if p := describe(pid); p.HostPID != 0 {
+		return p, nil
+	}
+	return Process{}, ErrGone
+}
+
+// search looks through all processes of the sandbox: first at what each opened
+// last, then at all that it has open.
+func (f *Finder) search(link string) (int, error) {
+	pids := f.pids()
+	for _, pid := range pids[:min(len(pids), maxFiles/nearby)] {
+		if f.near(lead{pid, newest(pid)}, link) {
+			return pid, nil
+		}
+	}
+	left := maxFiles
+	for _, pid := range pids {
+		if fd, ok := holds(pid, link, &left); ok {
+			f.remember(lead{pid, fd})
+			return pid, nil
+		}
+		if left <= 0 {
+			return 0, ErrBusy
+		}
+	}
+	return 0, ErrGone
+}
 
 // Only returns the one process there is besides the sandbox's init, if it is
 // one. A refused TCP connection has no socket left to be found by.
-func (f *Finder) Only() (Process, bool) {
+func (f *Finder) Only() (p Process, ok bool) {
+	f.searches.make(func() { p, ok = f.only() })
+	return p, ok
+}
+
+func (f *Finder) only() (Process, bool) {
 	var found Process
 	for _, pid := range f.pids() {
 		p := describe(pid)
@@ -94,9 +190,45 @@ func Describe(pid int) Process {
 	return p
 }
 
-// inode asks sock_diag(7) inside the namespace. A process may have an IPv6
-// socket for an IPv4 address.
+// errAmong is a socket that must be looked for among all, by its port.
+var errAmong = errors.New("not all of the socket is known")
+
+// inode asks the kernel about the socket. If it knows none with just these ends, it is
+// errAmong where not both were certain: of a client of the DNS server it isn't known
+// which server it meant.
 func (f *Finder) inode(s Socket) (uint32, error) {
+	if f.diag == nil {
+		d, err := openDiag(f.ns)
+		if err != nil {
+			return 0, err
+		}
+		f.diag = d
+	}
+	known := s.Remote.IsValid() || s.Listens
+	if !known {
+		s.Remote = resolver
+	}
+	inode, err := f.diag.inode(s)
+	if err == nil {
+		return inode, nil
+	}
+	if !errors.Is(err, errNoSocket) { // an answer that comes late would be taken for the next one's
+		f.diag.close()
+		f.diag = nil
+		return 0, err
+	}
+	if known {
+		return 0, ErrGone
+	}
+	return 0, errAmong
+}
+
+// resolver is what a sandbox's resolv.conf names.
+var resolver = netip.AddrPortFrom(netns.Own.Addr(), netns.DNSPort)
+
+// dump goes through all sockets of the namespace. A process may have an IPv6
+// socket for an IPv4 address.
+func (f *Finder) dump(s Socket) (uint32, error) {
 	h, err := netlink.NewHandleAt(vnetns.NsHandle(int(f.ns.Fd())), unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return 0, err
@@ -112,12 +244,12 @@ func (f *Finder) inode(s Socket) (uint32, error) {
 			return 0, err
 		}
 		for _, k := range socks {
-			if k.ID.SourcePort == s.Local.Port() && (!s.Remote.IsValid() || k.ID.DestinationPort == s.Remote.Port()) && k.INode != 0 {
+			if k.ID.SourcePort == s.Local.Port() && k.INode != 0 && k.State != stateListen {
 				return k.INode, nil
 			}
 		}
 	}
-	return 0, nil
+	return 0, ErrGone
 }
 
 // pids lists the sandbox's processes: those of its cgroup or, where there is
@@ -173,20 +305,24 @@ func (f *Finder) namespacePIDs() []int {
 	return ps
 }
 
-// holds looks through at most left files of a process, and counts them.
-func holds(pid int, link string, left *int) bool {
+// holds looks through at most left files of a process, and counts them. It returns
+// the descriptor that the link is of.
+func holds(pid int, link string, left *int) (fd int, ok bool) {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	d, err := os.Open(dir)
 	if err != nil {
-		return false
+		return 0, false
 	}
 	defer func() { _ = d.Close() }()
 	names, _ := d.Readdirnames(*left) // what can't be read is not known
 	*left -= len(names) + 1
-	return slices.ContainsFunc(names, func(name string) bool {
-		l, err := os.Readlink(filepath.Join(dir, name))
-		return err == nil && l == link
-	})
+	for _, name := range slices.Backward(names) { // what was opened last has the highest number, as a rule
+		if l, err := os.Readlink(filepath.Join(dir, name)); err == nil && l == link {
+			fd, err := strconv.Atoi(name)
+			return fd, err == nil
+		}
+	}
+	return 0, false
 }
 
 // describe reads proc(5). A process that is gone is zero.

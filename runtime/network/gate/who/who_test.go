@@ -2,6 +2,7 @@ package who
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,13 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"blast.example/blast/runtime/network/gate/netns"
 )
 
 // holder is a process in a namespace of its own that holds a UDP and a
 // listening TCP socket.
-func holder(t *testing.T) (ns *os.File, pid int, udp, tcp netip.AddrPort) {
+func holder(t testing.TB) (ns *os.File, pid int, udp, tcp netip.AddrPort) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes network namespaces")
@@ -73,10 +75,10 @@ sys.stdin.read()
 
 func check(t *testing.T, f *Finder, s Socket, pid int) {
 	t.Helper()
-	p, ok := f.Find(s)
-	if !ok || p.HostPID != pid || p.PID != pid || !strings.HasPrefix(p.Command, "python") ||
+	p, err := f.Find(s)
+	if err != nil || p.HostPID != pid || p.PID != pid || !strings.HasPrefix(p.Command, "python") ||
 		!strings.HasSuffix(p.Script, "/holder.py") || p.UID == nil || *p.UID != 0 {
-		t.Errorf("%s %s is held by %+v, %v; want %d", s.Proto, s.Local, p, ok, pid)
+		t.Errorf("%s %s is held by %+v, %v; want %d", s.Proto, s.Local, p, err, pid)
 	}
 }
 
@@ -84,9 +86,9 @@ func TestFindByNamespace(t *testing.T) {
 	ns, pid, udp, tcp := holder(t)
 	f := New(ns, "")
 	check(t, f, Socket{Proto: "udp", Local: udp}, pid)
-	check(t, f, Socket{Proto: "tcp", Local: tcp}, pid)
-	if p, ok := f.Find(Socket{Proto: "udp", Local: netip.AddrPortFrom(netns.Loopback4, 1)}); ok {
-		t.Errorf("nobody's socket is held by %+v", p)
+	check(t, f, Socket{Proto: "tcp", Local: tcp, Listens: true}, pid)
+	if p, err := f.Find(Socket{Proto: "udp", Local: netip.AddrPortFrom(netns.Loopback4, 1)}); !errors.Is(err, ErrGone) {
+		t.Errorf("nobody's socket is held by %+v, %v", p, err)
 	}
 	if p, ok := f.Only(); !ok || p.HostPID != pid {
 		t.Errorf("the only process is %+v, %v", p, ok)
@@ -156,10 +158,139 @@ func TestSearchIsBounded(t *testing.T) {
 			_ = f.Close()
 		}
 	}()
-	if left := maxFiles; !holds(os.Getpid(), os.DevNull, &left) || left > maxFiles-100 {
+	left := maxFiles
+	if _, ok := holds(os.Getpid(), os.DevNull, &left); !ok || left > maxFiles-100 {
 		t.Errorf("control: %d of %d are left", left, maxFiles)
 	}
-	if left := 10; holds(os.Getpid(), "socket:[0]", &left) || left > 0 {
+	left = 10
+	if _, ok := holds(os.Getpid(), "socket:[0]", &left); ok || left > 0 {
 		t.Errorf("%d are left of 10", left)
+	}
+}
+
+// connected is a process that holds so many connections, each to a listener of its
+// own namespace, and tells the ends of the last one.
+func connected(t testing.TB, ns string, n int) (s Socket, pid int) {
+	t.Helper()
+	cmd := exec.Command("nsenter", "--net="+ns, "python3", "-c", fmt.Sprintf(`import resource, socket, sys
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+l = socket.create_server(("127.0.0.1", 0), backlog=100)
+held = []
+for _ in range(%d):
+    held.append(socket.create_connection(l.getsockname()))
+    held.append(l.accept()[0])
+print(*held[-2].getsockname(), *held[-2].getpeername(), flush=True)
+sys.stdin.read()
+`, n))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
+	var at, to string
+	var ap, tp uint16
+	if _, err := fmt.Fscan(out, &at, &ap, &to, &tp); err != nil {
+		t.Fatal(err)
+	}
+	end := func(a string, p uint16) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(a), p) }
+	return Socket{Proto: "tcp", Local: end(at, ap), Remote: end(to, tp)}, cmd.Process.Pid
+}
+
+// TestExactAnswers: each of two processes is told from the other by the ends of
+// its connection, and one that is gone is nobody's, also where somebody listens at
+// the port that it had.
+func TestExactAnswers(t *testing.T) {
+	ns, _, _, listener := holder(t)
+	f := New(ns, "")
+	t.Cleanup(f.Close)
+	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+	a, pidA := connected(t, path, 3)
+	b, pidB := connected(t, path, 3)
+	for range 3 {
+		if p, err := f.Find(a); err != nil || p.HostPID != pidA {
+			t.Errorf("%+v, %v; want %d", p, err, pidA)
+		}
+		if p, err := f.Find(b); err != nil || p.HostPID != pidB {
+			t.Errorf("%+v, %v; want %d", p, err, pidB)
+		}
+	}
+	gone := Socket{Proto: "tcp", Local: listener, Remote: netip.MustParseAddrPort("192.0.2.1:443")}
+	if p, err := f.Find(gone); !errors.Is(err, ErrGone) {
+		t.Errorf("a connection that is gone is held by %+v, %v", p, err)
+	}
+}
+
+// TestLooksAreBounded: over the bound nobody is looked for, and nobody guessed.
+func TestLooksAreBounded(t *testing.T) {
+	ns, pid, udp, _ := holder(t)
+	f := New(ns, "")
+	t.Cleanup(f.Close)
+	s := Socket{Proto: "udp", Local: udp}
+	check(t, f, s, pid)
+	f.searches = searchesFor(0, 0)
+	check(t, f, s, pid) // it was found before
+	f.found = nil
+	if p, err := f.Find(s); !errors.Is(err, ErrBusy) {
+		t.Errorf("without a search: %+v, %v", p, err)
+	}
+	f.found = nil
+	f.searches = searchesFor(time.Second, time.Hour)
+	f.mu.Lock() // one that takes long: who waits for it is bounded, too
+	done := make(chan error, 2*maxWaiting)
+	for range cap(done) {
+		go func() { _, err := f.Find(s); done <- err }()
+	}
+	for range maxWaiting {
+		if err := <-done; !errors.Is(err, ErrBusy) {
+			t.Errorf("while another is made: %v", err)
+		}
+	}
+	f.mu.Unlock()
+	for range maxWaiting {
+		if err := <-done; err != nil {
+			t.Errorf("one that waited: %v", err)
+		}
+	}
+	f.questions = searchesFor(0, 0)
+	if p, err := f.Find(s); !errors.Is(err, ErrBusy) {
+		t.Errorf("without a question: %+v, %v", p, err)
+	}
+}
+
+func FuzzInodeOf(f *testing.F) {
+	f.Add(make([]byte, 16+answerLen), true)
+	f.Fuzz(func(t *testing.T, b []byte, listens bool) {
+		if len(b) >= 16 {
+			_, _ = inodeOf(b, listens)
+		}
+	})
+}
+
+// BenchmarkFind looks for the newest of nine thousand connections.
+func BenchmarkFind(b *testing.B) {
+	ns, _, _, _ := holder(b)
+	f := New(ns, "")
+	b.Cleanup(f.Close)
+	s, pid := connected(b, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd()), 9000)
+	f.questions, f.searches = searchesFor(time.Second, time.Hour), searchesFor(time.Second, time.Hour)
+	for _, how := range []string{"again", "search"} {
+		b.Run(how, func(b *testing.B) {
+			for b.Loop() {
+				if how == "search" {
+					f.found = nil
+				}
+				if p, err := f.Find(s); err != nil || p.HostPID != pid {
+					b.Fatalf("%+v, %v", p, err)
+				}
+			}
+		})
 	}
 }

@@ -1,0 +1,254 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/traffic"
+)
+
+// maxQueue is how many lines wait for a reader. What comes when it is full the
+// reader misses; the gate never waits.
+const maxQueue = 1024
+
+// A reader follows the record.
+type reader struct {
+	queue  chan []byte
+	missed uint64 // lines since the last that it was told of; l.mu
+}
+
+// publish hands a line to all readers. l.mu is held.
+func (l *Ledger) publish(b []byte) {
+	for r := range l.readers {
+		select {
+		case r.queue <- b:
+		default:
+			r.missed++
+		}
+	}
+}
+
+// Show tells what is over, what was refused, what is open and the totals, each line
+// one JSON object (see traffic), and with follow what comes then, until ctx or the
+// gate ends. tell may take as long as it likes. An error of tell ends it.
+func (l *Ledger) Show(ctx context.Context, follow bool, tell func(json.RawMessage) error) error {
+	s, err := l.sight(follow)
+	if err != nil {
+		return err
+	}
+	defer l.leave(s)
+	if err := showPast(s.past, tell); err != nil {
+		return err
+	}
+	until, err := showDenials(l.o.Dir, tell)
+	if err != nil {
+		return err
+	}
+	for _, e := range s.live {
+		c, over := e.now()
+		if over && follow {
+			continue // it is among what comes
+		}
+		if err := say(tell, c); err != nil {
+			return err
+		}
+	}
+	if err := say(tell, l.sum()); err != nil || !follow {
+		return err
+	}
+	return l.follow(ctx, s.reader, until, tell)
+}
+
+// A sight is the record at one moment: nothing falls between what is over, open,
+// and coming.
+type sight struct {
+	files  []*os.File
+	past   []io.Reader // of them, as far as they went
+	live   []*Entry
+	reader *reader
+}
+
+func (l *Ledger) sight(follow bool) (sight, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var s sight
+	var err error
+	if s.files, err = openPast(l.o.Dir); err != nil {
+		return s, err
+	}
+	for _, f := range s.files {
+		fi, err := f.Stat()
+		if err != nil {
+			closeAll(s.files)
+			return s, err
+		}
+		s.past = append(s.past, io.NewSectionReader(f, 0, fi.Size()))
+	}
+	for e := range l.live {
+		s.live = append(s.live, e)
+	}
+	slices.SortFunc(s.live, func(a, b *Entry) int { return int(a.c.ID) - int(b.c.ID) })
+	if follow && !l.closed {
+		s.reader = &reader{queue: make(chan []byte, maxQueue)}
+		l.readers[s.reader] = struct{}{}
+	}
+	return s, nil
+}
+
+func (l *Ledger) leave(s sight) {
+	closeAll(s.files)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.readers, s.reader)
+}
+
+// Past shows what is over of an environment that has no gate right now.
+func Past(dir string, tell func(json.RawMessage) error) error {
+	fs, err := openPast(dir)
+	if err != nil {
+		return err
+	}
+	defer closeAll(fs)
+	var rs []io.Reader
+	for _, f := range fs {
+		rs = append(rs, f)
+	}
+	if err := showPast(rs, tell); err != nil {
+		return err
+	}
+	_, err = showDenials(dir, tell)
+	return err
+}
+
+// showPast tells the lines that say the last word of something.
+func showPast(rs []io.Reader, tell func(json.RawMessage) error) (err error) {
+	for _, r := range rs {
+		serr := traffic.Scan(r, func(b []byte) {
+			var head struct{ Type, State string }
+			if err != nil || json.Unmarshal(b, &head) != nil {
+				return
+			}
+			if head.Type == traffic.TypeQuestion || head.Type == traffic.TypeConnection && head.State == traffic.Closed {
+				err = tell(slices.Clone(b))
+			}
+		})
+		if err == nil {
+			err = serr
+		}
+	}
+	return err
+}
+
+// showDenials returns the time of the last one.
+func showDenials(dir string, tell func(json.RawMessage) error) (until time.Time, err error) {
+	ds, _, err := denial.Read(filepath.Join(dir, denial.File), 0)
+	for _, d := range ds {
+		until = d.Time
+		if err == nil {
+			err = say(tell, traffic.Denial{Type: traffic.TypeDenial, Denial: d})
+		}
+	}
+	return until, err
+}
+
+func say(tell func(json.RawMessage) error, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return tell(b)
+}
+
+// sum are the totals as they stand, with what is open and what the filter counted.
+func (l *Ledger) sum() traffic.Totals {
+	l.mu.Lock()
+	t := l.totals
+	t.Rules = map[string]traffic.Sum{}
+	for rule, s := range l.totals.Rules {
+		t.Rules[rule] = s
+	}
+	live := make([]*Entry, 0, len(l.live))
+	for e := range l.live {
+		live = append(live, e)
+	}
+	l.mu.Unlock()
+	for _, e := range live {
+		c, _ := e.now()
+		t.Rules[c.Key()] = t.Rules[c.Key()].Plus(traffic.Sum{Connections: 1, Open: 1, Sent: c.Sent, Received: c.Received})
+	}
+	if l.o.Limits != nil {
+		t.Limits = l.o.Limits()
+	}
+	if l.o.Filter != nil {
+		t.Filter = l.o.Filter()
+	}
+	return t
+}
+
+// follow tells what comes, but for denials that were told already.
+func (l *Ledger) follow(ctx context.Context, r *reader, told time.Time, tell func(json.RawMessage) error) error {
+	if r == nil { // closed in the meantime
+		return nil
+	}
+	for {
+		select {
+		case b := <-r.queue:
+			if repeats(b, told) {
+				continue
+			}
+			if err := tell(b); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		case <-l.quit:
+			return l.rest(r, tell)
+		}
+		if n := l.missedBy(r); n > 0 {
+			if err := say(tell, traffic.Missed{Type: traffic.TypeMissed, Lines: n}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// rest tells what still waits when the gate has ended.
+func (l *Ledger) rest(r *reader, tell func(json.RawMessage) error) error {
+	for {
+		select {
+		case b := <-r.queue:
+			if err := tell(b); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// missedBy is how many lines a reader missed since it was asked last, once there is
+// room again.
+func (l *Ledger) missedBy(r *reader) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(r.queue) == cap(r.queue) {
+		return 0
+	}
+	n := r.missed
+	r.missed = 0
+	return n
+}
+
+func repeats(b []byte, told time.Time) bool {
+	var d struct {
+		Type string
+		Time time.Time
+	}
+	return json.Unmarshal(b, &d) == nil && d.Type == traffic.TypeDenial && !d.Time.After(told)
+}
