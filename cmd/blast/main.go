@@ -22,16 +22,18 @@ import (
 type cli struct {
 	Globals
 
-	Init     initCmd     `cmd:"" help:"Write a blast.hcl for the project in this folder."`
-	Validate validateCmd `cmd:"" help:"Check blast.hcl; touches nothing."`
-	Fmt      fmtCmd      `cmd:"" help:"Rewrite blast.hcl in the canonical format."`
-	Plan     planCmd     `cmd:"" help:"Show what apply would change, and whether it widens or narrows access."`
-	Apply    applyCmd    `cmd:"" help:"Make the sandbox what blast.hcl says, as one transaction."`
-	Exec     runCmd      `cmd:"" name:"run" help:"Run a command in the sandbox."`
-	Shell    shellCmd    `cmd:"" help:"Open a shell in the sandbox."`
-	Allow    allowCmd    `cmd:"" help:"Add an egress rule to blast.hcl, as a refusal suggests it, and apply it."`
-	Show     showCmd     `cmd:"" help:"Show the recorded state, or a saved plan."`
-	Status   statusCmd   `cmd:"" help:"Show what the kernel says now, beside what was recorded."`
+	Init        initCmd        `cmd:"" help:"Write a blast.hcl for the project in this folder."`
+	Validate    validateCmd    `cmd:"" help:"Check blast.hcl; touches nothing."`
+	Fmt         fmtCmd         `cmd:"" help:"Rewrite blast.hcl in the canonical format."`
+	Plan        planCmd        `cmd:"" help:"Show what apply would change, and whether it widens or narrows access."`
+	Apply       applyCmd       `cmd:"" help:"Make the sandbox what blast.hcl says, as one transaction."`
+	Exec        runCmd         `cmd:"" name:"run" help:"Run a command in the sandbox."`
+	Shell       shellCmd       `cmd:"" help:"Open a shell in the sandbox."`
+	Allow       allowCmd       `cmd:"" help:"Add an egress rule to blast.hcl, as a refusal suggests it, and apply it."`
+	Show        showCmd        `cmd:"" help:"Show the recorded state, or a saved plan."`
+	Status      statusCmd      `cmd:"" help:"Show what the kernel says now, beside what was recorded."`
+	Connections connectionsCmd `cmd:"" help:"Show connections, questions to DNS and refusals: live and past, by whom and by which rule."`
+
 	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`
 	History  historyCmd  `cmd:"" help:"List the generations that are kept."`
 	Rollback rollbackCmd `cmd:"" help:"Go back to an earlier generation, as one transaction."`
