@@ -33,6 +33,9 @@ func TestStories(t *testing.T) { play(t, "testdata") }
 // Scripts run side by side, so those that end the daemon are apart.
 func TestDaemonStories(t *testing.T) { play(t, "testdata/daemon") }
 
+// This one does, too, so it is apart from the one above.
+func TestRecordStories(t *testing.T) { play(t, "testdata/record") }
+
 // play runs the scripts of a folder.
 func play(t *testing.T, dir string) {
 	t.Helper()
