@@ -281,9 +281,15 @@ func echoes(c net.Conn, text string) error {
 // atOnce fails the test if f takes as long as a person would notice.
 func atOnce(t *testing.T, what string, f func() error) error {
 	t.Helper()
+	return within(t, time.Second, what, f)
+}
+
+// within fails the test if f takes longer.
+func within(t *testing.T, most time.Duration, what string, f func() error) error {
+	t.Helper()
 	start := time.Now()
 	err := f()
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > most {
 		t.Errorf("%s took %v: %v", what, d, err)
 	}
 	return err
