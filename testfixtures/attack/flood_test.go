@@ -9,9 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"blast.example/blast/runtime/network/denial"
@@ -163,40 +161,11 @@ func (w *world) watch(n *neighbour, done <-chan flood.Report) (out worst) {
 // daemon is the pid of this world's blastd, which must run.
 func (w *world) daemon() int {
 	w.t.Helper()
-	pid := w.findDaemon()
+	pid := w.blastd.Daemon()
 	if pid == 0 {
 		w.t.Fatal("no blastd runs")
 	}
 	return pid
-}
-
-func (w *world) findDaemon() int {
-	w.t.Helper()
-	dirs, err := filepath.Glob("/proc/[0-9]*/exe")
-	w.try(err)
-	for _, exe := range dirs {
-		if to, err := os.Readlink(exe); err == nil && strings.TrimSuffix(to, " (deleted)") == filepath.Join(w.bin, "blastd") {
-			pid, err := strconv.Atoi(strings.Split(exe, "/")[2])
-			w.try(err)
-			return pid
-		}
-	}
-	return 0
-}
-
-// endDaemon ends blastd, which would stay for some seconds, and waits until it is gone.
-func (w *world) endDaemon() {
-	pid := w.findDaemon()
-	if pid == 0 {
-		return
-	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	for end := time.Now().Add(10 * time.Second); w.findDaemon() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Errorf("blastd (%d) does not end", pid)
-			return
-		}
-	}
 }
 
 // cost is what a process takes.

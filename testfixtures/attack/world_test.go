@@ -10,17 +10,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/network/gate/netns"
-	"blast.example/blast/testfixtures/alone"
 	"blast.example/blast/testfixtures/attack/probes"
 	"blast.example/blast/testfixtures/netlab"
+	"blast.example/blast/testfixtures/whole"
 )
 
 func TestMain(m *testing.M) { os.Exit(netlab.Main(m.Run)) }
@@ -31,20 +29,15 @@ type world struct {
 	lab          *netlab.Lab
 	names        *netlab.NameServer
 	tap          *netlab.Tap
+	blastd       *whole.Blast
 	bin, project string
 	flips        int // questions for the name that changes
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it makes real sandboxes")
-	}
-	alone.With(t)
-	w := &world{t: t, bin: t.TempDir()}
-	t.Cleanup(w.endDaemon)                                     // before another test has the machine
-	w.try(unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755")) // another daemon's is not this one's
-	w.build()
+	w := &world{t: t, blastd: whole.New(t, map[string]string{"attacker": "testfixtures/attack/attacker"})}
+	w.bin = w.blastd.Bin
 	w.internet()
 	w.host()
 	tap, err := netlab.NewTap()
@@ -58,30 +51,6 @@ func newWorld(t *testing.T) *world {
 func (w *world) try(errs ...error) {
 	w.t.Helper()
 	if err := errors.Join(errs...); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// build makes the programs and what attacks.
-func (w *world) build() {
-	w.t.Helper()
-	var wg sync.WaitGroup
-	failed := make(chan error, 10)
-	for name, b := range map[string]struct{ pkg, cgo string }{
-		"blast": {"cmd/blast-front", "0"}, "blast-cli": {"cmd/blast", "0"}, "blast-init": {"cmd/blast-init", "0"}, "blastd": {"cmd/blastd", "1"},
-		"attacker": {"testfixtures/attack/attacker", "0"},
-	} {
-		wg.Go(func() {
-			cmd := exec.CommandContext(w.t.Context(), "go", "build", "-tags", "seccomp", "-o", filepath.Join(w.bin, name), "blast.example/blast/"+b.pkg)
-			cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgo)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				failed <- fmt.Errorf("build %s: %w\n%s", name, err, out)
-			}
-		})
-	}
-	wg.Wait()
-	close(failed)
-	for err := range failed {
 		w.t.Fatal(err)
 	}
 }
@@ -238,12 +207,7 @@ func (w *world) uplink() error {
 }
 
 // command runs blast in the project.
-func (w *world) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(w.bin, "blast"), args...) //nolint:noctx // clean-ups run, too
-	cmd.Dir = w.project
-	cmd.Env = append(os.Environ(), "LANG=C.UTF-8", "PATH="+w.bin+":"+os.Getenv("PATH"))
-	return cmd
-}
+func (w *world) command(args ...string) *exec.Cmd { return w.blastd.Command(w.project, args...) }
 
 func (w *world) blast(args ...string) string {
 	w.t.Helper()

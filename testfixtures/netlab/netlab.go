@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 
@@ -194,6 +195,9 @@ func (l *Lab) inside(f func() error) error {
 	}
 	return netns.Do(l.ns, f)
 }
+
+// Start starts a program where the servers are. Who calls ends it.
+func (l *Lab) Start(cmd *exec.Cmd) error { return l.inside(cmd.Start) }
 
 // listen listens at addr:port on the lab's internet.
 func (l *Lab) listen(at string) (*net.TCPListener, error) {

@@ -135,7 +135,7 @@ func TestHTTPHost(t *testing.T) {
 			"tunnel":           "CONNECT good.example:" + port + " HTTP/1.1\r\nHost: good.example:" + port + "\r\n\r\n",
 			"kelvin":           "GET / HTTP/1.1\r\nHost: \u212a.example\r\n\r\n",
 			"HTTP/2":           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-			"upgrade to h2c":   "GET / HTTP/1.1\r\nHost: good.example" + suffix + "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
+			"odd upgrade":      "GET / HTTP/1.1\r\nHost: good.example" + suffix + "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
 			"lower case proto": "GET / http/1.1\r\nHost: other.example\r\n\r\n",
 			"odd method":       "FOO / HTTP/1.1\r\nHost: other.example\r\n\r\n",
 			"blank line first": "\r\nGET / HTTP/1.1\r\nHost: other.example\r\n\r\n",

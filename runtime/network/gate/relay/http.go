@@ -92,6 +92,7 @@ func (t *talk) handler(transport http.RoundTripper) http.Handler {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme = "http"
 			p.Out.URL.Host = net.JoinHostPort(t.flow.to.name, strconv.Itoa(int(t.flow.to.addr.Port())))
+			p.Out.URL.RawQuery = p.In.URL.RawQuery // else "a=1;b" or "%zz" would be lost: they are the server's business
 			for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 				if v, ok := p.In.Header[h]; ok { // the relay is transparent
 					p.Out.Header[h] = v
@@ -106,6 +107,7 @@ func (t *talk) handler(transport http.RoundTripper) http.Handler {
 			t.abort(w, err)
 			return
 		}
+		decline(r.Header)
 		// Or the server would close the body of a request when its answer begins, and
 		// the end of it may not have been asked for.
 		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
@@ -122,7 +124,7 @@ func (t *talk) check(r *http.Request) error {
 	if r.Method == http.MethodConnect {
 		return &mismatchError{"CONNECT asks for a tunnel to another host"}
 	}
-	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") {
+	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") && !strings.EqualFold(up, h2c) {
 		return &mismatchError{fmt.Sprintf("an upgrade to %.40q can't be checked", up)}
 	}
 	if r.URL.Opaque != "" { // x:http://other/ is no address of its own, but what follows the first colon is sent
@@ -142,6 +144,18 @@ func (t *talk) check(r *http.Request) error {
 		return &upstream.RefusedError{Verdict: v}
 	}
 	return nil
+}
+
+// h2c is HTTP/2 without TLS, which can change the host unseen; RFC 7540 section 3.2.
+const h2c = "h2c"
+
+// decline answers an offer of HTTP/2 without TLS as a server that doesn't speak it does: it goes on with HTTP/1.1
+// (RFC 9110 section 7.8). Java's HttpClient and curl --http2 offer it with each first request.
+func decline(h http.Header) {
+	if strings.EqualFold(h.Get("Upgrade"), h2c) {
+		h.Del("Upgrade")
+		h.Del("Http2-Settings")
+	}
 }
 
 // abort records a refusal and answers with it. All else resets the client's connection.
