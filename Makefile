@@ -1,5 +1,7 @@
 # make demo   plays the tutorial on an example project
 # make test   runs everything: pure, story, kernel, crash and escape tests (as root)
+# make clients  tries curl, git, pip, requests, Node, PostgreSQL, ssh, ... in a sandbox, and installs them first (Debian starts its
+#               database and sshd with that: do it on a machine or in a container where they may run)
 # make bench  measures Blast beside crun, bwrap and others, interleaved
 # make bench-plans  measures what a plan costs by the number of its items
 # make compare  plays what goes wrong in practice against Blast and OpenTofu, for docs/COMPARISON.md (as root)
@@ -13,8 +15,10 @@ GO      ?= go
 LDFLAGS  = -s -w -X blast.example/blast/cmd/internal/release.Version=$(VERSION)
 BIN      = bin
 APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
-           python3 python3-venv xz-utils dpkg-dev ca-certificates git procps openssh-client
+           python3 python3-venv xz-utils dpkg-dev ca-certificates git procps openssh-client \
+           curl python3-requests
 BENCH    = crun bubblewrap
+CLIENTS  = nodejs postgresql openssh-server python3-pip python3-httpx python3-h2 python3-aiohttp
 TOFU     = github.com/opentofu/opentofu@v1.12.6
 LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 
@@ -22,7 +26,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test crash lint bench bench-plans compare clean
+.PHONY: all build deps demo test clients crash lint bench bench-plans compare clean
 
 all: build
 
@@ -53,6 +57,12 @@ test: build
 	@test "$$(id -u)" = 0 || { echo 'make test needs root: the tests make namespaces, mounts and cgroups'; exit 1; }
 	$(GO) vet -tags seccomp ./...
 	CI=$${CI:-make} $(GO) test -tags seccomp -timeout 20m ./...
+
+# make test has those of these that are installed.
+clients: EXTRA = $(CLIENTS)
+clients: build
+	@test "$$(id -u)" = 0 || { echo 'make clients needs root: it makes real sandboxes'; exit 1; }
+	$(GO) test -tags seccomp -count=1 -v -timeout 20m ./testfixtures/clients
 
 EVERY ?= 1
 crash: deps

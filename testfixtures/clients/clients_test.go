@@ -72,7 +72,9 @@ func (w *world) everything(t *testing.T, c client) {
 // one that a rule names.
 func (w *world) refusal(t *testing.T, c client) {
 	began := time.Now()
-	_, _ = output(w.run(c, "get", "https://"+otherName+"/hello"))
+	if out, err := output(w.run(c, "get", c.allowed)); err != nil {
+		t.Errorf("get %s: %v\n%s", c.allowed, err, out)
+	}
 	allowed := time.Since(began)
 	began = time.Now()
 	out, err := output(w.run(c, "get", "https://"+forbiddenName+c.path()))

@@ -15,6 +15,7 @@ type client struct {
 	http    bool     // it takes the addresses of web servers
 	idles   bool     // it can be silent for a while
 	hold    string   // what holds a connection to a host whose rule goes
+	allowed string   // what it gets from a host that a rule names
 	refused string   // what it says of a host that no rule names
 	cut     string   // a pattern of what it says when the rule goes
 }
@@ -30,29 +31,32 @@ func web(more ...string) []string {
 
 func python(name, refused, cut string, idles bool, modules []string, tasks []string) client {
 	return client{name: name, script: []string{"/usr/bin/python3", "/workspace/" + name + "_client.py"}, needs: []string{"/usr/bin/python3"}, modules: modules,
-		tasks: tasks, http: true, idles: idles, hold: "https://" + cutName + "/" + name + "/endless", refused: refused, cut: cut}
+		tasks: tasks, http: true, idles: idles, hold: "https://" + cutName + "/" + name + "/endless", allowed: page, refused: refused, cut: cut}
 }
 
-func shell(name, refused, cut, hold string, idles bool, needs, tasks []string) client {
-	return client{name: name, script: []string{"sh", "/workspace/" + name + ".sh"}, needs: needs, tasks: tasks, http: name == "curl", idles: idles, hold: hold, refused: refused, cut: cut}
+func shell(name, allowed, refused, cut, hold string, idles bool, needs, tasks []string) client {
+	return client{name: name, script: []string{"sh", "/workspace/" + name + ".sh"}, needs: needs, tasks: tasks, http: name == "curl", idles: idles, hold: hold, allowed: allowed, refused: refused, cut: cut}
 }
+
+// page is what clients of HTTP get.
+const page = "https://" + otherName + "/hello"
 
 // clients are all that are tried.
 func clients() []client {
 	return []client{
-		shell("curl", "Failed to connect", "reset by peer", "https://"+cutName+"/curl/endless", false, []string{"curl"}, append(web("expect", "chunked", "events"), "http2", "http-http2", "http-old")),
+		shell("curl", page, "Failed to connect", "reset by peer", "https://"+cutName+"/curl/endless", false, []string{"curl"}, append(web("expect", "chunked", "events"), "http2", "http-http2", "http-old")),
 		python("urllib", "Permission denied", "IncompleteRead|reset", true, nil, web()),
 		python("requests", "Permission denied", "Connection broken", true, []string{"requests"}, web()),
 		python("httpx", "Permission denied", "incomplete chunked read|reset", true, []string{"httpx", "h2"}, web("http2", "events")),
 		python("aiohttp", "Permission denied", "payload is not completed|reset", true, []string{"aiohttp"}, web("websocket", "events")),
 		{name: "fetch", script: []string{"node", "/workspace/fetch.mjs"}, needs: []string{"node"}, tasks: append(web("events"), "http2"), http: true, idles: true,
-			hold: "https://" + cutName + "/fetch/endless", refused: "EACCES", cut: "ECONNRESET"},
+			hold: "https://" + cutName + "/fetch/endless", allowed: page, refused: "EACCES", cut: "ECONNRESET"},
 		{name: "net/http", script: []string{"/workspace/goclient"}, tasks: append(web("events", "expect"), "http2"), http: true, idles: true,
-			hold: "https://" + cutName + "/go/endless", refused: "permission denied", cut: "reset by peer"},
-		shell("git", "Failed to connect", "reset by peer", "https://"+cutName+"/git/endless.git", false, []string{"git"}, []string{"clone", "push", "fetch"}),
-		shell("pip", "Permission denied", "Connection broken|reset", "https://"+cutName+"/pip/endless", false, []string{"/usr/bin/pip3"}, []string{"installed"}),
-		shell("psql", "Permission denied", "closed the connection unexpectedly|reset by peer", "cut-db.example", true, []string{"psql", postgres, initdb}, []string{"db.example", "down db.example", "fifty db.example", "checked-db.example", "down checked-db.example", "fifty checked-db.example"}),
-		shell("ssh", "Permission denied", "Broken pipe|reset by peer|closed by remote", "cut-ssh.example", true, []string{"ssh", sshd}, []string{"ssh.example", "scp ssh.example", "checked-ssh.example", "scp checked-ssh.example"}),
+			hold: "https://" + cutName + "/go/endless", allowed: page, refused: "permission denied", cut: "reset by peer"},
+		shell("git", "https://git.example", "Failed to connect", "reset by peer", "https://"+cutName+"/git/endless.git", false, []string{"git"}, []string{"clone", "push", "fetch"}),
+		shell("pip", "https://pypi.example", "Permission denied", "Connection broken|reset", "https://"+cutName+"/pip/endless", false, []string{"/usr/bin/pip3"}, []string{"installed"}),
+		shell("psql", "https://db.example", "Permission denied", "closed the connection unexpectedly|connection to server was lost|reset by peer", "cut-db.example", true, []string{"psql", postgres, initdb}, []string{"db.example", "down db.example", "fifty db.example", "checked-db.example", "down checked-db.example", "fifty checked-db.example"}),
+		shell("ssh", "https://ssh.example", "Permission denied", "Broken pipe|reset by peer|closed by remote", "cut-ssh.example", true, []string{"ssh", sshd}, []string{"ssh.example", "scp ssh.example", "checked-ssh.example", "scp checked-ssh.example"}),
 	}
 }
 

@@ -89,7 +89,9 @@ func (w *world) internet() {
 	names.Set(sixName, web6)
 	hosts := w.hosts()
 	for _, at := range []string{web4, "[" + web6 + "]"} {
-		w.try(lab.Serve(at+":80", hosts), lab.ServeSecure(at+":443", hosts, fourName, bothName, sixName, otherName, cutName, "git.example", "pypi.example"))
+		_, plain := lab.Serve(at+":80", hosts)
+		_, secure := lab.ServeSecure(at+":443", hosts, fourName, bothName, sixName, otherName, cutName, "git.example", "pypi.example")
+		w.try(plain, secure)
 	}
 	if there("psql") {
 		w.postgres()

@@ -2,18 +2,44 @@ package gate
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+
+	"blast.example/blast/runtime/network"
 )
 
-// exchange sends bytes to the web server and reads one answer. It returns what the server was
-// told, too.
-func (s *sandbox) exchange(raw string) (status int, told string) {
+// mirror has a server that answers with what it was told.
+const (
+	mirror     = "mirror.example"
+	mirrorAddr = "93.184.215.77"
+)
+
+// serveMirror starts it, and returns a sandbox that may go there.
+func serveMirror(t *testing.T) *sandbox {
+	t.Helper()
+	s := up(t, network.Egress{Name: "mirror", Domains: []string{mirror}, Ports: []uint16{80, 8080}})
+	for _, port := range []string{"80", "8080"} {
+		l, err := internet.Serve(mirrorAddr+":"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			_, _ = fmt.Fprintf(w, "%s %s %v %q %v", r.Method, r.RequestURI, r.Header, body, err)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+	}
+	internet.names.Set(mirror, mirrorAddr)
+	return s
+}
+
+// told is what the server was told in one request.
+func (s *sandbox) told(port, raw string) string {
 	s.Helper()
-	from := internet.Journal.Len()
-	c, err := s.connect("good.example", "80")
+	c, err := s.connect(mirror, port)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -25,19 +51,20 @@ func (s *sandbox) exchange(raw string) (status int, told string) {
 		s.Fatalf("%q: %v", raw, err)
 	}
 	defer func() { _ = r.Body.Close() }()
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		s.Fatalf("%q: %v", raw, err)
+	b, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		s.Fatalf("%q: %s %v", raw, r.Status, err)
 	}
-	return r.StatusCode, string(internet.Journal.Bytes(from))
+	return string(b)
 }
 
 // What a request asks for reaches the server as it was written, however odd it is.
 func TestTargetsArePassedOnAsTheyAre(t *testing.T) {
-	s := up(t, webRule(80))
+	s := serveMirror(t)
 	for _, target := range []string{
 		"/p?a=1;b=2", "/p?a=%zz&b", "/p?", "/p?a&a=&=", "//two//slashes", "/%7Etilde/a%2Fb", "/a/../b/./c", "/p?q=http://other.example/", "/p?%00%0a",
 	} {
-		if _, told := s.exchange("GET " + target + " HTTP/1.1\r\nHost: good.example\r\nConnection: close\r\n\r\n"); !strings.Contains(told, "GET "+target+" (") {
+		if told := s.told("80", "GET "+target+" HTTP/1.1\r\nHost: "+mirror+"\r\n\r\n"); !strings.HasPrefix(told, "GET "+target+" map") {
 			t.Errorf("%s: the server was told %q", target, told)
 		}
 	}
@@ -45,16 +72,17 @@ func TestTargetsArePassedOnAsTheyAre(t *testing.T) {
 
 // Who offers HTTP/2 without TLS goes on with HTTP/1.1, as with a server that doesn't have it.
 func TestHTTP2IsDeclined(t *testing.T) {
-	s := up(t, webRule(80))
-	for _, connection := range []string{"Upgrade, HTTP2-Settings", "Upgrade", "HTTP2-Settings", "close"} {
-		for _, body := range []string{"", "body"} {
-			head := "POST /p HTTP/1.1\r\nHost: good.example\r\nContent-Length: " + string(rune('0'+len(body))) + "\r\nConnection: " + connection + "\r\nUpgrade: H2C\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
-			status, told := s.exchange(head + body)
-			if status != http.StatusOK || !strings.Contains(told, "POST /p ") || !strings.HasSuffix(told, body) {
-				t.Errorf("%s: %d, the server was told %q", connection, status, told)
-			}
-			if low := strings.ToLower(told); strings.Contains(low, "upgrade") || strings.Contains(low, "settings") || strings.Contains(low, "h2c") {
-				t.Errorf("%s: the server was told of the offer: %q", connection, told)
+	s := serveMirror(t)
+	for _, port := range []string{"80", "8080"} {
+		for _, connection := range []string{"Upgrade, HTTP2-Settings", "Upgrade", "HTTP2-Settings", "close"} {
+			for _, body := range []string{"", "body"} {
+				told := s.told(port, "POST /p HTTP/1.1\r\nHost: "+mirror+":"+port+"\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\nConnection: "+connection+"\r\nUpgrade: H2C\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"+body)
+				if !strings.HasPrefix(told, "POST /p ") || !strings.HasSuffix(told, fmt.Sprintf("%q <nil>", body)) {
+					t.Errorf("%s: the server was told %q", connection, told)
+				}
+				if low := strings.ToLower(told); strings.Contains(low, "upgrade") || strings.Contains(low, "settings") || strings.Contains(low, "h2c") {
+					t.Errorf("%s: the server was told of the offer: %q", connection, told)
+				}
 			}
 		}
 	}
