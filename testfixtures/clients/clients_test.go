@@ -147,8 +147,8 @@ func (w *world) cut(present []client) {
 	for _, h := range all {
 		select {
 		case err := <-h.gone:
-			if err == nil || !regexp.MustCompile(h.client.cut).MatchString(h.said.String()) {
-				w.t.Errorf("%s: the rule has gone, and it says (%v, want %q):\n%s", h.name, err, h.client.cut, h.said)
+			if err == nil || !regexp.MustCompile(h.cut).MatchString(h.said.String()) {
+				w.t.Errorf("%s: the rule has gone, and it says (%v, want %q):\n%s", h.name, err, h.cut, h.said)
 			}
 			w.t.Logf("%s: cut: %s", h.name, last(h.said.String()))
 		case <-end:

@@ -4,6 +4,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,11 +25,15 @@ func main() {
 	}
 }
 
+// wrong is whether anything was.
+var wrong bool
+
 func done(name string, ok bool, got any, err error) {
 	if ok && err == nil {
 		fmt.Println("ok", name)
 		return
 	}
+	wrong = true
 	fmt.Printf("WRONG %s %.200q %v\n", name, fmt.Sprint(got), err)
 }
 
@@ -52,6 +57,9 @@ func all(bases ...string) error {
 	}
 	got, err := fetch(bases[0] + "/version")
 	done("http2", got == "HTTP/2.0", got, err)
+	if wrong {
+		return errors.New("not all of it works")
+	}
 	return nil
 }
 
