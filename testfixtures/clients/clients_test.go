@@ -15,6 +15,7 @@ import (
 const (
 	atOnce   = 2 * time.Second  // a refusal takes no longer than this, beside what the client takes to start
 	silence  = 65 * time.Second // longer than most servers and middleboxes wait; those here wait on
+	tries    = 3                // until one is refused at once
 	patience = 2 * time.Minute  // for whatever a client does, on a loaded machine
 )
 
@@ -69,23 +70,43 @@ func (w *world) everything(t *testing.T, c client) {
 }
 
 // refusal asks for a host that no rule names. To start the client takes as long as with
-// one that a rule names.
+// one that a rule names, more or less: on a loaded machine the best of some tries tells.
 func (w *world) refusal(t *testing.T, c client) {
+	if c.http {
+		w.inWords(t, c)
+	}
+	for try := range tries {
+		allowed, out, err := timed(w.run(c, "get", c.allowed))
+		if err != nil {
+			t.Errorf("get %s: %v\n%s", c.allowed, err, out)
+		}
+		took, out, err := timed(w.run(c, "get", "https://"+forbiddenName+c.path()))
+		if err == nil || !strings.Contains(out, c.refused) {
+			t.Errorf("refused, it says (%v, want %q):\n%s", err, c.refused, out)
+		}
+		t.Logf("refused in %v (allowed: %v): %s", took.Round(time.Millisecond), allowed.Round(time.Millisecond), last(out))
+		if took <= allowed+atOnce {
+			return
+		}
+		if try == tries-1 {
+			t.Errorf("it was refused only after %v; what is allowed took %v", took, allowed)
+		}
+	}
+}
+
+// timed runs a command, and says how long it took.
+func timed(cmd *exec.Cmd) (time.Duration, string, error) {
 	began := time.Now()
-	if out, err := output(w.run(c, "get", c.allowed)); err != nil {
-		t.Errorf("get %s: %v\n%s", c.allowed, err, out)
+	out, err := output(cmd)
+	return time.Since(began), out, err
+}
+
+// inWords asks for the same without TLS, where a refusal is an answer.
+func (w *world) inWords(t *testing.T, c client) {
+	out, _ := output(w.run(c, "get", "http://"+forbiddenName+"/hello"))
+	if said, _, _ := strings.Cut(out, "\nblast: denied"); !strings.Contains(said, "403") && !strings.Contains(said, "refused by the sandbox") {
+		t.Errorf("refused without TLS, it says:\n%s", out)
 	}
-	allowed := time.Since(began)
-	began = time.Now()
-	out, err := output(w.run(c, "get", "https://"+forbiddenName+c.path()))
-	took := time.Since(began)
-	if err == nil || !strings.Contains(out, c.refused) {
-		t.Errorf("refused, it says (%v, want %q):\n%s", err, c.refused, out)
-	}
-	if took > allowed+atOnce {
-		t.Errorf("it was refused only after %v; what is allowed took %v", took, allowed)
-	}
-	t.Logf("refused in %v (allowed: %v): %s", took.Round(time.Millisecond), allowed.Round(time.Millisecond), last(out))
 }
 
 // path is "" for clients that want a host.
