@@ -15,6 +15,7 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/gate/relay"
 )
 
 // TestHeadsAreBounded: the daemon holds the head of a request and of an answer
@@ -177,5 +178,33 @@ func TestHeldConnectionsDontHoldTheGate(t *testing.T) {
 	// Less than anything that these could wait for.
 	if err := within(t, 4*time.Second, "to close", s.host.Close); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDescriptorsPerConnection: a connection has the descriptors of its two sockets, and the pipes
+// that bytes go through are bounded, even if nobody reads them.
+func TestDescriptorsPerConnection(t *testing.T) {
+	const n = 100
+	s := up(t, bulkRule())
+	for name, port := range map[string]string{"silent": ":7", "unread": ":9"} {
+		before := descriptors(t)
+		for range n {
+			c, err := s.dial("tcp", web+port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if port == ":7" {
+				err = echoes(c, "x")
+			} else if _, err = io.WriteString(c, "s"); err == nil {
+				_, err = io.ReadFull(c, make([]byte, 1))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		more := descriptors(t) - before // the client's, the relay's two, the server's; and what the lab remembers
+		if most := 4*n + 2*relay.Pipes + 20; more < 4*n || more > most {
+			t.Errorf("%d %s connections take %d descriptors, want at most %d", n, name, more, most)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/gate/meter"
+	"blast.example/blast/runtime/network/gate/relay"
 	"blast.example/blast/state"
 )
 
@@ -75,8 +76,8 @@ func (h *Host) Limits(env state.Env) []meter.Count {
 
 // Descriptors of the daemon.
 const (
-	perConnection = 6   // two sockets, and for each direction the two ends of a pipe; see splice(2)
-	forTheRest    = 256 // names, files, other environments
+	perConnection = 2                   // its sockets
+	forTheRest    = 256 + 2*relay.Pipes // names, files, other environments
 )
 
 // tooMany says which line allows more connections than the daemon can have open.

@@ -71,7 +71,7 @@ func (t target) limited(why *meter.LimitError) denial.Denial {
 
 // visit opens a flow for a visitor of a published port, or records why not.
 func (r *Relay) visit(rule, proto string, from net.Addr) *flow {
-	f := newFlow(target{})
+	f := r.newFlow(target{})
 	m, err := r.meters.Open(rule, meter.Events{Wake: f.wake, Cut: func(err error) {
 		f.cut(traffic.ByLimit, err.Error())
 		r.turned(proto, from, err)

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -107,7 +106,7 @@ func (f *flow) carry(ctx context.Context, dst, src *net.TCPConn, d meter.Directi
 		if f.meter.Metered(d) {
 			err = f.measure(ctx, dst, src, d)
 		} else {
-			_, err = io.Copy(dst, src)
+			err = f.pipes.move(dst, src)
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
@@ -128,7 +127,9 @@ func (f *flow) wake() {
 }
 
 // pieces are buffers for what waits to go on. A connection that is silent has none.
-var pieces = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+var pieces = sync.Pool{New: func() any { return new(piece) }}
+
+type piece [16 << 10]byte
 
 // measure copies piece by piece until src ends, or the limits are gone: that is
 // os.ErrDeadlineExceeded.
@@ -156,10 +157,10 @@ func (f *flow) measure(ctx context.Context, dst, src *net.TCPConn, d meter.Direc
 
 // readPiece reads at most so many bytes into a buffer that it takes when there are
 // some; at the end 0, and no buffer.
-func readPiece(raw syscall.RawConn, most int) (buf *[16 << 10]byte, n int, err error) {
+func readPiece(raw syscall.RawConn, most int) (buf *piece, n int, err error) {
 	var got error
 	err = raw.Read(func(fd uintptr) bool {
-		b, _ := pieces.Get().(*[16 << 10]byte)
+		b, _ := pieces.Get().(*piece)
 		for {
 			n, got = unix.Read(int(fd), b[:min(most, len(b))])
 			if !errors.Is(got, unix.EINTR) {

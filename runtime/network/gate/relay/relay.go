@@ -48,6 +48,7 @@ type Relay struct {
 
 	meters *meter.Meters
 	book   *ledger.Ledger
+	pipes  pipes
 
 	mu     sync.Mutex
 	policy Policy
@@ -139,6 +140,7 @@ func (r *Relay) Close() {
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
+	r.pipes.close()
 }
 
 // start runs f, which ends when c is closed.
@@ -264,6 +266,7 @@ type flow struct {
 	to     target
 	ctx    context.Context
 	cancel context.CancelFunc
+	pipes  *pipes
 
 	mu     sync.Mutex
 	conns  []net.Conn
@@ -317,14 +320,14 @@ func (r *Relay) begin(to target) (*flow, Policy, error) {
 	if err := r.meters.Full(len(r.flows)); err != nil {
 		return nil, Policy{}, err
 	}
-	f := newFlow(to)
+	f := r.newFlow(to)
 	r.flows[f] = struct{}{}
 	return f, r.policy, nil
 }
 
-func newFlow(to target) *flow {
+func (r *Relay) newFlow(to target) *flow {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &flow{to: to, ctx: ctx, cancel: cancel}
+	return &flow{to: to, ctx: ctx, cancel: cancel, pipes: &r.pipes}
 }
 
 // end closes what the flow still holds, forgets it, and notes its end.

@@ -165,6 +165,7 @@ func (t *talk) raw() error {
 	if err := t.send(t.server, meter.Egress, ahead); err != nil {
 		return fmt.Errorf("send upstream: %w", err)
 	}
+	t.in = nil // most connections are silent for most of their life: they keep no buffer
 	return t.flow.pipe(t.client, t.server, meter.Egress)
 }
 
