@@ -4,6 +4,7 @@
 #               database and sshd with that: do it on a machine or in a container where they may run)
 # make bench  measures Blast beside crun, bwrap and others, interleaved
 # make bench-plans  measures what a plan costs by the number of its items
+# make bench-network  measures what the network costs, beside NAT and proxies (as root; ten minutes)
 # make compare  plays what goes wrong in practice against Blast and OpenTofu, for docs/COMPARISON.md (as root)
 # make crash  strikes commands in every way of docs/CRASH.md (as root; hours; EVERY=20 takes every 20th strike)
 # make lint   the strict linter
@@ -19,6 +20,7 @@ APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
            curl python3-requests
 BENCH    = crun bubblewrap
 CLIENTS  = nodejs postgresql openssh-server python3-pip python3-httpx python3-h2 python3-aiohttp
+PROXIES  = tinyproxy mitmproxy
 TOFU     = github.com/opentofu/opentofu@v1.12.6
 LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 
@@ -26,7 +28,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test clients crash lint bench bench-plans compare clean
+.PHONY: all build deps demo test clients crash lint bench bench-plans bench-network compare clean
 
 all: build
 
@@ -75,6 +77,12 @@ lint:
 bench-plans: build
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/plans ./bench/plans
 	$(BIN)/plans
+
+# A proxy that can't be had is not measured.
+bench-network: build
+	-@$(MAKE) -s deps EXTRA="$(PROXIES)"
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/network ./bench/network
+	$(BIN)/network $(PART)
 
 bench: EXTRA = $(BENCH)
 bench: build
