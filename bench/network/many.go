@@ -26,6 +26,24 @@ const (
 // many measures what becomes of thousands of connections of one sandbox, and of the
 // daemon meanwhile.
 func many(w *world) error {
+	fmt.Printf("\nload: %d connections at once (of %d: see RLIMIT_NOFILE), %d new ones a second for %v\n", mostOpen(), most, paceRate, paceFor)
+	address := w.from("load", load.TCP, at(far, load.PortRaw))
+	name := w.from("load", load.TCP, at(load.Name, load.PortName))
+	for _, p := range []*path{address, name} {
+		if err := w.withDaemon(func(pid int) error { return w.hold(pid, p) }); err != nil {
+			return err
+		}
+	}
+	return w.withDaemon(func(pid int) error { return w.flows(pid, address, name) })
+}
+
+// withDaemon does something to a blastd that has done nothing else.
+func (w *world) withDaemon(do func(pid int) error) error {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if _, err := w.daemon(); err != nil {
+			break
+		}
+	}
 	down, err := w.up("load")
 	defer down()
 	if err != nil {
@@ -35,17 +53,13 @@ func many(w *world) error {
 	if err != nil {
 		return err
 	}
-	address := w.from("load", load.TCP, at(far, load.PortRaw))
-	name := w.from("load", load.TCP, at(load.Name, load.PortName))
-	fmt.Printf("\nload: %d connections at once (of %d: see RLIMIT_NOFILE), %d new ones a second for %v\n", mostOpen(), most, paceRate, paceFor)
-	w.idle()
-	for _, h := range []*path{address, name} {
-		if err := w.hold(pid, h); err != nil {
-			return err
-		}
-	}
+	return do(pid)
+}
+
+// flows are connections that come and go, and such that don't behave.
+func (w *world) flows(pid int, address, name *path) error {
+	w.answers("idle")
 	for _, p := range []*path{address, name} {
-		p := p
 		w.watched(p.name+": new connections", func() error { return p.told("-n", strconv.Itoa(paceRate), "-for", paceFor.String(), "pace") })
 	}
 	w.watched("slow readers, half-open hellos and traffic", func() error { return w.rough(address) })
@@ -53,6 +67,9 @@ func many(w *world) error {
 	now, err := w.daemon()
 	if err == nil && now != pid {
 		err = fmt.Errorf("blastd ended: it was %d, and is %d", pid, now)
+	}
+	if b, _ := os.ReadFile("/run/blast/blastd.log"); len(b) > 0 {
+		fmt.Printf("blastd's log: %s\n", b[max(0, len(b)-4000):])
 	}
 	fmt.Printf("blastd afterwards: %.1f MiB, %d descriptors, %d threads\n", mib(after.rss), after.files, after.threads)
 	return err
@@ -122,9 +139,6 @@ func (w *world) hold(pid int, p *path) error {
 	tell("alive", r)
 	return nil
 }
-
-// idle measures the daemon without load.
-func (w *world) idle() { w.answers("idle") }
 
 // answers measures how long commands take.
 func (w *world) answers(when string) {

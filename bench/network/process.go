@@ -79,7 +79,7 @@ const most = 10_000
 // mostOpen is how many connections blastd can have open on this machine, of those: it
 // says so when it is asked for more.
 func mostOpen() int {
-	const each, rest = 2, 256 + 64
+	const each, rest = 2, 512
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
 		return most

@@ -67,7 +67,7 @@ func (s *Server) Serve(ctx context.Context, ready func()) error {
 	ready()
 	var wg sync.WaitGroup
 	for {
-		conn, err := ln.AcceptUnix()
+		conn, err := accept(ln)
 		if err != nil {
 			break
 		}
@@ -82,6 +82,21 @@ func (s *Server) Serve(ctx context.Context, ready func()) error {
 	err = s.Engine.Close()
 	s.tidy()
 	return err
+}
+
+// acceptAgain is how long to wait when the kernel gives no connection away.
+const acceptAgain = 20 * time.Millisecond
+
+// accept takes the next connection. An error means that ln is closed: a daemon that is
+// out of descriptors, which a sandbox may have a share in, must not go for that.
+func accept(ln *net.UnixListener) (*net.UnixConn, error) {
+	for {
+		conn, err := ln.AcceptUnix()
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return conn, err
+		}
+		<-time.After(acceptAgain)
+	}
 }
 
 // tidy removes the daemon's own files when no environment is left.

@@ -208,3 +208,44 @@ func TestDescriptorsPerConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedTakeFewDescriptors: a connection that there is no place for has a descriptor until its
+// refusal is on record. However many a sandbox tries at once, the rest waits in the kernel.
+func TestRefusedTakeFewDescriptors(t *testing.T) {
+	const n = 400
+	s, _ := limitedTo(t, atMost(1), network.Limits{}, network.Quota{})
+	first, err := s.dial("tcp", web+":7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := echoes(first, "x"); err != nil {
+		t.Fatal(err)
+	}
+	s.host.mu.Lock()
+	slow := s.host.gates[s.env.ID].searches
+	s.host.mu.Unlock()
+	slow.mu.Lock() // no refusal gets on record
+	before := descriptors(t)
+	var refused []net.Conn
+	for range n {
+		c, err := s.dial("tcp", web+":7")
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		refused = append(refused, c)
+	}
+	more := descriptors(t) - before - len(refused)
+	slow.mu.Unlock()
+	if more > relay.Undecided+20 {
+		t.Errorf("%d connections that wait for their refusal take %d descriptors", n, more)
+	}
+	for _, c := range refused {
+		if err := atOnce(t, "a refusal", func() error { return echoes(c, "x") }); err == nil {
+			t.Error("a connection too many works")
+		}
+	}
+	if err := echoes(first, "y"); err != nil {
+		t.Errorf("control: %v", err)
+	}
+}

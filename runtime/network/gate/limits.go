@@ -76,8 +76,8 @@ func (h *Host) Limits(env state.Env) []meter.Count {
 
 // Descriptors of the daemon.
 const (
-	perConnection = 2                   // its sockets
-	forTheRest    = 256 + 2*relay.Pipes // names, files, other environments
+	perConnection = 2                                     // its sockets
+	forTheRest    = 384 + 2*relay.Pipes + relay.Undecided // names, files, other environments
 )
 
 // tooMany says which line allows more connections than the daemon can have open.

@@ -357,7 +357,7 @@ func TestTooManyForThisHost(t *testing.T) {
 		max   int
 		files uint64
 		bad   bool
-	}{{0, 100, false}, {352, 1024, false}, {353, 1024, true}, {9840, 20000, false}, {65535, 1 << 20, false}, {65535, 65536, true}, {1, 10, true}, {65535, ^uint64(0), false}} {
+	}{{0, 100, false}, {256, 1024, false}, {257, 1024, true}, {9744, 20000, false}, {65535, 1 << 20, false}, {65535, 65536, true}, {1, 10, true}, {65535, ^uint64(0), false}} {
 		p.Connections.Max = c.max
 		found, bad := tooManyFor(p, c.files)
 		if bad != c.bad || bad && found.Item != "connections.max" {

@@ -50,6 +50,8 @@ type Relay struct {
 	book   *ledger.Ledger
 	pipes  pipes
 
+	undecided chan struct{} // one for each
+
 	mu     sync.Mutex
 	policy Policy
 	flows  map[*flow]struct{}
@@ -63,7 +65,7 @@ type Relay struct {
 // it found out. choice are the words of a command that choose the environment, for who is
 // told to type one. What is allowed is entered in book, which may be nil.
 func New(ns *os.File, names Names, p Policy, meters *meter.Meters, record func(denial.Denial, who.Socket) denial.Denial, book *ledger.Ledger, choice ...string) *Relay {
-	return &Relay{ns: ns, names: names, policy: p, meters: meters, record: record, book: book, choice: choice, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}}
+	return &Relay{ns: ns, names: names, policy: p, meters: meters, record: record, book: book, choice: choice, flows: map[*flow]struct{}{}, open: map[io.Closer]struct{}{}, undecided: make(chan struct{}, Undecided)}
 }
 
 // SetPolicy changes the rules and ends what they don't allow any more.
@@ -104,14 +106,21 @@ func (r *Relay) Recheck() {
 func (r *Relay) ServeTCP(l *net.TCPListener) {
 	r.start(l, func() {
 		for {
+			r.undecided <- struct{}{}
 			c, err := accept(l)
 			if err != nil {
+				<-r.undecided
 				return
 			}
 			r.wg.Go(func() { r.serve(c) })
 		}
 	})
 }
+
+// Undecided is how many connections a relay takes before it knows whether there is a
+// place for them; more wait in the kernel. A connection that is refused has a
+// descriptor until that is on record, and a sandbox decides how many it tries.
+const Undecided = 64
 
 // acceptAgain is how long to wait when the kernel gives no connection away: the
 // daemon is out of descriptors, until somebody gives some back.
@@ -163,6 +172,8 @@ func (r *Relay) start(c io.Closer, f func()) {
 
 // serve relays one TCP connection.
 func (r *Relay) serve(c *net.TCPConn) {
+	decided := sync.OnceFunc(func() { <-r.undecided })
+	defer decided()
 	dst, err := originalDst(c)
 	if err != nil || dst.Addr().IsLoopback() {
 		reset(c) // nobody redirected it: it came to the relay itself
@@ -176,6 +187,7 @@ func (r *Relay) serve(c *net.TCPConn) {
 		reset(c)
 		return
 	}
+	decided()
 	defer r.end(f)
 	if !f.hold(c) {
 		return
