@@ -109,7 +109,7 @@ func (w *world) clientOn(ns string) func(args ...string) *exec.Cmd {
 // proxies starts what there is of them on the host.
 func (w *world) proxies(behind func(...string) *exec.Cmd, server []int) (all []*path) {
 	conf := filepath.Join(w.dir, "tinyproxy.conf")
-	text := "Port " + proxyPort + "\nListen " + router + "\nMaxClients 1000\nTimeout 600\nLogLevel Critical\nLogFile \"/dev/null\"\n"
+	text := "Port " + proxyPort + "\nListen " + router + "\nMaxClients 1000\nTimeout 600\nLogLevel Critical\nLogFile \"" + filepath.Join(w.dir, "tinyproxy.log") + "\"\n"
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil
 	}
@@ -125,24 +125,28 @@ func (w *world) proxies(behind func(...string) *exec.Cmd, server []int) (all []*
 			fmt.Printf("%s is not measured: %v\n", p.name, err)
 			continue
 		}
-		all = append(all, &path{
+		way := &path{
 			name: p.name, proto: load.TCP, at: at(far, load.PortRaw), proxy: router + ":" + p.port, start: behind,
 			pids: append([]int{cmd.Process.Pid}, server...),
-		})
-		w.awaitProxy(all[len(all)-1])
+		}
+		if way.answers() {
+			all = append(all, way)
+		} else {
+			fmt.Printf("%s is not measured: it does not answer\n", p.name)
+		}
 	}
 	return all
 }
 
-// awaitProxy waits until it answers, or for half a minute.
-func (w *world) awaitProxy(p *path) {
+// answers waits for half a minute at most.
+func (p *path) answers() bool {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if r, err := p.client("-for", "10ms", "trip"); err == nil && r.Count > 0 {
-			return
+			return true
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	fmt.Printf("%s does not answer\n", p.name)
+	return false
 }
 
 // client runs one and returns what it counted.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/relay"
 )
 
@@ -221,10 +223,7 @@ func TestRefusedTakeFewDescriptors(t *testing.T) {
 	if err := echoes(first, "x"); err != nil {
 		t.Fatal(err)
 	}
-	s.host.mu.Lock()
-	slow := s.host.gates[s.env.ID].searches
-	s.host.mu.Unlock()
-	slow.mu.Lock() // no refusal gets on record
+	release := s.holdRefusals()
 	before := descriptors(t)
 	var refused []net.Conn
 	for range n {
@@ -236,7 +235,7 @@ func TestRefusedTakeFewDescriptors(t *testing.T) {
 		refused = append(refused, c)
 	}
 	more := descriptors(t) - before - len(refused)
-	slow.mu.Unlock()
+	release()
 	if more > relay.Undecided+20 {
 		t.Errorf("%d connections that wait for their refusal take %d descriptors", n, more)
 	}
@@ -248,4 +247,36 @@ func TestRefusedTakeFewDescriptors(t *testing.T) {
 	if err := echoes(first, "y"); err != nil {
 		t.Errorf("control: %v", err)
 	}
+}
+
+// holdRefusals lets no refusal get on record until release is called.
+func (s *sandbox) holdRefusals() (release func()) {
+	s.Helper()
+	path := filepath.Join(s.TempDir(), "full")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		s.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { _ = f.Close() })
+	size, err := unix.FcntlInt(f.Fd(), unix.F_GETPIPE_SZ, 0)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, size)); err != nil {
+		s.Fatal(err)
+	}
+	full, err := denial.Open(path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.host.mu.Lock()
+	g := s.host.gates[s.env.ID]
+	s.host.mu.Unlock()
+	old := g.denied
+	s.Cleanup(func() { _ = old.Close() })
+	g.denied = full
+	return func() { go func() { _, _ = io.Copy(io.Discard, f) }() }
 }

@@ -35,8 +35,16 @@ var ErrNotFound = errors.New("no such host")
 type Resolver struct {
 	servers []string // addr:port, or System
 
-	mu    sync.Mutex
-	cache map[string]cached
+	mu     sync.Mutex
+	cache  map[string]cached
+	asking map[string]*answer // by name, while the servers are asked
+}
+
+// An answer is there when done is closed.
+type answer struct {
+	done  chan struct{}
+	addrs []netip.Addr
+	err   error
 }
 
 type cached struct {
@@ -49,14 +57,45 @@ func NewResolver(servers []string) *Resolver {
 	if len(servers) == 0 {
 		servers = []string{System}
 	}
-	return &Resolver{servers: servers, cache: map[string]cached{}}
+	return &Resolver{servers: servers, cache: map[string]cached{}, asking: map[string]*answer{}}
 }
 
-// Lookup returns the addresses of a normalized name, IPv4 first.
+// Lookup returns the addresses of a normalized name, IPv4 first. Whoever asks for a name
+// that is asked for already waits for that answer: as many sockets as connections that
+// wait for a name are more than the daemon counts on.
 func (r *Resolver) Lookup(ctx context.Context, name string) ([]netip.Addr, error) {
-	if addrs, ok := r.cachedAddrs(name); ok {
-		return addrs, nil
+	r.mu.Lock()
+	if c, ok := r.cache[name]; ok && time.Now().Before(c.expires) {
+		r.mu.Unlock()
+		return c.addrs, nil
 	}
+	a := r.asking[name]
+	if a == nil {
+		a = &answer{done: make(chan struct{})}
+		r.asking[name] = a
+		go r.answer(context.WithoutCancel(ctx), name, a)
+	}
+	r.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.addrs, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("look up %s: %w", name, ctx.Err())
+	}
+}
+
+// answer asks, for all who wait, whoever of them goes.
+func (r *Resolver) answer(ctx context.Context, name string, a *answer) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	a.addrs, a.err = r.lookup(ctx, name)
+	r.mu.Lock()
+	delete(r.asking, name)
+	r.mu.Unlock()
+	close(a.done)
+}
+
+func (r *Resolver) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 	servers, err := r.expand()
 	if err != nil {
 		return nil, err
@@ -90,13 +129,6 @@ func cmpErr(errs ...error) error {
 		}
 	}
 	return ErrNotFound
-}
-
-func (r *Resolver) cachedAddrs(name string) ([]netip.Addr, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c, ok := r.cache[name]
-	return c.addrs, ok && time.Now().Before(c.expires)
 }
 
 func (r *Resolver) keep(name string, addrs []netip.Addr, ttl time.Duration) {

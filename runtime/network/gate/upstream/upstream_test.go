@@ -135,3 +135,39 @@ func TestOwnAddrs(t *testing.T) {
 		t.Errorf("%v, %v", own, err)
 	}
 }
+
+// Who waits for a name that is asked for takes no socket for that, and doesn't depend on
+// whoever asked first.
+func TestOneLookupServesAll(t *testing.T) {
+	n := nameServer(t, "127.53.0.9:5301")
+	n.Set("one.example", "93.184.215.14")
+	r := NewResolver([]string{n.Addr})
+	asked, answer := make(chan struct{}, 2), make(chan struct{})
+	n.Hook(func(*dns.Msg, dns.Question) bool { asked <- struct{}{}; <-answer; return false })
+	first, cancel := context.WithCancel(context.Background())
+	out := make(chan error)
+	go func() { _, err := r.Lookup(first, "one.example"); out <- err }()
+	<-asked
+	cancel()
+	if err := <-out; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first, who went: %v", err)
+	}
+	for range 20 {
+		go func() {
+			got, err := lookup(t, r, "one.example")
+			if err == nil && !slices.Equal(got, []string{"93.184.215.14"}) {
+				err = errors.New(strings.Join(got, " "))
+			}
+			out <- err
+		}()
+	}
+	close(answer)
+	for range 20 {
+		if err := <-out; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := n.Asked(); len(got) != 2 {
+		t.Errorf("asked %v, want each type once", got)
+	}
+}
