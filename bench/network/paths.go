@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,8 +36,8 @@ const (
 	trip50    = "p50"
 	trip99    = "p99"
 	failures  = "failed"
-	rounds    = 3
-	each      = 1500 * time.Millisecond
+	rounds    = 2
+	each      = time.Second
 	atOnce    = 8 // new connections
 	proxyPort = "3128"
 )
@@ -129,24 +130,25 @@ func (w *world) proxies(behind func(...string) *exec.Cmd, server []int) (all []*
 			name: p.name, proto: load.TCP, at: at(far, load.PortRaw), proxy: router + ":" + p.port, start: behind,
 			pids: append([]int{cmd.Process.Pid}, server...),
 		}
-		if way.answers() {
-			all = append(all, way)
-		} else {
-			fmt.Printf("%s is not measured: it does not answer\n", p.name)
+		if why := way.silent(); why != nil {
+			fmt.Printf("%s is not measured: %v\n", p.name, why)
+			continue
 		}
+		all = append(all, way)
 	}
 	return all
 }
 
-// answers waits for half a minute at most.
-func (p *path) answers() bool {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
-		if r, err := p.client("-for", "10ms", "trip"); err == nil && r.Count > 0 {
-			return true
+// silent waits until the way is there, for half a minute at most, and says why not.
+func (p *path) silent() (why error) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		r, err := p.client("-for", "10ms", "trip")
+		if err == nil && r.Count > 0 {
+			return nil
 		}
-		time.Sleep(200 * time.Millisecond)
+		why = errors.Join(err, errors.New(r.Why))
 	}
-	return false
+	return why
 }
 
 // client runs one and returns what it counted.

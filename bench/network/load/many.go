@@ -68,10 +68,10 @@ func (t *Target) Pace(rate int, d time.Duration) Result {
 	var wg sync.WaitGroup
 	tick := time.NewTicker(step)
 	defer tick.Stop()
-	begun := 0
-	for begun < int(float64(rate)*d.Seconds()) {
+	begun, all := 0, int(float64(rate)*d.Seconds())
+	for begun < all {
 		now := <-tick.C
-		for due := int(now.Sub(c.start).Seconds() * float64(rate)); begun < due; begun++ {
+		for due := min(all, int(now.Sub(c.start).Seconds()*float64(rate))); begun < due; begun++ {
 			wg.Go(func() {
 				start := time.Now()
 				err := t.once()
