@@ -36,7 +36,7 @@ const (
 	trip50    = "p50"
 	trip99    = "p99"
 	failures  = "failed"
-	rounds    = 2
+	rounds    = 3
 	each      = time.Second
 	atOnce    = 8 // new connections
 	proxyPort = "3128"
