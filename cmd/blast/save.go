@@ -10,6 +10,7 @@ import (
 
 	"blast.example/blast/cmd/internal/release"
 	"blast.example/blast/config/block"
+	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/words"
@@ -78,6 +79,7 @@ func (cmd *saveCmd) save(ctx context.Context, u *ui, env state.Env) (*savedSnaps
 		return nil, err
 	}
 	u.talkOnInterrupt = true
+	before := cmd.stored(env.Project)
 	res := &savedSnapshot{Name: cmd.Name, Serial: look.Serial}
 	err = c.Call(ctx, wire.Save, wire.SaveParams{Env: env, Name: cmd.Name, Record: record, Replace: cmd.Replace, Within: cmd.FreezeTimeout, Caller: by}, &res.wireResult, u.event)
 	var answered *wire.Error
@@ -88,7 +90,26 @@ func (cmd *saveCmd) save(ctx context.Context, u *ui, env state.Env) (*savedSnaps
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if now := cmd.stored(env.Project); errors.Is(err, client.ErrDied) && now.Digest != before.Digest {
+		u.say("blast: %v, after it had stored the snapshot", err)
+		res.wireResult = wireResult{Digest: now.Digest.String(), Size: now.Layer.Size, Bytes: now.Layer.Bytes, Entries: now.Layer.Entries}
+		return res, nil
+	}
 	return res, err
+}
+
+// stored is the snapshot that has the name; the zero value is none.
+func (cmd *saveCmd) stored(project string) snapshot.Snapshot {
+	s, err := snapshot.Open(project)
+	if err != nil {
+		return snapshot.Snapshot{}
+	}
+	defer func() { _ = s.Close() }()
+	found, err := s.Find(cmd.Name)
+	if err != nil {
+		return snapshot.Snapshot{}
+	}
+	return found
 }
 
 // recordOf is what a snapshot says of the recorded state.
@@ -113,7 +134,9 @@ func (cmd *saveCmd) story(res *savedSnapshot) string {
 		how = "while their files were shared with the copy"
 	}
 	text := fmt.Sprintf("Saved generation %d as %s: %d files and folders, %s (%s compressed).\n", res.Serial, res.Name, res.Entries, block.FormatSize(roundSize(res.Bytes)), block.FormatSize(roundSize(res.Size)))
-	text += fmt.Sprintf("Commands stood still for %s %s.\n", res.Frozen.Round(time.Millisecond), how)
+	if res.Frozen > 0 { // else the daemon that knew it is gone
+		text += fmt.Sprintf("Commands stood still for %s %s.\n", res.Frozen.Round(time.Millisecond), how)
+	}
 	if res.Sockets > 0 {
 		text += fmt.Sprintf("Left out: %d sockets, which nobody listens on any more.\n", res.Sockets)
 	}

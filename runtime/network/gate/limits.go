@@ -24,7 +24,13 @@ func (u usage) Load() (map[string]meter.Used, error) {
 	return all, err
 }
 
-func (u usage) Save(all map[string]meter.Used) error { return u.env.WriteNote(usageNote, all) }
+// Save leaves no note where nothing was used: then none is as good.
+func (u usage) Save(all map[string]meter.Used) error {
+	if len(all) == 0 {
+		return u.env.DropNote(usageNote)
+	}
+	return u.env.WriteNote(usageNote, all)
+}
 
 // follow goes by another policy in all.
 func (g *gate) follow(p policy) {
