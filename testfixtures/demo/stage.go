@@ -73,7 +73,7 @@ func (s *stage) run(w want, args ...string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "blast"), args...)
 	cmd.Dir = s.project
-	cmd.Env = append(os.Environ(), fmt.Sprintf("SUDO_UID=%d", person), fmt.Sprintf("SUDO_GID=%d", person), "LANG=C.UTF-8")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("SUDO_UID=%d", person), fmt.Sprintf("SUDO_GID=%d", person), "LANG=C.UTF-8", "PWD="+s.project) // as a shell has it
 	var said bytes.Buffer
 	cmd.Stdout = io.MultiWriter(os.Stdout, &said)
 	cmd.Stderr = cmd.Stdout

@@ -53,24 +53,23 @@ func (s *stage) first() error {
 
 func (s *stage) refused() error {
 	s.say("The app renders its page with flask and a C extension, and then asks a host that no line names.")
-	return s.run(want{exit: 1, says: []string{"apple 3", "Permission denied", "blast: denied by the sandbox", "api.shop.example", `egress "api-shop-example"`}},
+	return s.run(want{exit: 1, says: []string{"apple 3", "Permission denied", "blast: denied by the sandbox", "api.shop.example", "app.py:20", "  allow  blast allow api.shop.example:443\n"}},
 		"run", "--", "python", "app.py")
 }
 
 func (s *stage) allowed() error {
-	s.say("The rule that init left as a comment is allowed: live, nothing restarts.")
-	err := s.edit("  # egress \"api-shop-example\" {\n  #   domains = [\"api.shop.example\"]\n  #   ports   = [443]\n  # }\n",
-		"  egress \"api-shop-example\" {\n    domains = [\"api.shop.example\"]\n    ports   = [443]\n  }\n")
-	if err != nil {
+	s.say("The command that the refusal names, with a reason: the rule is live, nothing restarts.")
+	if err := s.run(want{says: []string{`+   egress "api-shop-example" {`, "egress.api-shop-example", "live", "1 changed"}},
+		"allow", "api.shop.example:443", "--reason", "prices of the day", "--auto-approve"); err != nil {
 		return err
 	}
-	if err := s.run(want{exit: 2, says: []string{"egress.api-shop-example", "live"}}, "plan", "--detailed-exitcode"); err != nil {
-		return err
-	}
-	if err := s.run(want{says: []string{"1 changed"}}, "apply", "--auto-approve"); err != nil {
+	if err := s.run(want{says: []string{"No changes."}}, "plan", "--detailed-exitcode"); err != nil {
 		return err
 	}
 	if err := s.run(want{says: []string{"apple 3", "https api.shop.example /zen"}, silent: []string{"denied"}}, "run", "--", "python", "app.py"); err != nil {
+		return err
+	}
+	if err := s.run(want{says: []string{"api.shop.example:443", "python app.py:20", "egress.api-shop-example"}}, "connections"); err != nil {
 		return err
 	}
 	if err := s.run(want{says: []string{"Flask", "requests"}}, "run", "--", "pip", "list", "--disable-pip-version-check"); err != nil {
