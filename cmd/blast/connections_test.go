@@ -85,12 +85,12 @@ func TestWhatIsWanted(t *testing.T) {
 func TestLimitsThatDidSomething(t *testing.T) {
 	all := []traffic.Limits{
 		{Egress: traffic.Pace{Slowed: 3, Waited: 1500 * time.Millisecond}},
-		{Rule: "egress.db", RefusedMax: 2, RefusedRate: 3, Ingress: traffic.Pace{Used: 1000, Budget: 5000}},
+		{Rule: "egress.db", RefusedMax: 2, RefusedRate: 3, Ingress: traffic.Pace{Used: 1024, Budget: 5 << 20}},
 		{Rule: "egress.idle", Open: 4},
 	}
 	for rule, want := range map[string]string{
-		"":   "all        0        1.5s        -          0        -          -\negress.db  5        -           -          0        -          1.0 KB of 5.0 KB\n",
-		"db": "egress.db  5        -           -          0        -          1.0 KB of 5.0 KB\n",
+		"":   "all        0        1.5s        -          0        -          -\negress.db  5        -           -          0        -          1 KiB of 5 MiB\n",
+		"db": "egress.db  5        -           -          0        -          1 KiB of 5 MiB\n",
 	} {
 		var out strings.Builder
 		(&sightings{cmd: &connectionsCmd{Rule: rule}}).limits(&out, all)

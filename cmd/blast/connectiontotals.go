@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/runtime/network/traffic"
 )
 
@@ -26,14 +27,16 @@ func (s *sightings) totals(t traffic.Totals) string {
 			packets[itemOf(c.Rule)] += c.Packets
 		}
 	}
-	for _, rule := range slices.Sorted(maps.Keys(t.Rules)) {
-		if !matchesRule(s.cmd.Rule, rule) {
-			continue
-		}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(t.Rules)), func(rule string) bool { return !matchesRule(s.cmd.Rule, rule) })
+	for _, rule := range names {
 		n := t.Rules[rule]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", ruleOf(rule), n.Connections, n.Open, n.Questions, n.Refused, bytesOf(n.Sent), bytesOf(n.Received), number(packets[rule]))
 	}
-	_ = w.Flush()
+	if len(names) == 0 {
+		fmt.Fprintln(&b, "No connection, question or refusal.")
+	} else {
+		_ = w.Flush()
+	}
 	s.limits(&b, t.Limits)
 	if s.cmd.Rule == "" {
 		fmt.Fprintf(&b, "The packet filter refused %s (%s).\n", counted(refused, "packet"), bytesOf(bytes))
@@ -73,9 +76,10 @@ func waited(p traffic.Pace) string {
 	return duration(p.Waited)
 }
 
+// quota is in the units in which quotas are written.
 func quota(p traffic.Pace) string {
 	if p.Budget == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%s of %s", bytesOf(uint64(max(p.Used, 0))), bytesOf(uint64(p.Budget)))
+	return fmt.Sprintf("%s of %s", block.FormatSize(roundSize(max(p.Used, 0))), block.FormatSize(p.Budget))
 }

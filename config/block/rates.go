@@ -70,7 +70,7 @@ func ParseFrequency(s string) (Often, error) {
 	}
 	hint := ""
 	if i := slices.Index([]string{"sec", "second", "min", "minute", "hour"}, strings.ToLower(unit)); i >= 0 {
-		hint = fmt.Sprintf("; did you mean \"%s/%c\"?", number, strings.ToLower(unit)[0])
+		hint = fmt.Sprintf("; perhaps it means \"%s/%c\"", number, strings.ToLower(unit)[0])
 	}
 	return Often{}, fmt.Errorf("has the unit %q, which is none of /s, /m, /h%s", "/"+unit, hint)
 }

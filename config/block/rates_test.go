@@ -17,7 +17,7 @@ func TestBitRates(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"10": "has no unit", "10mb": `did you mean "10mbit"?`, "10Mbit": `did you mean "10mbit"?`, "10m": `did you mean "10mbit"?`,
+		"10": "has no unit", "10mb": `perhaps it means "10mbit"`, "10Mbit": `perhaps it means "10mbit"`, "10m": `perhaps it means "10mbit"`,
 		"10bps": "which is none of", "-1mbit": "doesn't begin with a number", "": "doesn't begin", "99999999999tbit": "is more than",
 		"0.5bit": "not a whole number", "mbit": "doesn't begin",
 	} {
@@ -34,7 +34,7 @@ func TestFrequencies(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"20": "has no unit", "20/d": "none of /s, /m, /h", "20/sec": `did you mean "20/s"?`, "2.5/s": "whole number", "/s": "whole number",
+		"20": "has no unit", "20/d": "none of /s, /m, /h", "20/sec": `perhaps it means "20/s"`, "2.5/s": "whole number", "/s": "whole number",
 		"99999999999999999999/s": "too large", "": "whole number", "20/": "none of",
 	} {
 		if _, err := ParseFrequency(in); err == nil || !strings.Contains(err.Error(), want) {

@@ -72,7 +72,7 @@ func meant(number, unit string, units map[string]int64) string {
 	for _, suffix := range []string{"", "ib", "b", "it", "bit"} {
 		for _, u := range slices.Sorted(maps.Keys(units)) {
 			if strings.EqualFold(u, unit+suffix) {
-				return fmt.Sprintf("; did you mean \"%s%s\"?", number, u)
+				return fmt.Sprintf("; perhaps it means \"%s%s\"", number, u)
 			}
 		}
 	}

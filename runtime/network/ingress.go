@@ -99,11 +99,12 @@ func (r *reading) inside(v *block.Values) []uint16 {
 		return nil
 	}
 	if len(ports) > 0 && ports[0] < firstUnprivileged { // they are sorted
-		name := "port"
+		name, where := "port", ""
 		if v.Wrote("ports") {
-			name = "ports"
+			name, where = "ports", "in a block of its own "
 		}
-		r.errorf(v.At(name), "Privileged port", "%s is %d, and no command of a sandbox may listen below %d. Let it listen on %d, and write publish = \"127.0.0.1:%d\" for the host's side.", name, ports[0], firstUnprivileged, 8000+int(ports[0]), ports[0])
+		inside := 8000 + int(ports[0])
+		r.errorf(v.At(name), "Privileged port", "%s has %d, and no command of a sandbox may listen below %d. Let it listen on %d, and write %sport = %d and publish = \"127.0.0.1:%d\" for the host's side.", name, ports[0], firstUnprivileged, inside, where, inside, ports[0])
 		return nil
 	}
 	return ports
