@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"encoding/json"
 	"io"
 	"net"
@@ -60,7 +61,7 @@ func watch(c net.Conn, settle, span time.Duration) (r Result) {
 			r.Bytes += int64(n)
 			r.Widest, last = max(r.Widest, now.Sub(last)), now
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return Result{Failed: 1, Why: err.Error()}
 		}
 		if r.Took = now.Sub(begin); r.Took >= span || err != nil {
