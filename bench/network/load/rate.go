@@ -1,8 +1,8 @@
 package load
 
 import (
-	"errors"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"time"
