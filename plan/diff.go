@@ -87,7 +87,7 @@ func (p Plan) Changes() []Change {
 func (p Plan) Same(o Plan) bool {
 	return p.Env == o.Env && p.Mode == o.Mode && p.Of == o.Of && p.Lineage == o.Lineage && p.Serial == o.Serial && p.Recorded == o.Recorded &&
 		slices.EqualFunc(p.Steps, o.Steps, func(a, b Step) bool {
-			return a.Addr == b.Addr && bytes.Equal(canonical(a.From), canonical(b.From)) && bytes.Equal(canonical(a.To), canonical(b.To))
+			return a.Addr == b.Addr && bytes.Equal(Canonical(a.From), Canonical(b.From)) && bytes.Equal(Canonical(a.To), Canonical(b.To))
 		})
 }
 
@@ -112,7 +112,7 @@ func Diff(desired, recorded, observed []Object, describe Describe) Plan {
 		p.Steps = append(p.Steps, newStep(Change{o.Addr, now[o.Addr], to}, o, was[o.Addr], describe))
 	}
 	for _, o := range desired {
-		if to := canonical(o.Attrs); !bytes.Equal(now[o.Addr], to) {
+		if to := Canonical(o.Attrs); !bytes.Equal(now[o.Addr], to) {
 			add(o, to)
 		}
 	}
@@ -136,7 +136,7 @@ func Diff(desired, recorded, observed []Object, describe Describe) Plan {
 func drift(recorded []Object, now map[string]json.RawMessage, describe Describe) []Step {
 	var out []Step
 	for _, o := range recorded {
-		if c := (Change{o.Addr, canonical(o.Attrs), now[o.Addr]}); !bytes.Equal(c.From, c.To) {
+		if c := (Change{o.Addr, Canonical(o.Attrs), now[o.Addr]}); !bytes.Equal(c.From, c.To) {
 			out = append(out, drifted(c, o, describe))
 		}
 	}
@@ -166,7 +166,7 @@ func newStep(c Change, o Object, was *Object, describe Describe) Step {
 	s := Step{Change: c, Action: actionOf(c), Place: o.Src[""]}
 	var recorded json.RawMessage
 	if was != nil {
-		recorded = canonical(was.Attrs)
+		recorded = Canonical(was.Attrs)
 		s.Drift = !bytes.Equal(recorded, c.From)
 	}
 	if describe == nil || c.From == nil && c.To == nil { // of what nobody sees there is nothing to tell
@@ -223,7 +223,7 @@ func lastDot(s string) int {
 func index(objs []Object) map[string]json.RawMessage {
 	m := make(map[string]json.RawMessage, len(objs))
 	for _, o := range objs {
-		m[o.Addr] = canonical(o.Attrs)
+		m[o.Addr] = Canonical(o.Attrs)
 	}
 	return m
 }

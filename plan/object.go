@@ -68,7 +68,7 @@ func (o Object) Digest() string { return Digest(o.Attrs) }
 
 // Digest is the name of a generation with these attributes. See Object.Digest.
 func Digest(attrs json.RawMessage) string {
-	sum := sha256.Sum256(canonical(attrs))
+	sum := sha256.Sum256(Canonical(attrs))
 	return hex.EncodeToString(sum[:6])
 }
 
@@ -105,8 +105,9 @@ func (c Change) Sides(from, to any) (hasFrom, hasTo bool, err error) {
 
 func kindOf(addr string) string { k, _, _ := strings.Cut(addr, "."); return k }
 
-// canonical drops the white space that a pretty-printed file brings in.
-func canonical(raw json.RawMessage) json.RawMessage {
+// Canonical drops the white space that a pretty-printed file brings in. What has none
+// is returned as it is.
+func Canonical(raw json.RawMessage) json.RawMessage {
 	if raw == nil || compact(raw) {
 		return raw
 	}

@@ -56,8 +56,16 @@ func Decode(b []byte) (State, error) {
 	if err != nil || d.Version != Version {
 		return decodeOther(b, err)
 	}
-	s := State{d.Environment, d.ID, d.Lineage, d.Serial, d.Keep, d.Origin, d.Objects}
+	s := State{d.Environment, d.ID, d.Lineage, d.Serial, d.Keep, d.Origin, canonical(d.Objects)}
 	return s, s.check()
+}
+
+// canonical drops the white space that Encode brought in: nobody compares with it.
+func canonical(objs []plan.Object) []plan.Object {
+	for i := range objs {
+		objs[i].Attrs = plan.Canonical(objs[i].Attrs)
+	}
+	return objs
 }
 
 // decodeOther reads what is not as the current version is written: why says what is
@@ -87,7 +95,7 @@ func upgrade(b []byte) (State, error) {
 	if err := strictly(b, &d); err != nil {
 		return State{}, err
 	}
-	s := State{Env: d.Environment, Lineage: d.Lineage, Serial: d.Serial, Keep: DefaultKeep, Origin: Origin{Mode: plan.Normal}, Objects: d.Objects}
+	s := State{Env: d.Environment, Lineage: d.Lineage, Serial: d.Serial, Keep: DefaultKeep, Origin: Origin{Mode: plan.Normal}, Objects: canonical(d.Objects)}
 	return s, s.check()
 }
 
