@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"sync/atomic"
 
 	"blast.example/blast/plan"
@@ -14,10 +16,11 @@ import (
 
 // Check implements kinds.Checker. What the kernel can do it finds out by doing
 // it, in a namespace of its own that is gone afterwards.
-func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]kinds.Problem, error) {
-	return kinds.CheckEach(desired, network.PolicyAddr, func(want network.Policy) ([]kinds.Problem, error) {
+func (h *Host) Check(_ context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
+	return kinds.CheckEach(desired, network.PolicyAddr, func(raw json.RawMessage) ([]kinds.Problem, error) {
 		p := kinds.Problem{Addr: network.PolicyAddr}
-		if _, err := prepare(want); err != nil {
+		want, err := h.understood(env, raw)
+		if err != nil {
 			p.Reason, p.Fix = err.Error(), "Change the network block."
 		} else if found, bad := tooMany(want); bad {
 			p = found
@@ -29,6 +32,19 @@ func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]k
 		}
 		return []kinds.Problem{p}, nil
 	})
+}
+
+// understood is a policy that could be applied.
+func (h *Host) understood(env state.Env, raw json.RawMessage) (network.Policy, error) {
+	if n := h.remembered(env); bytes.Equal(n.attrs, raw) {
+		return n.Policy, nil
+	}
+	var want network.Policy
+	if err := json.Unmarshal(raw, &want); err != nil {
+		return want, err
+	}
+	_, err := prepare(want)
+	return want, err
 }
 
 // probed remembers that the kernel can; what it could not it may later, when a

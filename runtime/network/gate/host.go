@@ -41,6 +41,7 @@ type Host struct {
 	mu     sync.Mutex
 	gates  map[string]*gate // by environment id
 	failed map[string]error // why an environment has no gate though it should
+	notes  map[string]noted
 }
 
 var (
@@ -54,7 +55,7 @@ var (
 
 // New returns a Host without gates; Sync starts those of an environment.
 func New(log *slog.Logger) *Host {
-	return &Host{log: log, gates: map[string]*gate{}, failed: map[string]error{}}
+	return &Host{log: log, gates: map[string]*gate{}, failed: map[string]error{}, notes: map[string]noted{}}
 }
 
 // Observe implements kinds.Host. It reads addresses, routes and the packet
@@ -73,14 +74,11 @@ func (h *Host) Observe(_ context.Context, env state.Env) ([]plan.Object, error) 
 		return nil, fmt.Errorf("observe network namespace: %w", err)
 	}
 	objs := []plan.Object{plan.NewObject(network.NamespaceAddr, network.Namespace{Missing: missing}, nil)}
-	p, there, err := h.observePolicy(env, ns)
+	policy, err := h.observePolicy(env, ns)
 	if err != nil {
 		return nil, fmt.Errorf("observe network policy: %w", err)
 	}
-	if there {
-		objs = append(objs, plan.NewObject(network.PolicyAddr, p, nil))
-	}
-	return objs, nil
+	return append(objs, policy...), nil
 }
 
 // Knows implements apply.Knower.
@@ -131,8 +129,7 @@ func (h *Host) Sync(_ context.Context, env state.Env) error {
 }
 
 func (h *Host) sync(env state.Env) error {
-	var want network.Policy
-	ok, err := env.ReadNote(policyNote, &want)
+	n, ok, err := h.noted(env)
 	if err != nil {
 		return err
 	}
@@ -140,11 +137,7 @@ func (h *Host) sync(env state.Env) error {
 		h.end(env)
 		return nil
 	}
-	p, err := prepare(want)
-	if err != nil {
-		return err
-	}
-	g, err := h.gate(env, p)
+	g, err := h.gate(env, n.policy)
 	if errors.Is(err, netns.ErrNone) {
 		h.end(env)
 		return nil
@@ -152,10 +145,10 @@ func (h *Host) sync(env state.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := g.publish(want.Ingress); err != nil {
+	if err := g.publish(n.Ingress); err != nil {
 		return err
 	}
-	g.follow(p)
+	g.follow(n.policy)
 	return nil
 }
 
@@ -205,6 +198,7 @@ func (h *Host) end(env state.Env) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.failed, env.ID)
+	delete(h.notes, env.ID)
 	if g := h.gates[env.ID]; g != nil {
 		g.close()
 		delete(h.gates, env.ID)

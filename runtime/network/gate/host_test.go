@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -541,6 +543,51 @@ func descriptors(t *testing.T) int {
 func ExampleHost() {
 	fmt.Print(ResolvConf)
 	// Output: nameserver 10.0.2.100
+}
+
+// What the note of a policy says counts, however often it was read before.
+func TestNoteIsReadAgain(t *testing.T) {
+	s := up(t, webRule(80))
+	seen := func() string {
+		t.Helper()
+		_ = s.observe()
+		return s.observe()[network.PolicyAddr]
+	}
+	good := seen()
+	if strings.Contains(good, "drift") {
+		t.Fatalf("control: %s", good)
+	}
+	path := filepath.Join(s.env.Run, policyNote+".json")
+	note, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(b []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(bytes.Replace(note, []byte("[80]"), []byte("[81]"), 1))
+	if got := seen(); got == good || !strings.Contains(got, "[81]") {
+		t.Errorf("a note of another port: %s", got)
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, note, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	put(pretty.Bytes())
+	if got := seen(); got != good {
+		t.Errorf("a note with white space: %s", got)
+	}
+	put([]byte("{"))
+	if _, err := s.host.Observe(t.Context(), s.env); err == nil || !strings.Contains(err.Error(), policyNote+".json is damaged") {
+		t.Errorf("half a note: %v", err)
+	}
+	put(note)
+	if got := seen(); got != good {
+		t.Errorf("the note again: %s", got)
+	}
 }
 
 func FuzzParsePacket(f *testing.F) {

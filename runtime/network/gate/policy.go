@@ -38,36 +38,47 @@ func prepare(p network.Policy) (policy, error) {
 
 // observePolicy compares the kernel's packet filter with that of the policy
 // which was applied.
-func (h *Host) observePolicy(env state.Env, ns *os.File) (network.Policy, bool, error) {
-	var p network.Policy
-	noted, err := env.ReadNote(policyNote, &p)
+func (h *Host) observePolicy(env state.Env, ns *os.File) ([]plan.Object, error) {
+	n, there, err := h.noted(env)
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
-	if !noted {
+	if !there {
 		present, err := nft.Present(ns)
-		return network.Policy{Drift: []string{"a packet filter that nobody recorded"}}, present, err
+		if err != nil || !present {
+			return nil, err
+		}
+		return []plan.Object{plan.NewObject(network.PolicyAddr, network.Policy{Drift: []string{"a packet filter that nobody recorded"}}, nil)}, nil
 	}
-	ready, err := prepare(p)
+	drift, err := h.drift(env, ns, n.policy)
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
-	p.Drift, err = nft.Compare(ns, nft.Compile(ready.rules))
+	if len(drift) == 0 {
+		return []plan.Object{{Addr: network.PolicyAddr, Attrs: n.attrs}}, nil
+	}
+	is := n.Policy
+	is.Drift = drift
+	return []plan.Object{plan.NewObject(network.PolicyAddr, is, nil)}, nil
+}
+
+// drift is how the kernel and the gate differ from a policy.
+func (h *Host) drift(env state.Env, ns *os.File, p policy) ([]string, error) {
+	drift, err := nft.Compare(ns, nft.Compile(p.rules))
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
-	ping, err := netns.InspectPing(ns, ready.rules.Pings())
+	ping, err := netns.InspectPing(ns, p.rules.Pings())
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
-	p.Drift = append(p.Drift, ping...)
+	drift = append(drift, ping...)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.failed[env.ID]; err != nil {
-		p.Drift = append(p.Drift, "nothing gets through: "+err.Error())
+		drift = append(drift, "nothing gets through: "+err.Error())
 	}
-	p.Drift = append(p.Drift, h.gates[env.ID].unmeasured(p)...)
-	return p, true, nil
+	return append(drift, h.gates[env.ID].unmeasured(p.Policy)...), nil
 }
 
 // applyPolicy makes the packet filter, the relay's rules and the published
