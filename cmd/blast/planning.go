@@ -103,13 +103,10 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	again := wire.LookParams{Desired: bare(desired), Check: m.mode != plan.Destroy, Blind: m.scope.Blind, Lineage: look.Lineage, Serial: look.Serial}
-	recorded := look.Recorded
-	if look, err = m.look(ctx, again); err != nil {
+	if look, err = m.lookFor(ctx, desired, look); err != nil {
 		return nil, err
 	}
-	look = look.Whole(recorded)
-	recorded = look.Recorded
+	recorded := look.Recorded
 	if len(look.Problems) > 0 {
 		return nil, &configError{problems(look.Problems, desired), m.sources()}
 	}
@@ -139,13 +136,16 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	return &planned{Plan: out, look: look}, nil
 }
 
-// bare are objects without what explains them, which is most of them.
-func bare(objs []plan.Object) []plan.Object {
-	out := make([]plan.Object, len(objs))
-	for i, o := range objs {
-		out[i] = plan.Object{Addr: o.Addr, Attrs: o.Attrs}
+// lookFor asks about what is desired, and says only what the daemon doesn't know from
+// the records of the look before. If they are others by now it asks again.
+func (m *planning) lookFor(ctx context.Context, desired []plan.Object, before wire.LookResult) (wire.LookResult, error) {
+	p := wire.LookParams{Check: m.mode != plan.Destroy, Blind: m.scope.Blind, Lineage: before.Lineage, Serial: before.Serial}
+	look, err := m.look(ctx, p.Desire(desired, before.Recorded))
+	if err == nil && !look.Known && look.Busy == nil && before.Serial != 0 {
+		p.Lineage, p.Serial = "", 0
+		look, err = m.look(ctx, p.Desire(desired, nil))
 	}
-	return out
+	return look.Whole(before.Recorded), err
 }
 
 // look asks the daemon. While another command changes the environment, a plan is made

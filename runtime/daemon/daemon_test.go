@@ -136,7 +136,7 @@ func (r *rig) dial(t *testing.T) (*net.UnixConn, <-chan struct{}) {
 }
 
 // ask makes one request and returns the last answer and the events before it.
-func (r *rig) ask(t *testing.T, method string, params any) (wire.Response, []wire.Event) {
+func (r *rig) ask(t *testing.T, method string, params any) (reply, []wire.Event) {
 	t.Helper()
 	conn, _ := r.dial(t)
 	send(t, conn, method, params)
@@ -154,17 +154,24 @@ func send(t *testing.T, conn *net.UnixConn, method string, params any) {
 	}
 }
 
-func answer(t *testing.T, conn *net.UnixConn) (wire.Response, []wire.Event) {
+// A reply is the last line of an answer.
+type reply struct {
+	Result json.RawMessage
+	Error  *wire.Error
+}
+
+func answer(t *testing.T, conn *net.UnixConn) (reply, []wire.Event) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	var events []wire.Event
 	for reader := wire.NewReader(conn); ; {
-		var resp wire.Response
+		var result json.RawMessage
+		resp := wire.Response{Result: &result}
 		if err := wire.Read(reader, &resp); err != nil {
 			t.Fatalf("read answer: %v", err)
 		}
 		if resp.Event == nil {
-			return resp, events
+			return reply{result, resp.Error}, events
 		}
 		events = append(events, *resp.Event)
 	}
@@ -187,6 +194,26 @@ func TestApplyTellsAndAnswers(t *testing.T) {
 	var look wire.LookResult
 	if err := json.Unmarshal(resp.Result, &look); err != nil || look.Serial != 1 || len(look.Recorded) != 1 || len(look.Observed) != 1 {
 		t.Errorf("look: %+v %v", look, err)
+	}
+}
+
+// Who asks about what it knows to be recorded is told if the records are others.
+func TestLookByRecords(t *testing.T) {
+	r := newRig(t)
+	if resp, _ := r.ask(t, wire.Apply, wire.ApplyParams{Env: r.env, Plan: r.plan(t)}); resp.Error != nil {
+		t.Fatal(resp.Error)
+	}
+	st, err := r.env.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for serial, known := range map[uint64]bool{st.Serial: true, st.Serial + 1: false} {
+		p := wire.LookParams{Env: r.env, Check: true, Lineage: st.Lineage, Serial: serial}.Desire(st.Objects, st.Objects)
+		resp, _ := r.ask(t, wire.Look, p)
+		var look wire.LookResult
+		if err := json.Unmarshal(resp.Result, &look); err != nil || len(p.Kept) != 1 || look.Known != known || (len(look.Recorded) == 1) == known || len(look.Whole(st.Objects).Observed) != 1 {
+			t.Errorf("serial %d: %s %v", serial, resp.Result, resp.Error)
+		}
 	}
 }
 
@@ -294,15 +321,15 @@ func TestBadRequests(t *testing.T) {
 	r := newRig(t)
 	for name, line := range map[string]string{
 		"no JSON":       "hello\n",
-		"cut off":       `{"protocol":2,`,
+		"cut off":       `{"protocol":3,`,
 		"nothing":       "",
 		"binary":        "\x00\xff\x16\x03\n",
 		"deep":          strings.Repeat("[", 100000) + "\n",
 		"other version": `{"protocol":99,"method":"look"}` + "\n",
-		"no method":     `{"protocol":2}` + "\n",
-		"unknown":       `{"protocol":2,"method":"rm"}` + "\n",
-		"no parameters": `{"protocol":2,"method":"apply"}` + "\n",
-		"other types":   `{"protocol":2,"method":"apply","params":{"plan":7}}` + "\n",
+		"no method":     `{"protocol":3}` + "\n",
+		"unknown":       `{"protocol":3,"method":"rm"}` + "\n",
+		"no parameters": `{"protocol":3,"method":"apply"}` + "\n",
+		"other types":   `{"protocol":3,"method":"apply","params":{"plan":7}}` + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, done := r.dial(t)
@@ -391,7 +418,7 @@ os.setresuid(int(sys.argv[1]), int(sys.argv[1]), int(sys.argv[1]))
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[2])
 try:
-    s.sendall(b'{"protocol":2,"method":"hello"}\n')
+    s.sendall(b'{"protocol":3,"method":"hello"}\n')
     print(s.makefile().readline())
 except OSError as e:
     print(e)

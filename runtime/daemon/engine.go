@@ -33,6 +33,8 @@ type Engine struct {
 
 	mu    sync.Mutex
 	turns map[string]*turn // by environment id
+
+	last state.Memory
 }
 
 // NewEngine returns an engine for these hosts, by kind.
@@ -84,8 +86,8 @@ func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Eve
 		return wire.LookResult{}, err
 	}
 	res.Witnessed = e.witnessed(ctx, p.Env, st, res.Observed)
-	if p.Check {
-		res.Problems, err = e.check(ctx, p.Env, p.Desired)
+	if desired, known := p.Whole(st.Lineage, st.Serial, st.Objects); p.Check && known {
+		res.Problems, err = e.check(ctx, p.Env, desired)
 	}
 	return res, err
 }
@@ -97,7 +99,7 @@ func (e *Engine) see(env state.Env) (st state.State, calm bool, done func(), err
 	if !calm {
 		done = func() {}
 	}
-	st, err = env.Load()
+	st, err = e.last.Load(env)
 	return st, calm, done, err
 }
 

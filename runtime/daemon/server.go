@@ -175,9 +175,13 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 	}
 	var mu sync.Mutex
 	send := func(resp wire.Response) {
+		b, err := wire.Encode(resp)
+		if err != nil {
+			b, _ = wire.Encode(wire.Response{Error: toWire(err)})
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		_ = wire.Write(conn, resp)
+		_, _ = conn.Write(b)
 	}
 	result, err := s.answer(ctx, stopCtx, req, func(ev wire.Event) { send(wire.Response{Event: &ev}) })
 	if err != nil {
@@ -185,12 +189,7 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 		send(wire.Response{Error: toWire(err)})
 		return
 	}
-	raw, err := json.Marshal(result)
-	if err != nil {
-		send(wire.Response{Error: toWire(err)})
-		return
-	}
-	send(wire.Response{Result: raw})
+	send(wire.Response{Result: result})
 }
 
 // hearCancel waits for what a command says while it waits. One that went away has

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -46,7 +47,9 @@ func (e *Engine) witnessed(ctx context.Context, env state.Env, st state.State, o
 // alike reports whether there is nothing to explain.
 func alike(recorded, observed []plan.Object) bool {
 	has := func(o plan.Object) bool {
-		return slices.ContainsFunc(observed, func(is plan.Object) bool { return is.Addr == o.Addr && is.Digest() == o.Digest() })
+		return slices.ContainsFunc(observed, func(is plan.Object) bool {
+			return is.Addr == o.Addr && (bytes.Equal(is.Attrs, o.Attrs) || is.Digest() == o.Digest())
+		})
 	}
 	return len(recorded) == len(observed) && !slices.ContainsFunc(recorded, func(o plan.Object) bool { return !has(o) })
 }

@@ -93,8 +93,11 @@ func (c *Client) converse(ctx context.Context, conn *net.UnixConn, req wire.Requ
 	}
 	defer c.pass(ctx, conn)()
 	r := wire.NewReader(conn)
+	if result == nil {
+		result = new(json.RawMessage)
+	}
 	for first := true; ; first = false {
-		var resp wire.Response
+		resp := wire.Response{Result: result}
 		if err := wire.Read(r, &resp); err != nil {
 			if first && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
 				return errNoAnswer
@@ -112,12 +115,6 @@ func (c *Client) converse(ctx context.Context, conn *net.UnixConn, req wire.Requ
 		case resp.Error != nil:
 			return resp.Error
 		default:
-			if result == nil {
-				return nil
-			}
-			if err := json.Unmarshal(resp.Result, result); err != nil {
-				return fmt.Errorf("answer of blastd: %w", err)
-			}
 			return nil
 		}
 	}

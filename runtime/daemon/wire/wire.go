@@ -17,6 +17,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ import (
 
 // Protocol is the version of the messages. A daemon that speaks another one is
 // asked to go and a new one is started.
-const Protocol = 2
+const Protocol = 3
 
 // Socket is the control socket; Lock excludes a second daemon.
 const (
@@ -89,9 +90,9 @@ func Program(path string) string {
 
 // Response is every line of the answer. The last one has a Result or an Error.
 type Response struct {
-	Event  *Event          `json:"event,omitempty"`
-	Result json.RawMessage `json:"result,omitempty"`
-	Error  *Error          `json:"error,omitempty"`
+	Event  *Event `json:"event,omitempty"`
+	Result any    `json:"result,omitempty"` // who reads puts a pointer there first
+	Error  *Error `json:"error,omitempty"`
 }
 
 // Event tells what a long request is doing.
@@ -149,10 +150,53 @@ type LookParams struct {
 	Blind   bool          `json:"blind,omitempty"`   // don't observe: take the records for what is there
 
 	// Lineage and Serial say which records the caller has already. If they are still
-	// those, the answer has them not again, nor what is observed as it is recorded.
-	Lineage string `json:"lineage,omitempty"`
-	Serial  uint64 `json:"serial,omitempty"`
+	// those, the answer has them not again, nor what is observed as it is recorded. Kept
+	// are the addresses of what is desired as it is recorded there, which Desired leaves
+	// out. If the records are others, the answer has them, and nothing was checked.
+	Lineage string   `json:"lineage,omitempty"`
+	Serial  uint64   `json:"serial,omitempty"`
+	Kept    []string `json:"kept,omitempty"`
 	Caller
+}
+
+// Desire asks about these objects, by what the caller knows to be recorded.
+func (p LookParams) Desire(desired, recorded []plan.Object) LookParams {
+	was := attrsOf(recorded)
+	p.Desired, p.Kept = nil, nil
+	for _, o := range desired {
+		if attrs, known := was[o.Addr]; known && p.Serial != 0 && bytes.Equal(attrs, o.Attrs) {
+			p.Kept = append(p.Kept, o.Addr)
+		} else {
+			p.Desired = append(p.Desired, plan.Object{Addr: o.Addr, Attrs: o.Attrs}) // what explains it is most of it
+		}
+	}
+	return p
+}
+
+// Whole is all that is desired, and whether that is known: recorded is what there is
+// where the question arrives.
+func (p LookParams) Whole(lineage string, serial uint64, recorded []plan.Object) ([]plan.Object, bool) {
+	if len(p.Kept) == 0 {
+		return p.Desired, true
+	}
+	was := attrsOf(recorded)
+	all := slices.Clone(p.Desired)
+	for _, addr := range p.Kept {
+		attrs, known := was[addr]
+		if !known || p.Serial != serial || p.Lineage != lineage {
+			return nil, false
+		}
+		all = append(all, plan.Object{Addr: addr, Attrs: attrs})
+	}
+	return all, true
+}
+
+func attrsOf(objs []plan.Object) map[string]json.RawMessage {
+	m := make(map[string]json.RawMessage, len(objs))
+	for _, o := range objs {
+		m[o.Addr] = o.Attrs
+	}
+	return m
 }
 
 // A Caller is the command that asks, as others see it that it locks out.
@@ -191,15 +235,12 @@ func (r LookResult) Brief(p LookParams) LookResult {
 	if p.Serial == 0 || p.Serial != r.Serial || p.Lineage != r.Lineage {
 		return r
 	}
-	was := map[string]string{}
-	for _, o := range r.Recorded {
-		was[o.Addr] = string(o.Attrs)
-	}
+	was := attrsOf(r.Recorded)
 	r.Known, r.Recorded = true, nil
 	all := r.Observed
 	r.Observed = nil
 	for _, o := range all {
-		if attrs, known := was[o.Addr]; known && attrs == string(o.Attrs) {
+		if attrs, known := was[o.Addr]; known && bytes.Equal(attrs, o.Attrs) {
 			r.Same = append(r.Same, o.Addr)
 		} else {
 			r.Observed = append(r.Observed, o)
@@ -301,12 +342,21 @@ type DoctorParams struct {
 
 // Write sends one message.
 func Write(w io.Writer, v any) error {
+	b, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// Encode is a message as it is sent.
+func Encode(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encode message: %w", err)
+		return nil, fmt.Errorf("encode message: %w", err)
 	}
-	_, err = w.Write(append(b, '\n'))
-	return err
+	return append(b, '\n'), nil
 }
 
 // ErrTooLong is a message beyond all bounds.
