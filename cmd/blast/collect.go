@@ -10,7 +10,7 @@ import (
 // firstCollection is how much memory a command takes before garbage is collected for
 // the first time, in bytes. Most commands are over before that; what large ones read at
 // first, they keep.
-const firstCollection = 48 << 20
+const firstCollection = 64 << 20
 
 // collectLate puts the first collection off. GOGC in the environment has its say.
 func collectLate() {
