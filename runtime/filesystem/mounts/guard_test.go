@@ -91,6 +91,20 @@ func TestSyncWaitsForTheGuard(t *testing.T) {
 	}
 }
 
+// A file that was just saved is no drift: the guard is about to cover it.
+func TestSavedFileIsNoDrift(t *testing.T) {
+	w, _ := guarded(t, files)
+	for range 100 {
+		w.put(t, "n", "rules 2")
+		if err := os.Rename(w.path("n"), w.path("blast.hcl")); err != nil {
+			t.Fatal(err)
+		}
+		if drift := w.observed(t).Drift; len(drift) > 0 {
+			t.Fatalf("just saved: %q", drift)
+		}
+	}
+}
+
 // An apply is not taken back by the guard, nor is a sandbox that is to be replaced changed.
 func TestGuardFollows(t *testing.T) {
 	w, a := guarded(t, files)

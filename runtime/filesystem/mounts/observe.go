@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
@@ -16,31 +17,51 @@ import (
 
 // Observe implements kinds.Host. A layer without a running sandbox is a tree in
 // which nothing is mounted: it holds data, so it is never taken for nothing.
+//
+// What a guard was told of is no drift yet: an editor has just saved a file, or a command
+// blast.hcl. Only what is left after the guard's turn is.
 func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error) {
+	for wait := time.Millisecond; ; wait *= 2 {
+		objs, drift, err := h.observe(ctx, env)
+		if err != nil || !drift || wait > patience || !h.guarded(env) {
+			return objs, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// patience is the longest of the waits for a guard, which takes some milliseconds.
+const patience = 64 * time.Millisecond
+
+func (h *Host) observe(ctx context.Context, env state.Env) (objs []plan.Object, drift bool, err error) {
 	defer h.lock(env)()
 	have, ok, err := hasLayer(env)
 	if err != nil {
-		return nil, fmt.Errorf("observe mounts: %w", err)
+		return nil, false, fmt.Errorf("observe mounts: %w", err)
 	}
 	var t filesystem.Tree
 	noted, err := env.ReadNote(treeNote, &t)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if noted {
 		err = observeTree(ctx, env, &t, have, ok)
 		if err == nil {
-			return []plan.Object{plan.NewObject(filesystem.TreeAddr, t, nil)}, nil
+			return []plan.Object{plan.NewObject(filesystem.TreeAddr, t, nil)}, len(t.Drift) > 0, nil
 		}
 		if !errors.Is(err, sandbox.ErrNotRunning) || ctx.Err() != nil {
-			return nil, fmt.Errorf("observe mounts: %w", err)
+			return nil, false, fmt.Errorf("observe mounts: %w", err)
 		}
 	}
 	if !ok {
-		return nil, nil
+		return nil, false, nil
 	}
 	rest := filesystem.Tree{Mounts: []filesystem.Mount{}, LayerSize: have.size, Layer: filesystem.LayerID{ID: have.id}, Drift: []string{"the sandbox that it was mounted in doesn't run"}}
-	return []plan.Object{plan.NewObject(filesystem.TreeAddr, rest, nil)}, nil
+	return []plan.Object{plan.NewObject(filesystem.TreeAddr, rest, nil)}, false, nil
 }
 
 // observeTree says in t how the kernel differs from it.

@@ -78,6 +78,13 @@ func (h *Host) forget(env state.Env, over func(*guard) bool) {
 	}
 }
 
+// guarded reports whether a guard works for env.
+func (h *Host) guarded(env state.Env) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.guards[env.ID], func(g *guard) bool { return !g.over() })
+}
+
 // Close implements kinds.Watcher.
 func (h *Host) Close() error {
 	h.mu.Lock()
