@@ -88,9 +88,7 @@ func (g *gate) flush(ctx context.Context) error {
 
 // Flush implements kinds.Flusher.
 func (h *Host) Flush(ctx context.Context, env state.Env) error {
-	h.mu.Lock()
-	g := h.gates[env.ID]
-	h.mu.Unlock()
+	g := h.running(env)
 	if g == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/gate/meter"
@@ -51,33 +52,40 @@ type doorKey struct {
 	port uint16
 }
 
+// doors are those of one environment. They have a lock of their own: who comes from
+// another environment shall not wait for a port of the host's that is given up.
+type doors struct {
+	mu  sync.Mutex
+	all map[doorKey]*relay.Door
+}
+
 // door is what lets another environment in, or nil.
 func (g *gate) door(from string, port uint16) *relay.Door {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.doors[doorKey{from, port}]
+	g.doors.mu.Lock()
+	defer g.doors.mu.Unlock()
+	return g.doors.all[doorKey{from, port}]
 }
 
 // open lets in who want lists, and nobody else: who is inside otherwise goes.
 func (g *gate) open(want []network.Ingress) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.doors.mu.Lock()
+	defer g.doors.mu.Unlock()
 	keep := map[doorKey]bool{}
 	for _, in := range want {
 		for _, from := range in.Environments {
 			k := doorKey{from, in.Port}
 			keep[k] = true
-			if d := g.doors[k]; d != nil {
+			if d := g.doors.all[k]; d != nil {
 				d.Rename(in.Name)
 			} else {
-				g.doors[k] = g.relay.NewDoor(in.Name, in.Port)
+				g.doors.all[k] = g.relay.NewDoor(in.Name, in.Port)
 			}
 		}
 	}
-	for k, d := range g.doors {
+	for k, d := range g.doors.all {
 		if !keep[k] {
 			d.Close()
-			delete(g.doors, k)
+			delete(g.doors.all, k)
 		}
 	}
 }

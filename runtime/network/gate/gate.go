@@ -49,19 +49,19 @@ type gate struct {
 	hands  *nft.Watch // of who changes the packet filter
 
 	barriers barriers
+	doors    doors
 	enter    relay.Enter
 
 	mu        sync.Mutex
 	published map[string]publication // by socket on the host
-	doors     map[doorKey]*relay.Door
-	stop      []func() // in the order of starting
+	stop      []func()               // in the order of starting
 }
 
 // start begins to serve the namespace, which the gate then owns, by a policy.
 // It publishes nothing yet.
 func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Logger) (_ *gate, err error) {
 	g := &gate{
-		env: env, ns: ns, log: log, published: map[string]publication{}, doors: map[doorKey]*relay.Door{}, enter: enter,
+		env: env, ns: ns, log: log, published: map[string]publication{}, doors: doors{all: map[doorKey]*relay.Door{}}, enter: enter,
 		who: who.New(ns, env.Cgroup), budget: names.NewBudget(),
 	}
 	g.stop = append(g.stop, func() { _ = ns.Close() }, g.who.Close)

@@ -38,8 +38,12 @@ import (
 type Host struct {
 	log *slog.Logger
 
-	mu     sync.Mutex
-	gates  map[string]*gate // by environment id
+	// turn is had by who starts or ends gates. An end waits for the connections of its
+	// gate, so nothing that is on the way of a connection may wait for this.
+	turn sync.Mutex
+
+	mu     sync.Mutex       // nobody waits under it
+	gates  map[string]*gate // by environment id; one that ends is none any more
 	failed map[string]error // why an environment has no gate though it should
 	notes  map[string]noted
 }
@@ -154,11 +158,14 @@ func (h *Host) sync(env state.Env) error {
 
 // Close implements kinds.Watcher.
 func (h *Host) Close() error {
+	h.turn.Lock()
+	defer h.turn.Unlock()
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	for id, g := range h.gates {
+	all := h.gates
+	h.gates = map[string]*gate{}
+	h.mu.Unlock()
+	for _, g := range all {
 		g.close()
-		delete(h.gates, id)
 	}
 	return nil
 }
@@ -175,32 +182,50 @@ func (h *Host) gate(env state.Env, p policy) (*gate, error) {
 		_ = ns.Close()
 		return nil, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if g := h.gates[env.ID]; g != nil {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	if g := h.running(env); g != nil {
 		if g.nsID == id {
 			_ = ns.Close()
 			return g, nil
 		}
-		g.close()
-		delete(h.gates, env.ID)
+		h.drop(g)
 	}
 	g, err := start(env, ns, p, h.enter(env), h.log)
 	if err != nil {
 		return nil, err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.gates[env.ID] = g
 	return g, nil
 }
 
-// end stops the environment's gate, if there is one.
-func (h *Host) end(env state.Env) {
+// running is the environment's gate, or nil. It may end at any time, but for who has
+// the turn.
+func (h *Host) running(env state.Env) *gate {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.gates[env.ID]
+}
+
+// end stops the environment's gate, if there is one.
+func (h *Host) end(env state.Env) {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	h.mu.Lock()
 	delete(h.failed, env.ID)
 	delete(h.notes, env.ID)
-	if g := h.gates[env.ID]; g != nil {
-		g.close()
-		delete(h.gates, env.ID)
+	h.mu.Unlock()
+	if g := h.running(env); g != nil {
+		h.drop(g)
 	}
+}
+
+// drop ends a gate. The turn is had.
+func (h *Host) drop(g *gate) {
+	h.mu.Lock()
+	delete(h.gates, g.env.ID)
+	h.mu.Unlock()
+	g.close()
 }

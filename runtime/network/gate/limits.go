@@ -61,10 +61,7 @@ func (g *gate) unmeasured(p network.Policy) []string {
 
 // forget drops what rules have used that are gone for good.
 func (h *Host) forget(env state.Env) {
-	h.mu.Lock()
-	g := h.gates[env.ID]
-	h.mu.Unlock()
-	if g != nil {
+	if g := h.running(env); g != nil {
 		g.meters.Forget()
 	}
 }
@@ -72,9 +69,7 @@ func (h *Host) forget(env state.Env) {
 // Limits tells what the limits of an environment did since its gate was started, by
 // this daemon; nothing if it has none. It comes first, then its rules by name.
 func (h *Host) Limits(env state.Env) []meter.Count {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if g := h.gates[env.ID]; g != nil {
+	if g := h.running(env); g != nil {
 		return g.meters.Snapshot()
 	}
 	return nil

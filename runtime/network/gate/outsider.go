@@ -200,9 +200,7 @@ func (h *Host) Witness(_ context.Context, env state.Env) (map[string]string, err
 
 // catch has noted all transactions until now, if a gate watches them.
 func (h *Host) catch(env state.Env) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if g := h.gates[env.ID]; g != nil {
+	if g := h.running(env); g != nil {
 		g.hands.Catch()
 	}
 }

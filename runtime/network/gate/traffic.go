@@ -75,9 +75,7 @@ func (*Host) Records() []string { return []string{traffic.Record} }
 
 // Monitor implements kinds.Monitor.
 func (h *Host) Monitor(ctx context.Context, env state.Env, a kinds.Asking, tell func(json.RawMessage) error) error {
-	h.mu.Lock()
-	g := h.gates[env.ID]
-	h.mu.Unlock()
+	g := h.running(env)
 	if g == nil {
 		return ledger.Past(env.Run, tell)
 	}

@@ -22,7 +22,21 @@ var ErrNone = errors.New("no network namespace is pinned")
 // Do runs f on a thread inside ns. Sockets that f makes stay in ns for their
 // life. f must not start goroutines that do: they run on other threads.
 func Do(ns *os.File, f func() error) error {
-	return onThread(func() error { return unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET) }, f)
+	return onThread(func() error { return join(ns) }, f)
+}
+
+// join takes the thread into ns, as long as that is open: a number that was closed may
+// be another namespace's by the time it is used.
+func join(ns *os.File) error {
+	raw, err := ns.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var joined error
+	if err := raw.Control(func(fd uintptr) { joined = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
+		return err
+	}
+	return joined
 }
 
 // onThread runs f on a thread that enter took to another namespace.

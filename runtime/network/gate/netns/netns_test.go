@@ -171,3 +171,14 @@ func TestOpenWantsNamespace(t *testing.T) {
 		t.Errorf("another kind of namespace: %v", err)
 	}
 }
+
+// Nothing is done in the thread's own namespace in the place of one that is closed.
+func TestClosedNamespaceIsNotEntered(t *testing.T) {
+	ns, _ := plumbed(t)
+	if err := ns.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Do(ns, func() error { return nil }); err == nil {
+		t.Error("done nevertheless")
+	}
+}
