@@ -62,6 +62,16 @@ func TestInspectSeesTampering(t *testing.T) {
 		{"rule del pref 780", "routing rule 780 to 198.19.0.0/16 proto 6 dport"},
 		{"rule add pref 780 to 198.19.0.0/16 ipproto tcp dport 80 iif lo table 780", "unexpected routing rule 780"},
 		{"route del 198.19.0.0/16 table 780", "route 198.19.0.0/16 dev 1 table 780 is missing"},
+		{"rule add pref 0 to 198.19.0.0/16 table 780", "unexpected routing rule 0 to 198.19.0.0/16 table 780"},
+		{"rule add pref 0 blackhole", "unexpected routing rule 0 table 0 blackhole"},
+		{"rule add pref 32766 to 198.19.0.0/16 table 780", "unexpected routing rule 32766 to 198.19.0.0/16 table 780"},
+		{"-6 rule add pref 32767 table 7", "unexpected routing rule 32767 family 10 table 7"},
+		{"rule del pref 0", "routing rule 0 table 255 is missing"},
+		{"rule del pref 32766", "routing rule 32766 table 254 is missing"},
+		{"-6 rule del pref 32766", "routing rule 32766 family 10 table 254 is missing"},
+		{"rule add pref 9 table main suppress_prefixlength 0", "unexpected routing rule 9 suppress prefix 0 table 254"},
+		{"rule add pref 9 table main suppress_ifgroup 0", "unexpected routing rule 9 suppress group 0 table 254"},
+		{"rule add pref 9 fwmark 0/0x1 table main", "unexpected routing rule 9 mark 0/0x1 table 254"},
 		{"link set lo down", "lo is down"},
 		{"link add veth0 up type veth peer name veth1", "unexpected interface veth0 is up"},
 	} {
@@ -80,6 +90,39 @@ func TestInspectSeesTampering(t *testing.T) {
 			}
 			wrong, err = Inspect(ns)
 			if err != nil || len(wrong) != 0 {
+				t.Errorf("after mending: %q, %v", wrong, err)
+			}
+		})
+	}
+}
+
+// A rule that takes the place of one of the kernel's own, and does something else, is
+// another one.
+func TestInspectSeesTheKernelsRulesReplaced(t *testing.T) {
+	for _, c := range []struct{ del, add, want string }{
+		{"rule del pref 0", "rule add pref 0 table 7", "unexpected routing rule 0 table 7"},
+		{"rule del pref 32766", "rule add pref 32766 table 780", "unexpected routing rule 32766 table 780"},
+		{"rule del pref 32766", "rule add pref 32766 table main type blackhole", "unexpected routing rule 32766 table 254 blackhole"},
+		{"rule del pref 32766", "rule add pref 32766 table main dsfield 0x10", "unexpected routing rule 32766 tos 16 table 254"},
+		{"rule del pref 32767", "rule add pref 32767 prohibit", "unexpected routing rule 32767 table 0 prohibit"},
+		{"-6 rule del pref 0", "-6 rule add pref 0 unreachable", "unexpected routing rule 0 family 10 table 0 unreachable"},
+		{"rule del pref 780", "rule add pref 780 to 198.19.0.0/16 ipproto tcp dport 80 table 780 type blackhole", "table 780 blackhole"},
+	} {
+		t.Run(c.add, func(t *testing.T) {
+			ns, path := plumbed(t)
+			for _, ip := range []string{c.del, c.add} {
+				if out, err := exec.Command("nsenter", append([]string{"--net=" + path, "ip"}, strings.Fields(ip)...)...).CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			wrong, err := Inspect(ns)
+			if text := strings.Join(wrong, "\n"); err != nil || !strings.Contains(text, c.want) || !strings.Contains(text, "is missing") {
+				t.Errorf("got %q, %v; want %q", wrong, err, c.want)
+			}
+			if err := Plumb(ns); err != nil {
+				t.Fatal(err)
+			}
+			if wrong, err = Inspect(ns); err != nil || len(wrong) != 0 {
 				t.Errorf("after mending: %q, %v", wrong, err)
 			}
 		})
