@@ -232,6 +232,20 @@ func (e Env) Follow() Env {
 	return e
 }
 
+// Home is the environment where it is now. False is one of which no records are left, or
+// nobody can tell: what is at its old path then may be another project's.
+func (e Env) Home() (Env, bool) {
+	c, err := e.readClaim()
+	if err != nil {
+		return e, false
+	}
+	if c == nil { // nobody has claimed anything yet
+		return e, !e.Orphaned()
+	}
+	now, why := c.Now()
+	return now, why == ""
+}
+
 // Claims lists what is on this host, of whichever project. What can't be read is an
 // error beside the others.
 func Claims() ([]Claim, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"blast.example/blast/runtime/network"
@@ -18,20 +20,17 @@ import (
 // must say so. The egress rule was asked before; here the ingress rule is.
 func (h *Host) enter(from state.Env) relay.Enter {
 	return func(ctx context.Context, env string, port uint16, on meter.Events) (*relay.Entry, error) {
-		h.mu.Lock()
-		var to *gate
-		for _, g := range h.gates {
-			if g.env.Project == from.Project && g.env.Name == env {
-				to = g
-			}
+		here, ok := from.Home()
+		if !ok {
+			return nil, closed("this environment has no project any more, and so no neighbours")
 		}
-		h.mu.Unlock()
+		to := h.neighbour(here.Project, env)
 		if to == nil {
 			return nil, closed("environment %q is not up", env)
 		}
-		d := to.door(from.Name, port)
+		d := to.door(here.Name, port)
 		if d == nil {
-			return nil, closed("no ingress rule of environment %q lets %q in at port %d", env, from.Name, port)
+			return nil, closed("no ingress rule of environment %q lets %q in at port %d", env, here.Name, port)
 		}
 		e, err := d.Enter(ctx, on)
 		var why *meter.LimitError
@@ -40,6 +39,21 @@ func (h *Host) enter(from state.Env) relay.Enter {
 		}
 		return e, err
 	}
+}
+
+// neighbour is the gate of an environment of the project that is in the folder now, or
+// nil. A gate knows where its project was when it was started: that may have been moved
+// since, and another one may be in its place.
+func (h *Host) neighbour(project, name string) *gate {
+	h.mu.Lock()
+	named := slices.DeleteFunc(slices.Collect(maps.Values(h.gates)), func(g *gate) bool { return g.env.Name != name })
+	h.mu.Unlock()
+	for _, g := range named { // their records are read, which may take a while
+		if now, ok := g.env.Home(); ok && now.Project == project && now.Name == name {
+			return g
+		}
+	}
+	return nil
 }
 
 func closed(format string, args ...any) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ func (s *sandbox) serveInside(port uint16) {
 func (s *sandbox) neighbour(name string, p network.Policy) *sandbox {
 	s.Helper()
 	env := state.NewEnv(s.env.Project, name, 0, 0)
-	env.Run, env.Cgroup = filepath.Join(env.Project, "run-"+name), ""
+	env.Run, env.Cgroup = s.env.Run+"-"+name, ""
 	n := &sandbox{s.T, env, s.host}
 	s.Cleanup(func() {
 		n.host.end(env)
@@ -116,6 +117,73 @@ func TestEnvironmentRuleIsNarrowed(t *testing.T) {
 	g := s.host.gates[b.env.ID]
 	if d := g.door("default", 8000); d == nil {
 		t.Error("the door is gone with the visitor")
+	}
+}
+
+// claimed notes where the environment's records are, as an apply does.
+func (s *sandbox) claimed(lineage string) {
+	s.Helper()
+	if err := os.MkdirAll(s.env.Dir, 0o700); err != nil {
+		s.Fatal(err)
+	}
+	if err := s.env.Claim(lineage, nil); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// A project that was moved takes its environments with it. One that comes to its place
+// has none of them.
+func TestMovedProjectIsNotTheOneInItsPlace(t *testing.T) {
+	s := up(t, backendRule())
+	old := filepath.Join(s.env.Project, "project")
+	s.env.Project, s.env.Dir = old, filepath.Join(old, ".blast", "default")
+	s.claimed("one")
+	s.host.end(s.env)
+	s.policy(policyOf(backendRule()))
+	b := s.neighbour("backend", backend("default"))
+	b.claimed("two")
+	b.serveInside(8000)
+	reach := func(s *sandbox) error {
+		t.Helper()
+		c, err := s.connect("backend.blast.internal", "8000")
+		if err == nil {
+			err = echoes(c, "x")
+		}
+		return err
+	}
+	if err := reach(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(old, old+"-moved"); err != nil {
+		t.Fatal(err)
+	}
+	env := state.NewEnv(old, "default", 0, 0)
+	env.ID, env.Run, env.Cgroup = "0123456789ab", filepath.Join(t.TempDir(), "run"), ""
+	n := &sandbox{t, env, s.host}
+	t.Cleanup(func() {
+		n.host.end(env)
+		if err := netns.Unpin(pinPath(env)); err != nil {
+			t.Error(err)
+		}
+	})
+	n.claimed("three")
+	n.apply(plan.Change{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})})
+	n.policy(policyOf(backendRule()))
+	if err := reach(n); err == nil {
+		t.Error("the one in its place reaches an environment of the one that was moved")
+	}
+	n.denied("backend.blast.internal:8000", `environment "backend" is not up`)
+	if err := reach(s); err != nil {
+		t.Errorf("the one that was moved reaches its own no more: %v", err)
+	}
+	if err := os.RemoveAll(old + "-moved"); err != nil {
+		t.Fatal(err)
+	}
+	if err := reach(n); err == nil {
+		t.Error("the one in its place reaches an environment of the one that is gone")
+	}
+	if err := reach(s); err == nil {
+		t.Error("an environment whose project is gone has neighbours")
 	}
 }
 
