@@ -16,6 +16,15 @@ import (
 	"blast.example/blast/state"
 )
 
+// A way is what a gate asks of its host: what is of other environments.
+type way struct {
+	enter  relay.Enter
+	taken  upstream.Taken
+	offers *offers
+}
+
+func (h *Host) way(from state.Env) way { return way{h.enter(from), h.taken(from), &h.offers} }
+
 // enter is how the relay of an environment reaches others of the same project: both
 // must say so. The egress rule was asked before; here the ingress rule is.
 func (h *Host) enter(from state.Env) relay.Enter {

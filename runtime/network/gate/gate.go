@@ -50,7 +50,7 @@ type gate struct {
 
 	barriers barriers
 	doors    doors
-	enter    relay.Enter
+	others   way
 
 	mu        sync.Mutex
 	published map[string]publication // by socket on the host
@@ -59,9 +59,9 @@ type gate struct {
 
 // start begins to serve the namespace, which the gate then owns, by a policy.
 // It publishes nothing yet.
-func start(env state.Env, ns *os.File, p policy, enter relay.Enter, log *slog.Logger) (_ *gate, err error) {
+func start(env state.Env, ns *os.File, p policy, others way, log *slog.Logger) (_ *gate, err error) {
 	g := &gate{
-		env: env, ns: ns, log: log, published: map[string]publication{}, doors: doors{all: map[doorKey]*relay.Door{}}, enter: enter,
+		env: env, ns: ns, log: log, published: map[string]publication{}, doors: doors{all: map[doorKey]*relay.Door{}}, others: others,
 		who: who.New(ns, env.Cgroup), budget: names.NewBudget(),
 	}
 	g.stop = append(g.stop, func() { _ = ns.Close() }, g.who.Close)
@@ -152,7 +152,7 @@ func (g *gate) use(p policy) {
 }
 
 func (g *gate) relayed(p policy) relay.Policy {
-	return relay.Policy{Rules: p.rules, Resolver: p.resolver, Enter: g.enter}
+	return relay.Policy{Rules: p.rules, Resolver: p.resolver, Enter: g.others.enter, Taken: g.others.taken}
 }
 
 // close ends everything, last begun first.
@@ -172,7 +172,7 @@ func (g *gate) closePublished() {
 	defer g.mu.Unlock()
 	for socket, p := range g.published {
 		p.Close(traffic.WithDaemon, "")
-		delete(g.published, socket)
+		g.withdrawn(socket)
 	}
 }
 

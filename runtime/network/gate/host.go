@@ -42,6 +42,8 @@ type Host struct {
 	// gate, so nothing that is on the way of a connection may wait for this.
 	turn sync.Mutex
 
+	offers offers
+
 	mu     sync.Mutex       // nobody waits under it
 	gates  map[string]*gate // by environment id; one that ends is none any more
 	failed map[string]error // why an environment has no gate though it should
@@ -59,7 +61,7 @@ var (
 
 // New returns a Host without gates; Sync starts those of an environment.
 func New(log *slog.Logger) *Host {
-	return &Host{log: log, gates: map[string]*gate{}, failed: map[string]error{}, notes: map[string]noted{}}
+	return &Host{log: log, gates: map[string]*gate{}, failed: map[string]error{}, notes: map[string]noted{}, offers: offers{all: map[offerKey]offer{}}}
 }
 
 // Observe implements kinds.Host. It reads addresses, routes and the packet
@@ -149,7 +151,7 @@ func (h *Host) sync(env state.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := g.publish(n.Ingress); err != nil {
+	if err := h.publish(g, n.Ingress); err != nil {
 		return err
 	}
 	g.follow(n.policy)
@@ -191,7 +193,7 @@ func (h *Host) gate(env state.Env, p policy) (*gate, error) {
 		}
 		h.drop(g)
 	}
-	g, err := start(env, ns, p, h.enter(env), h.log)
+	g, err := start(env, ns, p, h.way(env), h.log)
 	if err != nil {
 		return nil, err
 	}

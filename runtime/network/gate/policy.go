@@ -100,7 +100,7 @@ func (h *Host) applyPolicy(env state.Env, c plan.Change) error {
 	if err != nil {
 		return fmt.Errorf("start the gate: %w", err)
 	}
-	if err := g.publish(p.Ingress); err != nil {
+	if err := h.publish(g, p.Ingress); err != nil {
 		return err
 	}
 	if err := nft.Install(g.ns, nft.Compile(p.rules)); err != nil {

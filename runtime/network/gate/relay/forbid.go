@@ -103,7 +103,7 @@ func (t *talk) reason(err error) (denial.Denial, bool) {
 		if to.name != "" && t.relay.current().Rules.NamePort(to.name, to.addr.Port(), time.Now()).OK {
 			d.Final = true
 			if _, env := rules.Environment(to.name); !env {
-				d.Told = "the name leads to an address that is none of the internet's, and no cidrs rule means that"
+				d.Told = cmp.Or(d.Told, "the name leads to an address that is none of the internet's, and no cidrs rule means that")
 			}
 		}
 		return d, true

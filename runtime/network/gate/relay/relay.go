@@ -33,6 +33,12 @@ type Policy struct {
 	Rules    *rules.Rules
 	Resolver *upstream.Resolver
 	Enter    Enter
+	Taken    upstream.Taken // nil: no address is
+}
+
+// dialer connects to names.
+func (p Policy) dialer() upstream.Dialer {
+	return upstream.Dialer{Resolver: p.Resolver, Rules: p.Rules, Taken: p.Taken}
 }
 
 // Enter connects to a port of another environment of the project, if that lets this one
@@ -94,7 +100,7 @@ func (r *Relay) Recheck() {
 			f.cut(traffic.ByPolicy, err.Error())
 			continue
 		}
-		if v := f.verdict(r.policy.Rules, own, now); !v.OK {
+		if v := f.verdict(r.policy, own, now); !v.OK {
 			f.cut(traffic.ByPolicy, cutBy(v))
 			continue
 		}
@@ -221,7 +227,7 @@ func (r *Relay) admit(f *flow, p Policy, s who.Socket, measured *net.TCPConn) bo
 	if err != nil {
 		return false
 	}
-	v := f.to.verdict(p.Rules, own, time.Now())
+	v := f.verdict(p, own, time.Now())
 	if !v.OK || v.Audit {
 		r.refuse(f.to, v, s)
 	}
@@ -240,7 +246,7 @@ func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) { r.record(to.d
 func (t target) denial(v rules.Verdict) denial.Denial {
 	d := denial.Denial{
 		Op: denial.Connect, Host: t.name, Port: t.addr.Port(), Protocol: t.proto,
-		Rule: v.Rule, Reason: v.Reason, Allowed: v.OK,
+		Rule: v.Rule, Reason: v.Reason, Told: v.Told, Final: v.Final, Allowed: v.OK,
 	}
 	if t.name == "" {
 		d.Addr = t.addr.Addr().String()
@@ -300,11 +306,27 @@ func (f *flow) admitted(v rules.Verdict) {
 }
 
 // verdict judges a flow that may have got as far as an address behind its name.
-func (f *flow) verdict(rs *rules.Rules, own []netip.Prefix, now time.Time) rules.Verdict {
-	v := f.to.verdict(rs, own, now)
+func (f *flow) verdict(p Policy, own []netip.Prefix, now time.Time) rules.Verdict {
 	f.mu.Lock()
 	led, opaque := f.led, f.opaque
 	f.mu.Unlock()
+	v := f.lawful(p.Rules, led, opaque, own, now)
+	at := led
+	if f.to.name == "" {
+		at = f.to.addr
+	}
+	if v.OK && at.IsValid() && p.Taken != nil {
+		if no, taken := p.Taken(f.to.proto, at, own); taken {
+			no.Rule = v.Rule
+			return no
+		}
+	}
+	return v
+}
+
+// lawful is what the rules say of a flow.
+func (f *flow) lawful(rs *rules.Rules, led netip.AddrPort, opaque bool, own []netip.Prefix, now time.Time) rules.Verdict {
+	v := f.to.verdict(rs, own, now)
 	if v.OK && opaque && !v.Opaque {
 		return rules.Verdict{Rule: v.Rule, Reason: "what is said must be checked now, and was not"}
 	}

@@ -192,7 +192,7 @@ func (t *talk) connect() (*net.TCPConn, error) {
 	if env, ok := rules.Environment(t.flow.to.name); ok {
 		return t.enter(p, env)
 	}
-	c, err := t.holdNew(upstream.Dialer{Resolver: p.Resolver, Rules: p.Rules}.Named(t.flow.ctx, t.flow.to.name, t.flow.to.addr.Port()))
+	c, err := t.holdNew(p.dialer().Named(t.flow.ctx, t.flow.to.name, t.flow.to.addr.Port()))
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +241,7 @@ func (t *talk) led(c *net.TCPConn) error {
 	if err != nil {
 		return err
 	}
-	if v := t.flow.verdict(t.relay.current().Rules, own, time.Now()); !v.OK {
+	if v := t.flow.verdict(t.relay.current(), own, time.Now()); !v.OK {
 		return &upstream.RefusedError{Verdict: v}
 	}
 	return nil

@@ -35,6 +35,8 @@ type Verdict struct {
 	Opaque bool   // nothing that is said on the connection is checked
 	Rule   string // the rule that decided, or that came nearest
 	Reason string // why not; "" is: no rule names it
+	Told   string // the reason as the sandbox may know it, if that is less
+	Final  bool   // no other rule for the same target would change it
 }
 
 // A CIDR is an address block, protocol and port that a rule allows to commands.

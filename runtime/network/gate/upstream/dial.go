@@ -25,11 +25,16 @@ type RefusedError struct{ Verdict rules.Verdict }
 
 func (e *RefusedError) Error() string { return e.Verdict.Reason }
 
+// Taken says why an address that the rules allow isn't to be reached all the same, if
+// it isn't. own are those of the host.
+type Taken func(protocol string, to netip.AddrPort, own []netip.Prefix) (v rules.Verdict, taken bool)
+
 // A Dialer makes connections from the host's network. It may be used by
 // several goroutines.
 type Dialer struct {
 	Resolver *Resolver
 	Rules    *rules.Rules
+	Taken    Taken // nil: nothing is
 }
 
 // Named connects to a port of a normalized name: it looks the name up, drops
@@ -50,7 +55,7 @@ func (d Dialer) Named(ctx context.Context, name string, port uint16) (*net.TCPCo
 	tries := 0
 	for _, a := range addrs {
 		to := netip.AddrPortFrom(a, port)
-		if v := d.Rules.LeadsTo(to, own, time.Now()); !v.OK {
+		if v := d.leadsTo(to, own); !v.OK {
 			refused = &RefusedError{v}
 			continue
 		}
@@ -67,6 +72,16 @@ func (d Dialer) Named(ctx context.Context, name string, port uint16) (*net.TCPCo
 		return nil, failed
 	}
 	return nil, refused
+}
+
+func (d Dialer) leadsTo(to netip.AddrPort, own []netip.Prefix) rules.Verdict {
+	v := d.Rules.LeadsTo(to, own, time.Now())
+	if v.OK && d.Taken != nil {
+		if no, taken := d.Taken("tcp", to, own); taken {
+			return no
+		}
+	}
+	return v
 }
 
 // DialTCP connects to an address that was checked.
