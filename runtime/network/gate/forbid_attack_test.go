@@ -111,7 +111,11 @@ func TestRefusedAddressStaysRefused(t *testing.T) {
 
 // TestRefusalsInWordsAreBounded: they count among the connections that may be open.
 func TestRefusalsInWordsAreBounded(t *testing.T) {
-	s := up(t, webRule(80))
+	const most = 100
+	s := up(t)
+	p := policyOf(webRule(80))
+	p.Limits = atMost(most)
+	s.policy(p)
 	addr := net.JoinHostPort(s.lookup("refused.example"), "80")
 	var held []net.Conn
 	defer func() {
@@ -120,7 +124,7 @@ func TestRefusalsInWordsAreBounded(t *testing.T) {
 		}
 	}()
 	err := s.inside(func() error {
-		for range 1024 + 16 { // some may lose their place to the first ones that ask below
+		for range most {
 			c, err := net.Dial("tcp", addr)
 			if err != nil {
 				return fmt.Errorf("after %d: %w", len(held), err)

@@ -23,7 +23,10 @@ import (
 // tell records a refusal with the process that is behind the socket, and returns it so.
 func (g *gate) tell(d denial.Denial, s who.Socket) denial.Denial {
 	if p, ok := g.find(d.Op, s); ok {
-		d.PID, d.HostPID, d.UID, d.Command, d.Script = p.PID, p.HostPID, p.UID, p.Command, p.Script
+		d.PID, d.HostPID, d.Command, d.Script = p.PID, p.HostPID, p.Command, p.Script
+		if p.UID != nil { // else what the packet filter said
+			d.UID = p.UID
+		}
 		d.Where, _ = g.claims.Where(p.HostPID, d.Host, s.Remote)
 		if d.Op == denial.Resolve {
 			d.Meant = g.claims.Port(p.HostPID, d.Host)
@@ -48,7 +51,7 @@ func (g *gate) find(op string, s who.Socket) (who.Process, bool) {
 		return p, err == nil
 	}
 	if pid := g.claims.Claimant(s.Remote); pid != 0 { // its own word, but its own number, too
-		return who.Describe(pid), true
+		return g.who.Describe(pid), true
 	}
 	return g.who.Only()
 }

@@ -3,6 +3,8 @@ package gate
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,6 +52,47 @@ say(b"silent.example", 443, b"liar.py:9")
 			}
 		}
 	}
+}
+
+// A process that says where it connects, and ends, leaves its number to whoever comes
+// next: a process of the host's is not described in its place.
+func TestNumberOfAHostProcessIsNotDescribed(t *testing.T) {
+	s := up(t)
+	for range 50 { // until the number is had
+		pid, err := strconv.Atoi(s.python(`import os, socket
+os.chdir("` + inside.Path(s.env, "") + `")
+c = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+c.sendto(b"1\0%s\0%d\0%s" % (b"` + web + `", 22, b"app.py:1"), "` + where.File + `")
+print(os.getpid())`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
+			t.Skipf("can't choose the number of a process: %v", err)
+		}
+		host := exec.Command("sleep", "60")
+		if err := host.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if host.Process.Pid == pid {
+			_, _ = s.dial("tcp", web+":22")
+		}
+		ds := []denial.Denial{}
+		if host.Process.Pid == pid {
+			ds = s.denials(func(d denial.Denial) bool { return d.Target() == web+":22" })
+		}
+		_ = host.Process.Kill()
+		_ = host.Wait()
+		for _, d := range ds {
+			if d.Command != "" || d.PID != 0 || d.HostPID == 0 {
+				t.Errorf("it is said to be %+v", d)
+			}
+		}
+		if len(ds) > 0 {
+			return
+		}
+	}
+	t.Skip("others took the number, again and again")
 }
 
 // The sandbox sees its refusals, and those of no other.

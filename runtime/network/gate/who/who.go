@@ -13,12 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
-	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/network/gate/netns"
@@ -111,7 +109,7 @@ func (f *Finder) Find(s Socket) (Process, error) {
 	if err != nil {
 		return Process{}, err
 	}
-	return described(pid)
+	return f.described(pid)
 }
 
 // among searches all sockets of the sandbox, if the inode is not known, and then all
@@ -131,13 +129,6 @@ func (f *Finder) among(s Socket, inode uint32) (pid int, err error) {
 
 // linkTo is what a descriptor of the socket reads as; proc_pid_fd(5).
 func linkTo(inode uint32) string { return fmt.Sprintf("socket:[%d]", inode) }
-
-func described(pid int) (Process, error) {
-	if p := describe(pid); p.HostPID != 0 {
-		return p, nil
-	}
-	return Process{}, ErrGone
-}
 
 // search looks through all processes of the sandbox: first at what each opened
 // last, then at all that it has open.
@@ -171,8 +162,8 @@ func (f *Finder) Only() (p Process, ok bool) {
 func (f *Finder) only() (Process, bool) {
 	var found Process
 	for _, pid := range f.pids() {
-		p := describe(pid)
-		if p.PID == 1 || p.HostPID == 0 {
+		p, err := f.described(pid)
+		if p.PID == 1 || err != nil {
 			continue
 		}
 		if found.HostPID != 0 {
@@ -181,13 +172,6 @@ func (f *Finder) only() (Process, bool) {
 		found = p
 	}
 	return found, found.HostPID != 0
-}
-
-// Describe is what is known about a process; of one that is gone only its number.
-func Describe(pid int) Process {
-	p := describe(pid)
-	p.HostPID = pid
-	return p
 }
 
 // errAmong is a socket that must be looked for among all, by its port.
@@ -229,7 +213,11 @@ var resolver = netip.AddrPortFrom(netns.Own.Addr(), netns.DNSPort)
 // dump goes through all sockets of the namespace. A process may have an IPv6
 // socket for an IPv4 address.
 func (f *Finder) dump(s Socket) (uint32, error) {
-	h, err := netlink.NewHandleAt(vnetns.NsHandle(int(f.ns.Fd())), unix.NETLINK_INET_DIAG)
+	var h *netlink.Handle
+	err := netns.Do(f.ns, func() (err error) {
+		h, err = netlink.NewHandle(unix.NETLINK_INET_DIAG)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -252,10 +240,13 @@ func (f *Finder) dump(s Socket) (uint32, error) {
 	return 0, ErrGone
 }
 
+// hierarchies are where cgroups are, of version 1 and 2.
+var hierarchies = []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"}
+
 // pids lists the sandbox's processes: those of its cgroup or, where there is
 // none, those in its network namespace.
 func (f *Finder) pids() []int {
-	for _, h := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+	for _, h := range hierarchies {
 		if ps := cgroupPIDs(filepath.Join(h, f.cgroup)); len(ps) > 0 && f.cgroup != "" {
 			return ps
 		}
@@ -323,52 +314,4 @@ func holds(pid int, link string, left *int) (fd int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// describe reads proc(5). A process that is gone is zero.
-func describe(pid int) Process {
-	dir := fmt.Sprintf("/proc/%d", pid)
-	status, err := os.ReadFile(dir + "/status")
-	if err != nil {
-		return Process{}
-	}
-	p := Process{HostPID: pid, PID: pid}
-	for line := range strings.Lines(string(status)) {
-		key, value, _ := strings.Cut(line, ":")
-		words := strings.Fields(value)
-		if len(words) == 0 {
-			continue
-		}
-		switch key {
-		case "Name":
-			p.Command = strings.TrimSpace(value)
-		case "NSpid":
-			p.PID, _ = strconv.Atoi(words[len(words)-1])
-		case "Uid":
-			if n, err := strconv.ParseUint(words[0], 10, 32); err == nil {
-				uid := uint32(n)
-				p.UID = &uid
-			}
-		}
-	}
-	words := args(dir)
-	if i := slices.IndexFunc(words, func(a string) bool { return strings.HasSuffix(a, ".py") }); i >= 0 {
-		p.Script = words[i]
-	}
-	return p
-}
-
-func args(dir string) []string {
-	f, err := os.Open(dir + "/cmdline")
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = f.Close() }()
-	buf := make([]byte, 4096)
-	n, _ := f.Read(buf) // what can't be read is not known
-	text := strings.TrimRight(string(buf[:n]), "\x00")
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, "\x00")
 }

@@ -294,3 +294,54 @@ func BenchmarkFind(b *testing.B) {
 		})
 	}
 }
+
+// The number of a process of the sandbox that is gone may be a process of the host's by
+// now: of that nothing is told.
+func TestDescribesNoProcessOfTheHost(t *testing.T) {
+	ns, inside, _, _ := holder(t)
+	host := exec.Command("sleep", "60")
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = host.Process.Kill(); _ = host.Wait() })
+	for name, cgroup := range map[string]string{"by namespace": "", "by cgroup": inCgroup(t, inside)} {
+		t.Run(name, func(t *testing.T) {
+			f := New(ns, cgroup)
+			if p := f.Describe(inside); p.HostPID != inside || !strings.HasPrefix(p.Command, "python") || p.UID == nil {
+				t.Errorf("its own is %+v", p)
+			}
+			if p := f.Describe(host.Process.Pid); p != (Process{HostPID: host.Process.Pid}) {
+				t.Errorf("the host's is %+v", p)
+			}
+			if p, err := f.described(host.Process.Pid); !errors.Is(err, ErrGone) {
+				t.Errorf("the host's is %+v, %v", p, err)
+			}
+			if p := f.Describe(1 << 30); p != (Process{HostPID: 1 << 30}) {
+				t.Errorf("nobody is %+v", p)
+			}
+		})
+	}
+}
+
+// inCgroup moves a process to a cgroup of its own, and returns its name.
+func inCgroup(t *testing.T, pid int) string {
+	t.Helper()
+	root := "/sys/fs/cgroup/pids"
+	if _, err := os.Stat(root); err != nil {
+		root = "/sys/fs/cgroup"
+	}
+	name := fmt.Sprintf("/blast-who-test-%d-%d", os.Getpid(), pid)
+	if err := os.Mkdir(root+name, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = os.WriteFile(filepath.Join(root, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0) // it may be gone
+		if err := os.Remove(root + name); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(root+name, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
