@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/network/gate/ask"
 	"blast.example/blast/runtime/network/gate/netns"
 )
 
@@ -30,70 +30,32 @@ const (
 	portDst    = 3 // CTA_PROTO_DST_PORT
 )
 
-// askWithin bounds a question to the kernel, which answers at once.
-const askWithin = time.Second
+// tracker asks the namespace's connection tracking.
+type tracker struct{ *ask.Socket }
 
-// tracker asks the namespace's connection tracking. It has a socket of its own
-// making, as the kernel marks the one answer as the first of several
-// (NLM_F_MULTI) and never sends the end that a netlink library then waits for.
-type tracker struct {
-	fd  int
-	seq uint32
-}
-
-func openTracker(ns *os.File) (*tracker, error) {
-	t := &tracker{}
-	err := netns.Do(ns, func() (err error) {
-		t.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
-		return err
-	})
+func openTracker(ns *os.File) (tracker, error) {
+	s, err := ask.Open(ns, unix.NETLINK_NETFILTER)
 	if err != nil {
-		return nil, fmt.Errorf("open conntrack: %w", err)
+		return tracker{}, fmt.Errorf("open conntrack: %w", err)
 	}
-	timeout := unix.NsecToTimeval(int64(askWithin))
-	if err := unix.SetsockoptTimeval(t.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-		t.close()
-		return nil, fmt.Errorf("open conntrack: %w", err)
-	}
-	return t, nil
+	return tracker{s}, nil
 }
 
-func (t *tracker) close() { _ = unix.Close(t.fd) }
-
-// ask sends one request and returns the attributes of the answer.
-func (t *tracker) ask(family byte, attrs []byte) ([]byte, error) {
-	t.seq++
-	data := append([]byte{family, unix.NFNETLINK_V0, 0, 0}, attrs...)
-	q, err := netlink.Message{
-		Header: netlink.Header{Length: uint32(unix.NLMSG_HDRLEN + len(data)), Type: getFlow, Flags: netlink.Request, Sequence: t.seq},
-		Data:   data,
-	}.MarshalBinary()
+// flow sends one request and returns the attributes of the answer.
+func (t tracker) flow(family byte, attrs []byte) ([]byte, error) {
+	b, err := t.Ask(getFlow, append([]byte{family, unix.NFNETLINK_V0, 0, 0}, attrs...))
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Sendto(t.fd, q, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, err
+	if len(b) < 4 { // a struct nfgenmsg
+		return nil, errors.New("the answer is too short")
 	}
-	buf := make([]byte, 4096)
-	for {
-		n, from, err := unix.Recvfrom(t.fd, buf, 0)
-		if err != nil {
-			return nil, err
-		}
-		var m netlink.Message
-		if k, ok := from.(*unix.SockaddrNetlink); !ok || k.Pid != 0 || m.UnmarshalBinary(buf[:n]) != nil || m.Header.Sequence != t.seq {
-			continue // not the kernel's, or the answer to an earlier question
-		}
-		if m.Header.Type == netlink.Error || len(m.Data) < 4 {
-			return nil, errors.New("no such flow")
-		}
-		return m.Data[4:], nil
-	}
+	return b[4:], nil
 }
 
 // udpDestination finds out where the packets of a source at the UDP relay were
 // sent, and from which source the process sent them.
-func (t *tracker) udpDestination(from netip.AddrPort) (src, dst netip.AddrPort, err error) {
+func (t tracker) udpDestination(from netip.AddrPort) (src, dst netip.AddrPort, err error) {
 	family, self := byte(unix.AF_INET), netns.Loopback4
 	if from.Addr().Is6() {
 		family, self = unix.AF_INET6, netns.Loopback6
@@ -102,7 +64,7 @@ func (t *tracker) udpDestination(from netip.AddrPort) (src, dst netip.AddrPort, 
 	if err != nil {
 		return src, dst, err
 	}
-	answer, err := t.ask(family, body)
+	answer, err := t.flow(family, body)
 	if err == nil {
 		src, dst, err = decodeFlow(answer)
 	}

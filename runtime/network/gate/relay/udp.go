@@ -40,7 +40,7 @@ func (r *Relay) ServeUDP(c *net.UDPConn) error {
 	u := &udpRelay{Relay: r, sock: c, track: track, flows: map[netip.AddrPort]*udpFlow{}, over: make(chan netip.AddrPort)}
 	r.start(c, func() {
 		u.run()
-		track.close()
+		track.Close()
 	})
 	return nil
 }
@@ -48,7 +48,7 @@ func (r *Relay) ServeUDP(c *net.UDPConn) error {
 type udpRelay struct {
 	*Relay
 	sock  *net.UDPConn
-	track *tracker
+	track tracker
 	flows map[netip.AddrPort]*udpFlow // by source; only run uses it
 	over  chan netip.AddrPort         // flows that ended
 	held  atomic.Int64                // bytes that wait in all lanes

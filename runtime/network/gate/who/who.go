@@ -82,7 +82,7 @@ func (f *Finder) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.diag != nil {
-		f.diag.close()
+		f.diag.Close()
 		f.diag = nil
 	}
 }
@@ -197,7 +197,7 @@ func (f *Finder) inode(s Socket) (uint32, error) {
 		return inode, nil
 	}
 	if !errors.Is(err, errNoSocket) { // an answer that comes late would be taken for the next one's
-		f.diag.close()
+		f.diag.Close()
 		f.diag = nil
 		return 0, err
 	}
