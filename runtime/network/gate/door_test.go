@@ -43,8 +43,15 @@ func (s *sandbox) serveInside(port uint16) {
 func (s *sandbox) neighbour(name string, p network.Policy) *sandbox {
 	s.Helper()
 	env := state.NewEnv(s.env.Project, name, 0, 0)
-	env.Run, env.Cgroup = s.env.Run+"-"+name, ""
-	n := &sandbox{s.T, env, s.host}
+	env.Run = s.env.Run + "-" + name
+	return s.beside(env, p)
+}
+
+// beside is an environment of whichever project, served by the same daemon.
+func (s *sandbox) beside(env state.Env, p network.Policy) *sandbox {
+	s.Helper()
+	env.Cgroup = ""
+	n := &sandbox{s.TB, env, s.host}
 	s.Cleanup(func() {
 		n.host.end(env)
 		if err := netns.Unpin(pinPath(env)); err != nil {
@@ -158,17 +165,9 @@ func TestMovedProjectIsNotTheOneInItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := state.NewEnv(old, "default", 0, 0)
-	env.ID, env.Run, env.Cgroup = "0123456789ab", filepath.Join(t.TempDir(), "run"), ""
-	n := &sandbox{t, env, s.host}
-	t.Cleanup(func() {
-		n.host.end(env)
-		if err := netns.Unpin(pinPath(env)); err != nil {
-			t.Error(err)
-		}
-	})
+	env.ID, env.Run = "0123456789ab", filepath.Join(t.TempDir(), "run")
+	n := s.beside(env, policyOf(backendRule()))
 	n.claimed("three")
-	n.apply(plan.Change{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})})
-	n.policy(policyOf(backendRule()))
 	if err := reach(n); err == nil {
 		t.Error("the one in its place reaches an environment of the one that was moved")
 	}

@@ -99,12 +99,12 @@ func build() error {
 // A sandbox is an environment with its network up, and no process in it but
 // those of the test.
 type sandbox struct {
-	*testing.T
+	testing.TB
 	env  state.Env
 	host *Host
 }
 
-func newSandbox(t *testing.T) *sandbox {
+func newSandbox(t testing.TB) *sandbox {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes network namespaces")
@@ -127,7 +127,7 @@ func newSandbox(t *testing.T) *sandbox {
 }
 
 // up brings a sandbox up with a policy.
-func up(t *testing.T, es ...network.Egress) *sandbox {
+func up(t testing.TB, es ...network.Egress) *sandbox {
 	t.Helper()
 	s := newSandbox(t)
 	s.apply(plan.Change{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})})
@@ -169,6 +169,16 @@ func (s *sandbox) inside(f func() error) error {
 	}
 	defer func() { _ = ns.Close() }()
 	return netns.Do(ns, f)
+}
+
+// mustDial is dial in a benchmark, which closes what it opens.
+func (s *sandbox) mustDial(addr string) net.Conn {
+	s.Helper()
+	var c net.Conn
+	if err := s.inside(func() (err error) { c, err = net.Dial("tcp", addr); return err }); err != nil {
+		s.Fatal(err)
+	}
+	return c
 }
 
 // dial connects from inside to an address, not a name.

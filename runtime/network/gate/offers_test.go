@@ -11,11 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"blast.example/blast/plan"
 	"blast.example/blast/runtime/inside"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
-	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/state"
 )
 
@@ -198,17 +196,8 @@ func TestHostRuleOpensNoOtherProject(t *testing.T) {
 	at := at(uplink, port)
 	s := up(t, hostRule("tcp", port))
 	env := state.NewEnv(t.TempDir(), "theirs", 0, 0)
-	env.Run, env.Cgroup = filepath.Join(env.Project, "run"), ""
-	o := &sandbox{t, env, s.host}
-	t.Cleanup(func() {
-		s.host.end(env)
-		if err := netns.Unpin(pinPath(env)); err != nil {
-			t.Error(err)
-		}
-	})
-	o.apply(plan.Change{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})})
-	o.policy(publishing(8000, at))
-	o.serveInside(8000)
+	env.Run = filepath.Join(env.Project, "run")
+	s.beside(env, publishing(8000, at)).serveInside(8000)
 	if err := s.reaches(at); err == nil {
 		t.Error("reached what another project publishes")
 	}

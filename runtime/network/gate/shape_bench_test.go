@@ -1,47 +1,24 @@
 package gate
 
 import (
-	"context"
 	"io"
-	"log/slog"
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"blast.example/blast/plan"
-	"blast.example/blast/runtime/network"
-	"blast.example/blast/runtime/network/gate/netns"
-	"blast.example/blast/state"
 )
 
 // BenchmarkShaping measures a limit over five seconds in each direction: bit/s of
 // payload at the receiver, off by so many percent, and the longest time without a
 // byte. Run it with -benchtime 1x, on a machine that does nothing else.
 func BenchmarkShaping(b *testing.B) {
-	if os.Geteuid() != 0 {
-		b.Skip("needs root: makes network namespaces")
-	}
-	env := state.NewEnv(b.TempDir(), "default", 0, 0)
-	env.Run, env.Cgroup = filepath.Join(env.Project, "run"), ""
-	h := New(slog.New(slog.DiscardHandler))
-	defer func() {
-		_ = h.Close()
-		_ = netns.Unpin(pinPath(env))
-	}()
+	s := up(b)
 	for name, rate := range map[string]int64{"10mbit": 10 * mbit, "100mbit": 100 * mbit} {
 		p := policyOf(bulkRule())
 		p.Limits = bandwidth(rate, rate)
-		for _, c := range []plan.Change{{Addr: network.NamespaceAddr, To: attrs(network.Namespace{})}, {Addr: network.PolicyAddr, To: attrs(p)}} {
-			if err := h.Apply(context.Background(), env, c); err != nil {
-				b.Fatal(err)
-			}
-		}
+		s.policy(p)
 		for _, way := range []string{"egress", "ingress"} {
 			b.Run(name+"/"+way, func(b *testing.B) {
 				for b.Loop() {
-					got, widest := shaped(b, env, way)
+					got, widest := shaped(b, s, way)
 					b.ReportMetric(got/mbit, "mbit/s")
 					b.ReportMetric((got/float64(rate)-1)*100, "%off")
 					b.ReportMetric(float64(widest.Microseconds())/1000, "ms-widest-gap")
@@ -52,16 +29,8 @@ func BenchmarkShaping(b *testing.B) {
 }
 
 // shaped is bit/s and the widest gap, behind a second in which buffers fill.
-func shaped(b *testing.B, env state.Env, way string) (float64, time.Duration) {
-	ns, err := netns.Open(pinPath(env))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = ns.Close() }()
-	var c net.Conn
-	if err := netns.Do(ns, func() (err error) { c, err = net.Dial("tcp", web+":9"); return err }); err != nil {
-		b.Fatal(err)
-	}
+func shaped(b *testing.B, s *sandbox, way string) (float64, time.Duration) {
+	c := s.mustDial(web + ":9")
 	defer func() { _ = c.Close() }()
 	const settle, span = time.Second, 5 * time.Second
 	buf := make([]byte, 64<<10)
