@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -77,7 +78,7 @@ func connectionRow(c traffic.Connection) row {
 	}
 	from, requests := "", ""
 	if c.Way == traffic.In {
-		r.verb, from = "accept", "from "+named(c.Addr, maxTarget)
+		r.verb, from = "accept", "from "+named(cmp.Or(c.Host, c.Addr), maxTarget)
 	}
 	if c.Requests > 0 {
 		requests = counted(c.Requests, "request")

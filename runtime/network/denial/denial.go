@@ -16,7 +16,7 @@ const File = "denied.ndjson"
 const (
 	Resolve = "resolve" // a name was looked up
 	Connect = "connect" // a connection was opened, or used for something else than it was opened for
-	Visit   = "visit"   // somebody outside came to a published port; Addr is theirs
+	Visit   = "visit"   // somebody outside came to a published port; Addr is theirs, or Host, of an environment
 )
 
 // A Denial is one refusal. What is not known is zero: who asked is found by

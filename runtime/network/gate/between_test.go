@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
+	"blast.example/blast/runtime/network/traffic"
 )
 
 // Limits of both environments hold for a connection between them: what leaves the one
@@ -116,5 +118,70 @@ func TestUDPVisitorsAreLimited(t *testing.T) {
 	}
 	if n := s.counted("ingress.dns"); got == 0 || got > 20+int(110*end.Sub(start).Seconds()) || n.Ingress.Dropped == 0 && sent < time.Second {
 		t.Errorf("%d of %d came back: %+v", got, packets, n)
+	}
+}
+
+// Both environments have a connection between them on record, each from its side, with
+// how it ended.
+func TestBothSidesAreOnRecord(t *testing.T) {
+	s := up(t, backendRule())
+	b := s.neighbour("backend", backend("default"))
+	b.serveInside(8000)
+	connect := func(say int) net.Conn {
+		t.Helper()
+		c, err := s.connect("backend.blast.internal", "8000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := echoes(c, strings.Repeat("x", say)); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ended := func(sent uint64, how, reason string) {
+		t.Helper()
+		over := func(way string) func(traffic.Connection) bool {
+			return func(c traffic.Connection) bool { return isClosed(c) && c.Way == way && c.Sent == sent }
+		}
+		out, in := s.connection(over(traffic.Out)), b.connection(over(traffic.In))
+		if out.Host != "backend.blast.internal" || out.Rule != "api" || in.Host != "default.blast.internal" || in.Rule != "api" || in.Port != 8000 || in.To != "127.0.0.1:8000" {
+			t.Errorf("out %+v, in %+v", out, in)
+		}
+		for _, c := range []traffic.Connection{out, in} {
+			if c.Received != sent || c.End != how || c.Reason != reason {
+				t.Errorf("%d bytes came in, ended by %s: %q; want %d, %s: %q", c.Received, c.End, c.Reason, sent, how, reason)
+			}
+		}
+	}
+	_ = connect(1001).Close()
+	ended(1001, traffic.ByClient, "")
+
+	c := connect(1002)
+	b.policy(backend("frontend"))
+	_, _ = c.Read(make([]byte, 1))
+	ended(1002, traffic.ByPolicy, `environment "backend" lets this one in no more`)
+
+	b.policy(backend("default"))
+	c = connect(1003)
+	s.policy(policyOf())
+	_, _ = c.Read(make([]byte, 1))
+	ended(1003, traffic.ByPolicy, "no rule names it any more")
+
+	s.policy(policyOf(backendRule()))
+	p := backend("default")
+	p.Ingress[0].Limits = atMost(1)
+	b.policy(p)
+	c = connect(1004)
+	if more, err := s.connect("backend.blast.internal", "8000"); err == nil && echoes(more, "\x00more") == nil {
+		t.Error("a second one came in")
+	}
+	b.denials(func(d denial.Denial) bool {
+		return d.Op == denial.Visit && d.Host == "default.blast.internal" && d.Rule == "ingress.api" && d.Limit == "ingress.api.connections.max"
+	})
+	b.apply(plan.Change{Addr: network.PolicyAddr, From: attrs(p)})
+	_, _ = c.Read(make([]byte, 1))
+	out := s.connection(func(c traffic.Connection) bool { return isClosed(c) && c.Sent == 1004 })
+	if out.End != traffic.ByPolicy || out.Reason != `environment "backend" is not up any more` {
+		t.Errorf("ended by %s: %q", out.End, out.Reason)
 	}
 }

@@ -28,7 +28,7 @@ func (h *Host) way(from state.Env) way { return way{h.enter(from), h.taken(from)
 // enter is how the relay of an environment reaches others of the same project: both
 // must say so. The egress rule was asked before; here the ingress rule is.
 func (h *Host) enter(from state.Env) relay.Enter {
-	return func(ctx context.Context, env string, port uint16, on meter.Events) (*relay.Entry, error) {
+	return func(ctx context.Context, env string, port uint16, guest relay.Guest) (*relay.Entry, error) {
 		here, ok := from.Home()
 		if !ok {
 			return nil, closed("this environment has no project any more, and so no neighbours")
@@ -41,7 +41,8 @@ func (h *Host) enter(from state.Env) relay.Enter {
 		if d == nil {
 			return nil, closed("no ingress rule of environment %q lets %q in at port %d", env, here.Name, port)
 		}
-		e, err := d.Enter(ctx, on)
+		guest.From = here.Name
+		e, err := d.Enter(ctx, guest)
 		var why *meter.LimitError
 		if errors.As(err, &why) { // of the other, whose lines it is about
 			return nil, closed("environment %q: %v", env, why)
@@ -89,8 +90,9 @@ func (g *gate) door(from string, port uint16) *relay.Door {
 	return g.doors.all[doorKey{from, port}]
 }
 
-// open lets in who want lists, and nobody else: who is inside otherwise goes.
-func (g *gate) open(want []network.Ingress) {
+// open lets in who want lists, and nobody else: who is inside otherwise is cut; how and
+// reason say why.
+func (g *gate) open(want []network.Ingress, how, reason string) {
 	g.doors.mu.Lock()
 	defer g.doors.mu.Unlock()
 	keep := map[doorKey]bool{}
@@ -107,7 +109,7 @@ func (g *gate) open(want []network.Ingress) {
 	}
 	for k, d := range g.doors.all {
 		if !keep[k] {
-			d.Close()
+			d.Close(how, reason)
 			delete(g.doors.all, k)
 		}
 	}

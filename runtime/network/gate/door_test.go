@@ -12,8 +12,8 @@ import (
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/network"
-	"blast.example/blast/runtime/network/gate/meter"
 	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/relay"
 	"blast.example/blast/state"
 )
 
@@ -199,7 +199,7 @@ func TestEnvironmentsAreNoDomains(t *testing.T) {
 	if a := s.lookup("backend.blast.internal"); !strings.HasPrefix(a, "198.19.") {
 		t.Errorf("audit names another environment: %s", a)
 	}
-	if _, err := s.host.enter(s.env)(context.Background(), "backend", 8001, meter.Events{}); err == nil {
+	if _, err := s.host.enter(s.env)(context.Background(), "backend", 8001, relay.Guest{}); err == nil {
 		t.Error("a port that isn't open to anybody is")
 	}
 }

@@ -67,7 +67,7 @@ func start(env state.Env, ns *os.File, p policy, others way, log *slog.Logger) (
 	g.stop = append(g.stop, func() { _ = ns.Close() }, g.who.Close)
 	defer func() {
 		if err != nil {
-			g.close()
+			g.close(traffic.WithDaemon, "")
 		}
 	}()
 	if g.nsID, err = netns.ID(ns); err != nil {
@@ -155,11 +155,13 @@ func (g *gate) relayed(p policy) relay.Policy {
 	return relay.Policy{Rules: p.rules, Resolver: p.resolver, Enter: g.others.enter, Taken: g.others.taken}
 }
 
-// close ends everything, last begun first.
-func (g *gate) close() {
+// close ends everything, last begun first. how and reason are what other environments
+// hear that came in.
+func (g *gate) close(how, reason string) {
 	if g.book != nil {
 		g.book.Leave()
 	}
+	g.open(nil, how, reason)
 	g.closePublished()
 	for i := len(g.stop) - 1; i >= 0; i-- {
 		g.stop[i]()
@@ -167,7 +169,6 @@ func (g *gate) close() {
 }
 
 func (g *gate) closePublished() {
-	g.open(nil)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for socket, p := range g.published {

@@ -30,6 +30,7 @@ import (
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/netns"
 	"blast.example/blast/runtime/network/gate/where"
+	"blast.example/blast/runtime/network/traffic"
 	"blast.example/blast/state"
 )
 
@@ -167,7 +168,7 @@ func (h *Host) Close() error {
 	h.gates = map[string]*gate{}
 	h.mu.Unlock()
 	for _, g := range all {
-		g.close()
+		g.close(traffic.WithDaemon, "")
 	}
 	return nil
 }
@@ -229,5 +230,5 @@ func (h *Host) drop(g *gate) {
 	h.mu.Lock()
 	delete(h.gates, g.env.ID)
 	h.mu.Unlock()
-	g.close()
+	g.close(traffic.ByPolicy, fmt.Sprintf("environment %q is not up any more", g.env.Name))
 }

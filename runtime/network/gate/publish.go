@@ -83,7 +83,7 @@ func (g *gate) withdrawn(socket string) {
 // settle leads what is published where want says, gives up what it does not list, and
 // does the same for other environments.
 func (g *gate) settle(want []network.Ingress) {
-	g.open(want)
+	g.open(want, traffic.ByPolicy, fmt.Sprintf("environment %q lets this one in no more", g.env.Name))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	keep := map[string]bool{}

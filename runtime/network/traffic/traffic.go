@@ -45,7 +45,7 @@ const (
 // Ways of a connection.
 const (
 	Out = "out" // a process in the sandbox made it
-	In  = "in"  // to a port that is published
+	In  = "in"  // to a port that is published, or open to another environment
 )
 
 // How a connection ended.
@@ -89,7 +89,7 @@ type Connection struct {
 
 	Way      string `json:"way"`
 	Protocol string `json:"proto"`          // tcp | udp
-	Host     string `json:"host,omitempty"` // the name that was meant
+	Host     string `json:"host,omitempty"` // the name that was meant; of one that came in, the environment it came from
 	Addr     string `json:"addr,omitempty"` // of a connection that named no host; of one that came in, the address it came from
 	Port     uint16 `json:"port"`           // of the server
 	To       string `json:"to,omitempty"`   // address and port that it led to

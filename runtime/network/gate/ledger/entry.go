@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"blast.example/blast/runtime/network/gate/who"
@@ -18,6 +19,8 @@ type Entry struct {
 	looked   chan struct{} // closed when it is known who, or that nobody is
 	on       bool          // it has lines of its own
 
+	beside atomic.Pointer[Entry] // the same connection, in the books of the environment that it leads to
+
 	mu   sync.Mutex // taken after l.mu, never before
 	c    traffic.Connection
 	led  bool // it has a line in the file
@@ -25,10 +28,21 @@ type Entry struct {
 	over bool
 }
 
+// Join has the entry of the environment that the connection leads to end with this one,
+// and count as it does.
+func (e *Entry) Join(to *Entry) {
+	if e != nil {
+		e.beside.Store(to)
+	}
+}
+
 // look finds out who made the connection, beside what the relay does for it.
 func (e *Entry) look(s who.Socket) {
 	e.mu.Lock()
 	host := e.c.Host
+	if e.c.Way == traffic.In {
+		host = "" // of who came: the server didn't ask for that
+	}
 	e.mu.Unlock()
 	p := e.l.process(s, host)
 	e.l.mu.Lock()
@@ -94,6 +108,7 @@ func (e *Entry) Fin() {
 	if e == nil {
 		return
 	}
+	e.beside.Load().Fin()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fin = true
@@ -106,6 +121,7 @@ func (e *Entry) Measure() {
 	if e == nil || e.measured == nil {
 		return
 	}
+	e.beside.Load().Measure()
 	if in, ok := InfoOf(e.measured); ok {
 		e.take(in)
 	}
@@ -140,6 +156,7 @@ func (e *Entry) End(how, reason string) {
 	if e == nil {
 		return
 	}
+	defer e.beside.Load().End(how, reason) // without a lock
 	<-e.looked
 	e.l.mu.Lock()
 	defer e.l.mu.Unlock()

@@ -42,8 +42,8 @@ func (p Policy) dialer() upstream.Dialer {
 }
 
 // Enter connects to a port of another environment of the project, if that lets this one
-// in. on is told what the limits of that environment do.
-type Enter func(ctx context.Context, env string, port uint16, on meter.Events) (*Entry, error)
+// in.
+type Enter func(ctx context.Context, env string, port uint16, g Guest) (*Entry, error)
 
 // A Relay serves one sandbox. It may be used by several goroutines.
 type Relay struct {

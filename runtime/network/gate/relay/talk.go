@@ -201,13 +201,16 @@ func (t *talk) connect() (*net.TCPConn, error) {
 
 // enter connects to another environment.
 func (t *talk) enter(p Policy, env string) (*net.TCPConn, error) {
-	e, err := p.Enter(t.flow.ctx, env, t.flow.to.addr.Port(), meter.Events{Wake: t.flow.wake, Cut: func(err error) {
-		t.flow.cut(traffic.ByLimit, err.Error())
-		t.relay.refuse(t.flow.to, rules.Verdict{Reason: err.Error()}, t.socket)
+	e, err := p.Enter(t.flow.ctx, env, t.flow.to.addr.Port(), Guest{Client: t.client, Wake: t.flow.wake, Cut: func(how, reason string) {
+		t.flow.cut(how, reason)
+		if how == traffic.ByLimit {
+			t.relay.refuse(t.flow.to, rules.Verdict{Reason: reason}, t.socket)
+		}
 	}})
 	if err != nil {
 		return nil, &reachError{err}
 	}
+	t.flow.noted().Join(e.record) // first: whoever cut it meanwhile has its end noted
 	if !t.flow.hold(e.Conn) {
 		e.Leave()
 		return nil, net.ErrClosed
