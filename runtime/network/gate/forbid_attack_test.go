@@ -91,6 +91,47 @@ func TestRefusedNameSaysWhy(t *testing.T) {
 	}
 }
 
+// A name whose rule lacks port 80 is answered there, too: nobody would look for the rule
+// behind a connection that is refused. Nothing of it gets anywhere.
+func TestPortThatARuleLacksSaysWhy(t *testing.T) {
+	s := up(t, webRule(443))
+	seen, asked := len(internet.http.Seen()), len(internet.names.Asked())
+	want := "blast: refused by the sandbox, not by the network\n\n  what   good.example:80\n  why    egress \"web\" names this host but not port 80\n  allow  blast allow good.example:80\n"
+	for _, host := range []string{"good.example", "other.example", ""} {
+		c, err := s.connect("good.example", "80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, body, err := askRaw(c, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\nGET / HTTP/1.1\r\nHost: good.example\r\n\r\n")
+		if err != nil || r.StatusCode != http.StatusForbidden || body != want || !r.Close {
+			t.Errorf("%q: %v %v\n%s", host, err, r, body)
+		}
+		if n, err := c.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("the connection goes on: %d, %v", n, err)
+		}
+	}
+	for _, raw := range []string{"\x16\x03\x01\x02\x00\x01", "\x00\x01\x02", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"} {
+		c, err := s.connect("good.example", "80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, body, err := askRaw(c, raw); err == nil {
+			t.Errorf("%q: %v %s", raw, r, body)
+		}
+	}
+	for _, d := range s.denials(func(d denial.Denial) bool { return d.Target() == "good.example:80" }) {
+		if d.Rule != "web" || d.Final || !strings.Contains(d.Reason, "not port 80") { // what was said there is no matter
+			t.Errorf("%+v", d)
+		}
+	}
+	if c, err := s.connect("good.example", "8080"); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("another port: %v, %v", c, err)
+	}
+	if len(internet.http.Seen()) != seen || len(internet.names.Asked()) != asked {
+		t.Error("something of it got out")
+	}
+}
+
 // An address of before a rule was made leads nowhere still.
 func TestRefusedAddressStaysRefused(t *testing.T) {
 	s := up(t)

@@ -159,6 +159,7 @@ func TestWitnessKnowsTheNamespace(t *testing.T) {
 	s := up(t, webRule(80))
 	mine := s.outsider("nft", "-i")
 	mine.run("flush chain inet blast out")
+	s.host.catch(s.env)
 	var last hand
 	if _, err := s.env.ReadNote(filterNote, &last); err != nil {
 		t.Fatal(err)

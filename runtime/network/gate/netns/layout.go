@@ -10,8 +10,9 @@ const (
 	TCPPort = 781 // allowed TCP connections to anywhere but the sandbox itself
 	UDPPort = 782 // allowed UDP packets likewise
 
-	// HTTPPort is where a refusal can be said in words: TCP to it at a Refused address
-	// gets to the relay, too, which answers and leads nowhere.
+	// HTTPPort is where a refusal can be said in words: TCP to it at a Refused address, or
+	// a Named one whose rule lacks the port, gets to the relay, too, which answers and
+	// leads nowhere.
 	HTTPPort = 80
 )
 

@@ -96,7 +96,9 @@ func filter(r *rules.Rules) chain {
 	for _, p := range ranges(r.NamedPorts()) {
 		c.count("named hosts", []match{to(netns.Named), proto(unix.IPPROTO_TCP), port(p)}, accept())
 	}
-	c.add("refused names, in words", to(netns.Refused), proto(unix.IPPROTO_TCP), port(portRange{netns.HTTPPort, netns.HTTPPort}), accept())
+	http := port(portRange{netns.HTTPPort, netns.HTTPPort})
+	c.add("names without the port, in words", to(netns.Named), proto(unix.IPPROTO_TCP), http, accept())
+	c.add("refused names, in words", to(netns.Refused), proto(unix.IPPROTO_TCP), http, accept())
 	addresses(&c, r)
 	c.add("log the rest", logDenied())
 	c.refuse("refuse tcp", reset(), proto(unix.IPPROTO_TCP))

@@ -46,6 +46,27 @@ func (t target) refusedInWords() bool {
 	return netns.Refused.Contains(t.addr.Addr()) && t.addr.Port() == netns.HTTPPort
 }
 
+// explained reports whether a destination stands for a name and is where HTTP is spoken:
+// what a rule lacks for it is said in words.
+func (t target) explained() bool { return t.name != "" && t.addr.Port() == netns.HTTPPort }
+
+// errRefused is a client that was refused, and doesn't speak what it could be told in.
+var errRefused = errors.New("refused, and no HTTP request")
+
+// sayNo answers a client whom no rule lets out to the name that it connected to, whatever
+// it asks for. The refusal is on record.
+func (t *talk) sayNo(d denial.Denial) error {
+	t.in = bufio.NewReaderSize(t.client, peekBuffer)
+	got, err := t.sniff(sayWithin)
+	if err != nil || got == nothing {
+		return err
+	}
+	if got != httpRequest {
+		return errRefused
+	}
+	return t.answer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { t.relay.forbid(w, d) }))
+}
+
 // sayWhy answers a client that got to an address of a refused name. It connects to
 // nothing, whatever the client says and whatever the rules say by now.
 func (t *talk) sayWhy() error {

@@ -209,9 +209,15 @@ func (r *Relay) serve(c *net.TCPConn) {
 		r.record(d, s)
 		reset(c)
 		return
-	case !r.admit(f, policy, s, c):
-		reset(c)
-		return
+	default:
+		d, ok := r.admit(f, policy, s, c)
+		if !ok && (d.Op == "" || !to.explained()) {
+			reset(c)
+			return
+		}
+		if !ok {
+			do = func() error { return t.sayNo(d) }
+		}
 	}
 	if err := do(); err != nil {
 		t.explain(err)
@@ -222,25 +228,31 @@ func (r *Relay) serve(c *net.TCPConn) {
 
 // admit asks the rules and the limits about a flow, and tells if they say no or
 // "audit". One that they allow is entered in the book; measured is nil if it isn't TCP.
-func (r *Relay) admit(f *flow, p Policy, s who.Socket, measured *net.TCPConn) bool {
+// d is the refusal if a rule is what it lacks.
+func (r *Relay) admit(f *flow, p Policy, s who.Socket, measured *net.TCPConn) (d denial.Denial, ok bool) {
 	own, err := upstream.OwnAddrs()
 	if err != nil {
-		return false
+		return d, false
 	}
 	v := f.verdict(p, own, time.Now())
 	if !v.OK || v.Audit {
-		r.refuse(f.to, v, s)
+		d = r.refuse(f.to, v, s)
 	}
 	f.admitted(v)
-	if !v.OK || !r.count(f, v, s) {
-		return false
+	if !v.OK {
+		return d, false
+	}
+	if !r.count(f, v, s) {
+		return denial.Denial{}, false
 	}
 	f.enter(r.book.Begin(f.to.connection(v), s, measured))
-	return true
+	return d, true
 }
 
 // refuse records a refusal, or what audit let through.
-func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) { r.record(to.denial(v), s) }
+func (r *Relay) refuse(to target, v rules.Verdict, s who.Socket) denial.Denial {
+	return r.record(to.denial(v), s)
+}
 
 // denial is a refusal of the target, or what audit let through.
 func (t target) denial(v rules.Verdict) denial.Denial {

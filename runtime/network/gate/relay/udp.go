@@ -146,7 +146,7 @@ func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
 		return nil
 	}
 	f := &udpFlow{flow: fl}
-	if !u.admit(fl, policy, s, nil) {
+	if _, ok := u.admit(fl, policy, s, nil); !ok {
 		u.end(fl)
 		return nil
 	}
