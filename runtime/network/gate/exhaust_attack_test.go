@@ -2,6 +2,8 @@ package gate
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -216,6 +218,7 @@ func TestDescriptorsPerConnection(t *testing.T) {
 func TestRefusedTakeFewDescriptors(t *testing.T) {
 	const n = 400
 	s, _ := limitedTo(t, atMost(1), network.Limits{}, network.Quota{})
+	release := s.holdRefusals()
 	first, err := s.dial("tcp", web+":7")
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +226,6 @@ func TestRefusedTakeFewDescriptors(t *testing.T) {
 	if err := echoes(first, "x"); err != nil {
 		t.Fatal(err)
 	}
-	release := s.holdRefusals()
 	before := descriptors(t)
 	var refused []net.Conn
 	for range n {
@@ -249,11 +251,13 @@ func TestRefusedTakeFewDescriptors(t *testing.T) {
 	}
 }
 
-// holdRefusals lets no refusal get on record until release is called.
+// holdRefusals lets no refusal get on record until release is called. The gate is started
+// anew with a record that is full.
 func (s *sandbox) holdRefusals() (release func()) {
 	s.Helper()
-	path := filepath.Join(s.TempDir(), "full")
-	if err := unix.Mkfifo(path, 0o600); err != nil {
+	s.host.end(s.env)
+	path := filepath.Join(s.env.Run, denial.File)
+	if err := errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)); err != nil {
 		s.Fatal(err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -268,15 +272,8 @@ func (s *sandbox) holdRefusals() (release func()) {
 	if _, err := f.Write(make([]byte, size)); err != nil {
 		s.Fatal(err)
 	}
-	full, err := denial.Open(path)
-	if err != nil {
+	if err := s.host.Sync(context.Background(), s.env); err != nil {
 		s.Fatal(err)
 	}
-	s.host.mu.Lock()
-	g := s.host.gates[s.env.ID]
-	s.host.mu.Unlock()
-	old := g.denied
-	s.Cleanup(func() { _ = old.Close() })
-	g.denied = full
 	return func() { go func() { _, _ = io.Copy(io.Discard, f) }() }
 }
