@@ -23,6 +23,7 @@ import (
 const (
 	sayWithin  = 10 * time.Second       // a ClientHello or the head of a request
 	silentFor  = 300 * time.Millisecond // then perhaps the server speaks first
+	lineWithin = 3 * time.Second        // the rest of a line that has begun: a program writes it at once
 	portHTTP   = 80
 	peekBuffer = 16 << 10
 )
@@ -100,7 +101,10 @@ func (t *talk) anything() error {
 		}
 	}
 	if err != nil {
-		if got, err = t.sniff(sayWithin); err != nil {
+		if got, err = t.sniff(lineWithin); errors.Is(err, os.ErrDeadlineExceeded) {
+			return &mismatchError{"a line of text has begun and does not end, so it can't be told from HTTP; a rule with protocol = \"tcp\" lets any bytes through"}
+		}
+		if err != nil {
 			return err
 		}
 	}
