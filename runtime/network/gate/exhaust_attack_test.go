@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -249,6 +250,46 @@ func TestRefusedTakeFewDescriptors(t *testing.T) {
 	if err := echoes(first, "y"); err != nil {
 		t.Errorf("control: %v", err)
 	}
+}
+
+// TestSilentUDPFlowsAreSmall: a flow of UDP is kept for a minute, and as many as there may
+// be connections. One on which nothing goes has no buffer.
+func TestSilentUDPFlowsAreSmall(t *testing.T) {
+	const n, each = 300, 24 << 10
+	s := up(t, network.Egress{Name: "udp", CIDRs: []string{web + "/32"}, Ports: []uint16{7000}, Protocol: "udp"})
+	s.udpInside("127.0.0.1:8000", "")
+	p := policyOf(network.Egress{Name: "udp", CIDRs: []string{web + "/32"}, Ports: []uint16{7000}, Protocol: "udp"})
+	at := freeUDP(t)
+	p.Ingress = []network.Ingress{{Name: "dns", Port: 8000, Publish: at, Protocol: "udp"}}
+	s.policy(p)
+	for name, dial := range map[string]func() (net.Conn, error){
+		"out": func() (net.Conn, error) { return s.dial("udp", web+":7000") },
+		"in":  func() (net.Conn, error) { return net.Dial("udp", at) },
+	} {
+		before := heap()
+		for range n {
+			c, err := dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if got := askUDP(t, c, "x"); got == "" {
+				t.Fatal("no answer")
+			}
+		}
+		if more := heap() - before; more > n*each {
+			t.Errorf("%s: %d bytes for each of %d flows", name, more/n, n)
+		}
+	}
+}
+
+// heap is how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what pools kept
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // holdRefusals lets no refusal get on record until release is called. The gate is started

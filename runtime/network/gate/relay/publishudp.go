@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +38,8 @@ type visitor struct {
 	*flow
 	in, out lane
 	inside  *net.UDPConn
-	used    atomic.Int64 // when a packet went either way, in ns
+	raw     syscall.RawConn // of inside
+	used    atomic.Int64    // when a packet went either way, in ns
 }
 
 // PublishUDP listens at addr on the host and carries packets to the port of the
@@ -120,12 +122,15 @@ func (p *UDPPublication) visitor(from netip.AddrPort) *visitor {
 	if f == nil {
 		return nil
 	}
-	c, err := p.reach()
-	if err != nil || !f.hold(c) {
+	v := &visitor{flow: f}
+	var err error
+	if v.inside, err = p.reach(); err == nil {
+		v.raw, err = v.inside.SyscallConn()
+	}
+	if err != nil || !f.hold(v.inside) {
 		f.finish()
 		return nil
 	}
-	v := &visitor{flow: f, inside: c}
 	f.enter(p.relay.visited(p.rule, "udp", from.Addr(), p.port, nil))
 	f.noted().Led(netip.AddrPortFrom(netns.Loopback4, p.port))
 	p.lanes(v, from)
@@ -175,14 +180,14 @@ func (p *UDPPublication) reach() (*net.UDPConn, error) {
 
 // answers sends back what the sandbox says, until nobody said anything for a while.
 func (p *UDPPublication) answers(v *visitor) {
-	buf := make([]byte, 65536)
 	for {
 		_ = v.inside.SetReadDeadline(time.Now().Add(udpIdle))
-		n, err := v.inside.Read(buf)
+		buf, n, err := receive(v.raw)
 		switch {
 		case err == nil:
 			v.used.Store(time.Now().UnixNano())
 			v.out.put(buf[:n])
+			datagrams.Put(buf)
 		case errors.Is(err, unix.ECONNREFUSED): // nobody listens there now
 		case isTimeout(err) && time.Since(time.Unix(0, v.used.Load())) < udpIdle:
 		default:

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +25,8 @@ const udpIdle = 60 * time.Second
 type udpFlow struct {
 	*flow
 	up   *net.UDPConn
-	used atomic.Int64 // when a packet went either way, in ns
+	raw  syscall.RawConn // of up
+	used atomic.Int64    // when a packet went either way, in ns
 
 	out, in lane
 }
@@ -43,6 +46,36 @@ func (r *Relay) ServeUDP(c *net.UDPConn) error {
 		track.Close()
 	})
 	return nil
+}
+
+// datagrams are buffers for what is received. A flow that is silent has none.
+var datagrams = sync.Pool{New: func() any { return new(datagramBuffer) }}
+
+type datagramBuffer [65536]byte
+
+// receive waits for a datagram and puts it into a buffer that it takes then; who calls
+// puts that back. Without one there is an error.
+func receive(raw syscall.RawConn) (buf *datagramBuffer, n int, err error) {
+	var got error
+	err = raw.Read(func(fd uintptr) bool {
+		b, _ := datagrams.Get().(*datagramBuffer)
+		for {
+			n, got = unix.Read(int(fd), b[:])
+			if !errors.Is(got, unix.EINTR) {
+				break
+			}
+		}
+		if got == nil {
+			buf = b
+			return true
+		}
+		datagrams.Put(b)
+		return !errors.Is(got, unix.EAGAIN)
+	})
+	if err == nil {
+		err = got
+	}
+	return buf, n, err
 }
 
 type udpRelay struct {
@@ -151,6 +184,9 @@ func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
 		return nil
 	}
 	f.up, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(dst))
+	if err == nil {
+		f.raw, err = f.up.SyscallConn()
+	}
 	if err != nil || !fl.hold(f.up) {
 		fl.endedBy(traffic.Unreachable, "")
 		u.forget(fl)
@@ -166,14 +202,14 @@ func (u *udpRelay) open(from netip.AddrPort) *udpFlow {
 
 // answers sends back what comes from the destination until the flow is idle or cut.
 func (u *udpRelay) answers(f *udpFlow, from netip.AddrPort) {
-	buf := make([]byte, 65536)
 	for {
 		_ = f.up.SetReadDeadline(time.Now().Add(udpIdle))
-		n, err := f.up.Read(buf)
+		buf, n, err := receive(f.raw)
 		switch {
 		case err == nil:
 			f.used.Store(time.Now().UnixNano())
 			f.in.put(buf[:n])
+			datagrams.Put(buf)
 		case errors.Is(err, unix.ECONNREFUSED): // nobody listens there now; the process asks again or gives up
 		case isTimeout(err) && time.Since(time.Unix(0, f.used.Load())) < udpIdle: // it only sends
 		default:
