@@ -24,6 +24,7 @@ type allowCmd struct {
 	Expires     string   `placeholder:"DATE" help:"The last day of the rule, such as 2027-01-31."`
 	DryRun      bool     `help:"Show the change and write nothing."`
 	AutoApprove bool     `aliases:"yes" help:"Apply without asking. That carries out all that blast.hcl says by now."`
+	JSON        bool     `name:"json" help:"Print what was written as JSON, as docs/OUTPUT.md describes it, and apply nothing."`
 }
 
 // Run edits blast.hcl and applies it, if it may ask or is told to.
@@ -46,6 +47,14 @@ func (cmd *allowCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 			return err
 		}
 	}
+	if cmd.JSON {
+		return cmd.tell(u, e, src)
+	}
+	for _, a := range e.done {
+		if a.Already {
+			u.say("%s is allowed already, by egress %s: nothing to write. If it is still refused: %s", a.Target, visible(fmt.Sprintf("%q", a.Rule)), blastCommand(g, "apply"))
+		}
+	}
 	if bytes.Equal(e.text, src) {
 		return nil // each was said to be allowed already
 	}
@@ -58,8 +67,42 @@ func (cmd *allowCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	return cmd.apply(ctx, u, g)
 }
 
+// allowed is what --json prints.
+type allowed struct {
+	File        string       `json:"file"`
+	Environment string       `json:"environment"`
+	Written     bool         `json:"written"` // false: nothing is new, or --dry-run
+	Targets     []allowedOne `json:"targets"`
+	Diff        []string     `json:"diff"` // of the file, line by line, as it is shown without --json
+}
+
+// An allowedOne is the rule that allows a target now.
+type allowedOne struct {
+	Target  string `json:"target"` // with the port
+	Rule    string `json:"rule"`
+	Already bool   `json:"already"` // it did before
+}
+
+// tell writes the file, if it may, and says so.
+func (cmd *allowCmd) tell(u *ui, e *allowing, src []byte) error {
+	a := allowed{File: e.file.Path, Environment: e.env, Targets: e.done, Diff: []string{}}
+	if !bytes.Equal(e.text, src) {
+		a.Diff = edit.Diff(src, e.text)
+		if !cmd.DryRun {
+			if err := rewrite(a.File, src, e.text); err != nil {
+				return err
+			}
+			a.Written = true
+		}
+	}
+	return u.answer(a)
+}
+
 // wishes are what is asked for.
 func (cmd *allowCmd) wishes(u *ui) ([]allow.Wish, error) {
+	if cmd.JSON && cmd.AutoApprove {
+		return nil, u.misused("--json says what was written, and applies nothing: leave --auto-approve, and run blast apply --json afterwards")
+	}
 	if cmd.Name != "" && len(cmd.Targets) > 1 {
 		return nil, u.misused("--name is for one rule, and %d targets may need more: name them one by one", len(cmd.Targets))
 	}
@@ -117,6 +160,7 @@ type allowing struct {
 	file *config.File // what text says
 	text []byte
 	now  time.Time
+	done []allowedOne
 }
 
 // add lets the text allow one more target. It is read as apply will, and has to say
@@ -127,7 +171,7 @@ func (e *allowing) add(w allow.Wish) error {
 		return err
 	}
 	if rule, ok := w.Allowed(p, e.now); ok {
-		e.u.say("%s is allowed already, by egress %s: nothing to write. If it is still refused: %s", w.Target, visible(fmt.Sprintf("%q", rule)), blastCommand(e.g, "apply"))
+		e.done = append(e.done, allowedOne{w.Target.String(), rule, true})
 		return nil
 	}
 	text, rule, err := e.edited(w, p)
@@ -145,6 +189,7 @@ func (e *allowing) add(w allow.Wish) error {
 		return e.byHand(w, p, err)
 	}
 	e.text, e.file = text, file
+	e.done = append(e.done, allowedOne{w.Target.String(), rule.Name, false})
 	return nil
 }
 
