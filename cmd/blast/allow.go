@@ -171,7 +171,7 @@ func (e *allowing) add(w allow.Wish) error {
 		return err
 	}
 	if rule, ok := w.Allowed(p, e.now); ok {
-		e.done = append(e.done, allowedOne{w.Target.String(), rule, true})
+		e.done = append(e.done, allowedOne{w.String(), rule, true})
 		return nil
 	}
 	text, rule, err := e.edited(w, p)
@@ -189,7 +189,7 @@ func (e *allowing) add(w allow.Wish) error {
 		return e.byHand(w, p, err)
 	}
 	e.text, e.file = text, file
-	e.done = append(e.done, allowedOne{w.Target.String(), rule.Name, false})
+	e.done = append(e.done, allowedOne{w.String(), rule.Name, false})
 	return nil
 }
 

@@ -97,7 +97,11 @@ func TestDaemonThatWasKilled(t *testing.T) {
 	done.Led(far)
 	done.Count(10, 20)
 	done.End(traffic.ByClient, "")
-	l.begin("open.example").Led(far) // and the process dies
+	left := l.begin("open.example")
+	left.Led(far)
+	<-left.looked // its line is being written, with the lock
+	l.mu.Lock()
+	l.mu.Unlock() //nolint:staticcheck // and the process dies: nothing is written after this
 	f, err := os.OpenFile(filepath.Join(dir, traffic.File), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
