@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/gate/meter"
+	"blast.example/blast/runtime/network/gate/offer"
 	"blast.example/blast/runtime/network/gate/relay"
 	"blast.example/blast/runtime/network/gate/rules"
 	"blast.example/blast/runtime/network/gate/upstream"
@@ -20,10 +22,22 @@ import (
 type way struct {
 	enter  relay.Enter
 	taken  upstream.Taken
-	offers *offers
+	offers *offer.Book
 }
 
-func (h *Host) way(from state.Env) way { return way{h.enter(from), h.taken(from), &h.offers} }
+func (h *Host) way(from state.Env) way { return way{h.enter(from), h.taken(from), h.offers} }
+
+// taken says why an environment doesn't reach an address, as another one publishes
+// there.
+func (h *Host) taken(from state.Env) upstream.Taken {
+	return func(protocol string, to netip.AddrPort, own []netip.Prefix) (rules.Verdict, bool) {
+		at, taken := h.offers.Find(from, protocol, to, own)
+		if !taken {
+			return rules.Verdict{}, false
+		}
+		return rules.Verdict{Final: true, Reason: at.Why(from), Told: "a cidrs rule opens no port that environments publish"}, true
+	}
+}
 
 // enter is how the relay of an environment reaches others of the same project: both
 // must say so. The egress rule was asked before; here the ingress rule is.

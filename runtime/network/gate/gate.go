@@ -100,25 +100,25 @@ func start(env state.Env, ns *os.File, p policy, others way, log *slog.Logger) (
 
 // serve makes the sockets and starts what answers on them.
 func (g *gate) serve(p policy) error {
-	s, err := listen(g.ns)
+	s, err := netns.Listen(g.ns)
 	if err != nil {
 		return err
 	}
 	g.relay = relay.New(g.ns, g.names, g.relayed(p), g.meters, g.tell, g.book, denial.Choice(g.env.Name)...)
 	g.dns = nameserver.New(book{g})
-	g.stop = append(g.stop, s.close, g.relay.Close, g.dns.Close)
-	for _, c := range s.relayUDP {
+	g.stop = append(g.stop, s.Close, g.relay.Close, g.dns.Close)
+	for _, c := range s.RelayUDP {
 		if err := g.relay.ServeUDP(c); err != nil {
 			return err
 		}
 	}
-	for _, l := range s.relayTCP {
+	for _, l := range s.RelayTCP {
 		g.relay.ServeTCP(l)
 	}
-	for _, c := range s.dnsUDP {
+	for _, c := range s.DNSUDP {
 		g.dns.ServeUDP(c)
 	}
-	for _, l := range s.dnsTCP {
+	for _, l := range s.DNSTCP {
 		g.dns.ServeTCP(l)
 	}
 	return nil

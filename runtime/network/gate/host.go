@@ -29,6 +29,7 @@ import (
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/netns"
+	"blast.example/blast/runtime/network/gate/offer"
 	"blast.example/blast/runtime/network/gate/where"
 	"blast.example/blast/runtime/network/traffic"
 	"blast.example/blast/state"
@@ -43,7 +44,7 @@ type Host struct {
 	// gate, so nothing that is on the way of a connection may wait for this.
 	turn sync.Mutex
 
-	offers offers
+	offers *offer.Book
 
 	mu     sync.Mutex       // nobody waits under it
 	gates  map[string]*gate // by environment id; one that ends is none any more
@@ -62,7 +63,7 @@ var (
 
 // New returns a Host without gates; Sync starts those of an environment.
 func New(log *slog.Logger) *Host {
-	return &Host{log: log, gates: map[string]*gate{}, failed: map[string]error{}, notes: map[string]noted{}, offers: offers{all: map[offerKey]offer{}}}
+	return &Host{log: log, gates: map[string]*gate{}, failed: map[string]error{}, notes: map[string]noted{}, offers: offer.New()}
 }
 
 // Observe implements kinds.Host. It reads addresses, routes and the packet

@@ -17,6 +17,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/hostinfo"
 	"blast.example/blast/runtime/network"
+	"blast.example/blast/runtime/network/gate/hand"
 	"blast.example/blast/runtime/network/gate/nft"
 )
 
@@ -160,18 +161,18 @@ func TestWitnessKnowsTheNamespace(t *testing.T) {
 	mine := s.outsider("nft", "-i")
 	mine.run("flush chain inet blast out")
 	s.host.catch(s.env)
-	var last hand
+	var last hand.Hand
 	if _, err := s.env.ReadNote(filterNote, &last); err != nil {
 		t.Fatal(err)
 	}
-	if got := last.tell(last.NS, last.ID); !strings.HasPrefix(got, "by nft") {
+	if got := last.Tell(last.NS, last.ID); !strings.HasPrefix(got, "by nft") {
 		t.Errorf("%q", got)
 	}
 	for _, other := range []struct {
 		ns string
 		id uint32
 	}{{"net:[1]", last.ID}, {last.NS, last.ID + 1}, {last.NS, last.ID - 1}} {
-		if got := last.tell(other.ns, other.id); got != unknownHand {
+		if got := last.Tell(other.ns, other.id); got != hand.Unknown {
 			t.Errorf("%+v: %q", other, got)
 		}
 	}

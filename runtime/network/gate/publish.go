@@ -41,7 +41,7 @@ func (h *Host) publish(g *gate, want []network.Ingress) error {
 		return nil
 	}
 	for _, in := range add {
-		if err := h.offers.note(g.env, in); err != nil {
+		if err := h.offers.Note(g.env, in); err != nil {
 			return fmt.Errorf("ingress %q: %w", in.Name, err)
 		}
 	}
@@ -77,7 +77,7 @@ func (h *Host) recheck(but *gate) {
 // withdrawn notes that a socket is given up. g.mu is held.
 func (g *gate) withdrawn(socket string) {
 	delete(g.published, socket)
-	g.others.offers.drop(g.env, socket)
+	g.others.offers.Drop(g.env, socket)
 }
 
 // settle leads what is published where want says, gives up what it does not list, and
@@ -92,7 +92,7 @@ func (g *gate) settle(want []network.Ingress) {
 		if p := g.published[in.Socket()]; p != nil {
 			p.Retarget(in.Port)
 			p.Rename(in.Name)
-			_ = g.others.offers.note(g.env, in) // its address was read before
+			_ = g.others.offers.Note(g.env, in) // its address was read before
 		}
 	}
 	for socket, p := range g.published {
