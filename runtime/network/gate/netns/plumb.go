@@ -264,7 +264,7 @@ func shutForeign(h *netlink.Handle) error {
 	return err
 }
 
-// listRoutes lists all routes of all tables but the kernel's own.
+// listRoutes lists all routes of all tables but those that the kernel makes of addresses.
 func listRoutes(h *netlink.Handle) ([]netlink.Route, error) {
 	var all []netlink.Route
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
@@ -273,7 +273,7 @@ func listRoutes(h *netlink.Handle) ([]netlink.Route, error) {
 			return nil, fmt.Errorf("list routes: %w", err)
 		}
 		for _, r := range rs {
-			if r.Table != unix.RT_TABLE_LOCAL && !onLoopback(r) {
+			if !ofAddress(r) {
 				all = append(all, r)
 			}
 		}
@@ -281,9 +281,22 @@ func listRoutes(h *netlink.Handle) ([]netlink.Route, error) {
 	return all, nil
 }
 
-// onLoopback recognises the route to ::1 that the kernel keeps in the main table.
-func onLoopback(r netlink.Route) bool {
-	return r.Dst != nil && r.Dst.String() == "::1/128"
+// ofAddresses are what the kernel makes routes of: the addresses of lo and, of IPv6, those
+// that each interface has while it is up.
+var ofAddresses = []netip.Prefix{
+	netip.MustParsePrefix("127.0.0.0/8"), Own, netip.MustParsePrefix("::1/128"),
+	netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
+// ofAddress recognises such a route, in the local table or, to ::1, in the main one.
+func ofAddress(r netlink.Route) bool {
+	if r.Dst == nil || r.Table != unix.RT_TABLE_LOCAL && r.Dst.String() != "::1/128" {
+		return false
+	}
+	to, err := netip.ParsePrefix(r.Dst.String())
+	return err == nil && slices.ContainsFunc(ofAddresses, func(p netip.Prefix) bool {
+		return p.Bits() <= to.Bits() && p.Contains(to.Addr())
+	})
 }
 
 func routeText(r *netlink.Route) string {
