@@ -148,5 +148,12 @@ func (in Ingress) Socket() string {
 	return in.Proto() + " " + in.Publish
 }
 
+// Overlaps reports whether the sockets of both on the host can't be had at once.
+func (in Ingress) Overlaps(o Ingress) bool {
+	a, err := netip.ParseAddrPort(in.Publish)
+	b, bad := netip.ParseAddrPort(o.Publish)
+	return err == nil && bad == nil && in.Proto() == o.Proto() && overlap(a, b)
+}
+
 // Takes reports whether another environment may connect.
 func (in Ingress) Takes(env string) bool { return slices.Contains(in.Environments, env) }

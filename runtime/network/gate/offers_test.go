@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"blast.example/blast/plan"
 	"blast.example/blast/runtime/inside"
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/denial"
@@ -205,5 +206,42 @@ func TestHostRuleOpensNoOtherProject(t *testing.T) {
 	text, err := os.ReadFile(inside.Path(s.env, denial.File))
 	if err != nil || !strings.Contains(string(text), "that environments publish") || strings.Contains(string(text), "another project") || strings.Contains(string(text), `"allow"`) {
 		t.Errorf("the sandbox is told %s, %v", text, err)
+	}
+}
+
+// A port can be published at more or fewer addresses of the host: one socket can't be had
+// beside the other. If the change fails, what was published is so again.
+func TestPortIsPublishedAtOtherAddresses(t *testing.T) {
+	port, taken := freeTCP(t), freeTCP(t)
+	serveHost(t, at("127.0.0.1", taken))
+	s := up(t)
+	s.serveInside(8000)
+	answers := func(host string) bool {
+		c, err := net.Dial("tcp", at(host, port))
+		if err != nil {
+			return false
+		}
+		defer func() { _ = c.Close() }()
+		return echoes(c, "hello") == nil
+	}
+	for _, publish := range []string{"127.0.0.1", "0.0.0.0", "127.0.0.1", "::", "192.0.2.2"} {
+		s.policy(publishing(8000, at(publish, port)))
+		if got, want := answers(uplink), publish != "127.0.0.1"; got != want {
+			t.Errorf("at %s: %s answers: %v", publish, uplink, got)
+		}
+		if got, want := answers("127.0.0.1"), publish != uplink; got != want {
+			t.Errorf("at %s: 127.0.0.1 answers: %v", publish, got)
+		}
+	}
+	for range 4 { // in whichever order
+		p := publishing(8000, at("0.0.0.0", port))
+		p.Ingress = append(p.Ingress, network.Ingress{Name: "taken", Port: 8001, Publish: at("127.0.0.1", taken)})
+		err := s.host.Apply(t.Context(), s.env, plan.Change{Addr: network.PolicyAddr, To: attrs(p)})
+		if err == nil || !strings.Contains(err.Error(), `ingress "taken"`) {
+			t.Fatalf("a port that somebody has: %v", err)
+		}
+		if !answers(uplink) || answers("127.0.0.1") {
+			t.Error("after an apply that failed it isn't as before")
+		}
 	}
 }

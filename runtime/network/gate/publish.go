@@ -1,9 +1,12 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/network"
 	"blast.example/blast/runtime/network/traffic"
@@ -46,20 +49,58 @@ func (h *Host) publish(g *gate, want []network.Ingress) error {
 		}
 	}
 	h.recheck(g)
+	var gone []network.Ingress
 	for socket, in := range add {
 		p, err := g.offer(in)
-		if err != nil {
-			for socket := range add {
-				if p := g.published[socket]; p != nil {
-					p.Close(traffic.ByPolicy, "another port could not be published")
-				}
-				g.withdrawn(socket)
+		if errors.Is(err, unix.EADDRINUSE) {
+			if old := g.yield(in, want); len(old) > 0 {
+				gone = append(gone, old...)
+				p, err = g.offer(in)
 			}
+		}
+		if err != nil {
+			g.takeBack(add, gone)
 			return fmt.Errorf("ingress %q: %w", in.Name, err)
 		}
 		g.published[socket] = p
 	}
 	return nil
+}
+
+// yield gives up what is published at a socket that can't be had beside the one for in,
+// and isn't wanted any more: the same port at more addresses, or at fewer. g.mu is held.
+func (g *gate) yield(in network.Ingress, want []network.Ingress) (gone []network.Ingress) {
+	for _, old := range g.others.offers.Of(g.env) {
+		p := g.published[old.Socket()]
+		kept := slices.ContainsFunc(want, func(w network.Ingress) bool { return w.Socket() == old.Socket() })
+		if p == nil || kept || !old.Overlaps(in) {
+			continue
+		}
+		p.Close(traffic.ByPolicy, "the port is published at another address")
+		g.withdrawn(old.Socket())
+		gone = append(gone, old)
+	}
+	return gone
+}
+
+// takeBack gives up what was added, and publishes again what made way. g.mu is held.
+func (g *gate) takeBack(added map[string]network.Ingress, gone []network.Ingress) {
+	for socket := range added {
+		if p := g.published[socket]; p != nil {
+			p.Close(traffic.ByPolicy, "another port could not be published")
+		}
+		g.withdrawn(socket)
+	}
+	for _, in := range gone {
+		p, err := g.offer(in)
+		if err == nil {
+			err = g.others.offers.Note(g.env, in)
+			g.published[in.Socket()] = p
+		}
+		if err != nil {
+			g.log.Error("publish again", "env", g.env.ID, "ingress", in.Name, "err", err)
+		}
+	}
 }
 
 // recheck has all gates but one look at what is open.

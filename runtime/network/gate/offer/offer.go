@@ -50,6 +50,19 @@ func (b *Book) Drop(env state.Env, socket string) {
 	delete(b.all, key{env.ID, socket})
 }
 
+// Of is what an environment offers.
+func (b *Book) Of(env state.Env) []network.Ingress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []network.Ingress
+	for k, o := range b.all {
+		if k.env == env.ID {
+			all = append(all, o.in)
+		}
+	}
+	return all
+}
+
 // Find is what another environment offers at an address.
 func (b *Book) Find(from state.Env, protocol string, to netip.AddrPort, own []netip.Prefix) (Offer, bool) {
 	b.mu.Lock()
