@@ -1,15 +1,10 @@
 package traffic
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 )
-
-// MaxLine bounds one line of the record, in bytes. A longer one is skipped.
-const MaxLine = 16 << 10
 
 // A Line is one of the record: exactly one is not nil.
 type Line struct {
@@ -71,27 +66,4 @@ func Decode(b []byte) (Line, error) {
 		return Line{}, fmt.Errorf("read traffic: %w", err)
 	}
 	return l, nil
-}
-
-// Scan calls each for the lines of a record, in order, without their ends; what it
-// is given holds until it returns. A line that is too long, or has no end, is
-// passed over.
-func Scan(r io.Reader, each func([]byte)) error {
-	br := bufio.NewReaderSize(r, MaxLine)
-	for skip := false; ; {
-		b, err := br.ReadSlice('\n')
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			skip = true
-			continue
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read traffic: %w", err)
-		}
-		if !skip {
-			each(b[:len(b)-1])
-		}
-		skip = false
-	}
 }

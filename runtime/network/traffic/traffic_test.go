@@ -3,7 +3,6 @@ package traffic
 import (
 	"encoding/json"
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,17 +32,6 @@ func TestWrittenIsRead(t *testing.T) {
 	}
 	if _, err := Decode([]byte(`{"type":"of tomorrow"}`)); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a type of tomorrow: %v", err)
-	}
-}
-
-func TestScanPassesOverWhatIsNoLine(t *testing.T) {
-	text := "one\n" + strings.Repeat("x", 2*MaxLine) + "\n\ntwo\nhalf"
-	var got []string
-	if err := Scan(strings.NewReader(text), func(b []byte) { got = append(got, string(b)) }); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"one", "", "two"}, got); d != "" {
-		t.Error(d)
 	}
 }
 

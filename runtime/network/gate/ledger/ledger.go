@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"blast.example/blast/runtime/ndjson"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/gate/who"
 	"blast.example/blast/runtime/network/traffic"
@@ -62,7 +63,7 @@ type Ledger struct {
 	connections, questions *rate.Limiter
 
 	mu      sync.Mutex // held for no longer than a line takes to be written, but where the file is full
-	file    *file
+	file    *ndjson.File
 	next    uint64 // the last ID
 	live    map[*Entry]struct{}
 	totals  traffic.Totals
@@ -84,7 +85,7 @@ func Open(o Options) (*Ledger, error) {
 		return nil, err
 	}
 	l.next, l.totals = was.last, was.totals
-	if l.file, err = openFile(o.Dir); err != nil {
+	if l.file, err = ndjson.Open(record(o.Dir)); err != nil {
 		return nil, err
 	}
 	for _, c := range was.lost() {
@@ -117,7 +118,7 @@ func (l *Ledger) Close() error {
 	l.keep(l.totals)
 	l.closed = true
 	close(l.quit)
-	return l.file.close()
+	return l.file.Close()
 }
 
 // Begin opens an entry for a connection that a rule allows, and starts to look for
@@ -203,11 +204,11 @@ func (l *Ledger) keep(v any) []byte {
 
 // write puts a line into the file. l.mu is held.
 func (l *Ledger) write(b []byte) {
-	if !l.file.append(b) {
+	if !l.file.Append(b) {
 		l.totals.Dropped++
 	}
-	if l.file.full() {
-		if err := l.file.turn(l.head()); err != nil && l.o.Log != nil {
+	if l.file.Full() {
+		if err := l.file.Turn(l.head()); err != nil && l.o.Log != nil {
 			l.o.Log.Error("turn the record of connections", "dir", filepath.Base(l.o.Dir), "err", err)
 		}
 	}

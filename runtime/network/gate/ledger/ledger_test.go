@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
+	"blast.example/blast/runtime/ndjson"
 	"blast.example/blast/runtime/network/gate/who"
 	"blast.example/blast/runtime/network/traffic"
 )
@@ -230,7 +231,7 @@ func TestFilesAreBounded(t *testing.T) {
 		}
 		total += fi.Size()
 	}
-	if len(es) != 2 || total > 2*(maxSize+traffic.MaxLine) {
+	if len(es) != 2 || total > 2*(maxSize+ndjson.MaxLine) {
 		t.Errorf("%d files, %d bytes", len(es), total)
 	}
 	l = open(t, dir)

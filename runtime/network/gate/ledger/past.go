@@ -1,14 +1,10 @@
 package ledger
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
+	"blast.example/blast/runtime/ndjson"
 	"blast.example/blast/runtime/network/traffic"
 )
 
@@ -22,13 +18,13 @@ type past struct {
 // recall reads what there is of a record.
 func recall(dir string) (past, error) {
 	p := past{open: map[uint64]traffic.Connection{}}
-	fs, err := openPast(dir)
+	fs, err := ndjson.Past(record(dir))
 	if err != nil {
 		return p, err
 	}
-	defer closeAll(fs)
+	defer ndjson.CloseAll(fs)
 	for _, f := range fs {
-		err := traffic.Scan(f, func(b []byte) {
+		err := ndjson.Scan(f, func(b []byte) {
 			if l, err := traffic.Decode(b); err == nil {
 				p.add(l)
 			}
@@ -47,28 +43,13 @@ func recall(dir string) (past, error) {
 	return p, nil
 }
 
-// openPast opens the files, the old one first. None is there at first.
-func openPast(dir string) ([]*os.File, error) {
-	var all []*os.File
-	for _, name := range []string{traffic.OldFile, traffic.File} {
-		f, err := os.Open(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			closeAll(all)
-			return nil, fmt.Errorf("read record of connections: %w", err)
-		}
-		all = append(all, f)
-	}
-	return all, nil
+// record is where it is, in a run folder.
+func record(dir string) ndjson.Name {
+	return ndjson.Name{Dir: dir, Now: traffic.File, Old: traffic.OldFile, MaxSize: maxSize}
 }
 
-func closeAll(fs []*os.File) {
-	for _, f := range fs {
-		_ = f.Close()
-	}
-}
+// maxSize is how long a file of the record gets, in bytes, before the next is begun.
+const maxSize = 4 << 20
 
 // add takes in one line. Totals stand for all lines before them.
 func (p *past) add(l traffic.Line) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"blast.example/blast/runtime/ndjson"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/traffic"
 )
@@ -79,13 +80,13 @@ func (l *Ledger) sight(follow bool) (sight, error) {
 	defer l.mu.Unlock()
 	var s sight
 	var err error
-	if s.files, err = openPast(l.o.Dir); err != nil {
+	if s.files, err = ndjson.Past(record(l.o.Dir)); err != nil {
 		return s, err
 	}
 	for _, f := range s.files {
 		fi, err := f.Stat()
 		if err != nil {
-			closeAll(s.files)
+			ndjson.CloseAll(s.files)
 			return s, err
 		}
 		s.past = append(s.past, io.NewSectionReader(f, 0, fi.Size()))
@@ -102,7 +103,7 @@ func (l *Ledger) sight(follow bool) (sight, error) {
 }
 
 func (l *Ledger) leave(s sight) {
-	closeAll(s.files)
+	ndjson.CloseAll(s.files)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.readers, s.reader)
@@ -110,11 +111,11 @@ func (l *Ledger) leave(s sight) {
 
 // Past shows what is over of an environment that has no gate right now.
 func Past(dir string, tell func(json.RawMessage) error) error {
-	fs, err := openPast(dir)
+	fs, err := ndjson.Past(record(dir))
 	if err != nil {
 		return err
 	}
-	defer closeAll(fs)
+	defer ndjson.CloseAll(fs)
 	var rs []io.Reader
 	for _, f := range fs {
 		rs = append(rs, f)
@@ -129,7 +130,7 @@ func Past(dir string, tell func(json.RawMessage) error) error {
 // showPast tells the lines that say the last word of something.
 func showPast(rs []io.Reader, tell func(json.RawMessage) error) (err error) {
 	for _, r := range rs {
-		serr := traffic.Scan(r, func(b []byte) {
+		serr := ndjson.Scan(r, func(b []byte) {
 			var head struct{ Type, State string }
 			if err != nil || json.Unmarshal(b, &head) != nil {
 				return
