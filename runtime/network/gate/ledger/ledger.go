@@ -69,7 +69,7 @@ type Ledger struct {
 	totals  traffic.Totals
 	missed  struct{ connections, questions int }
 	recent  map[asked]time.Time
-	readers map[*reader]struct{}
+	readers ndjson.Readers
 	closed  bool
 }
 
@@ -77,7 +77,7 @@ type Ledger struct {
 // was killed ended with it.
 func Open(o Options) (*Ledger, error) {
 	l := &Ledger{
-		o: o, quit: make(chan struct{}), live: map[*Entry]struct{}{}, recent: map[asked]time.Time{}, readers: map[*reader]struct{}{},
+		o: o, quit: make(chan struct{}), live: map[*Entry]struct{}{}, recent: map[asked]time.Time{},
 		connections: rate.NewLimiter(perSecond, burst), questions: rate.NewLimiter(perSecond, burst),
 	}
 	was, err := recall(o.Dir)
@@ -168,7 +168,7 @@ func (l *Ledger) Denied(d denial.Denial) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.publish(b)
+	l.readers.Publish(b)
 }
 
 // add counts for a rule. l.mu is held.
@@ -188,7 +188,7 @@ func (l *Ledger) settle(c traffic.Connection) {
 // note writes a line, and shows it to readers. l.mu is held.
 func (l *Ledger) note(v any) {
 	if b := l.keep(v); b != nil {
-		l.publish(b)
+		l.readers.Publish(b)
 	}
 }
 

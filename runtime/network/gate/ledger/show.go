@@ -14,27 +14,6 @@ import (
 	"blast.example/blast/runtime/network/traffic"
 )
 
-// maxQueue is how many lines wait for a reader. What comes when it is full the
-// reader misses; the gate never waits.
-const maxQueue = 1024
-
-// A reader follows the record.
-type reader struct {
-	queue  chan []byte
-	missed uint64 // lines since the last that it was told of; l.mu
-}
-
-// publish hands a line to all readers. l.mu is held.
-func (l *Ledger) publish(b []byte) {
-	for r := range l.readers {
-		select {
-		case r.queue <- b:
-		default:
-			r.missed++
-		}
-	}
-}
-
 // Show tells what is over, what was refused, what is open and the totals, each line
 // one JSON object (see traffic), and with follow what comes then, until ctx or the
 // gate ends. tell may take as long as it likes. An error of tell ends it.
@@ -72,7 +51,7 @@ type sight struct {
 	files  []*os.File
 	past   []io.Reader // of them, as far as they went
 	live   []*Entry
-	reader *reader
+	reader *ndjson.Reader
 }
 
 func (l *Ledger) sight(follow bool) (sight, error) {
@@ -96,8 +75,7 @@ func (l *Ledger) sight(follow bool) (sight, error) {
 	}
 	slices.SortFunc(s.live, func(a, b *Entry) int { return int(a.c.ID) - int(b.c.ID) })
 	if follow && !l.closed {
-		s.reader = &reader{queue: make(chan []byte, maxQueue)}
-		l.readers[s.reader] = struct{}{}
+		s.reader = l.readers.Add()
 	}
 	return s, nil
 }
@@ -106,7 +84,7 @@ func (l *Ledger) leave(s sight) {
 	ndjson.CloseAll(s.files)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.readers, s.reader)
+	l.readers.Remove(s.reader)
 }
 
 // Past shows what is over of an environment that has no gate right now.
@@ -193,13 +171,13 @@ func (l *Ledger) sum() traffic.Totals {
 }
 
 // follow tells what comes, but for denials that were told already.
-func (l *Ledger) follow(ctx context.Context, r *reader, told time.Time, tell func(json.RawMessage) error) error {
+func (l *Ledger) follow(ctx context.Context, r *ndjson.Reader, told time.Time, tell func(json.RawMessage) error) error {
 	if r == nil { // closed in the meantime
 		return nil
 	}
 	for {
 		select {
-		case b := <-r.queue:
+		case b := <-r.Lines:
 			if repeats(b, told) {
 				continue
 			}
@@ -220,10 +198,10 @@ func (l *Ledger) follow(ctx context.Context, r *reader, told time.Time, tell fun
 }
 
 // rest tells what still waits when the gate has ended.
-func (l *Ledger) rest(r *reader, tell func(json.RawMessage) error) error {
+func (l *Ledger) rest(r *ndjson.Reader, tell func(json.RawMessage) error) error {
 	for {
 		select {
-		case b := <-r.queue:
+		case b := <-r.Lines:
 			if err := tell(b); err != nil {
 				return err
 			}
@@ -233,17 +211,11 @@ func (l *Ledger) rest(r *reader, tell func(json.RawMessage) error) error {
 	}
 }
 
-// missedBy is how many lines a reader missed since it was asked last, once there is
-// room again.
-func (l *Ledger) missedBy(r *reader) uint64 {
+// missedBy is how many lines a reader missed since it was asked last.
+func (l *Ledger) missedBy(r *ndjson.Reader) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(r.queue) == cap(r.queue) {
-		return 0
-	}
-	n := r.missed
-	r.missed = 0
-	return n
+	return r.Missed()
 }
 
 func repeats(b []byte, told time.Time) bool {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"blast.example/blast/runtime/ndjson"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/network/traffic"
 )
@@ -27,7 +28,7 @@ func TestReaderThatDoesntRead(t *testing.T) {
 	seen, missed := 0, uint64(0)
 	done := make(chan error, 1)
 	enough := errors.New("enough")
-	const n = 3 * maxQueue
+	const n = 3 * ndjson.MaxQueue
 	go func() {
 		done <- l.Show(ctx, true, func(b json.RawMessage) error {
 			line, err := traffic.Decode(b)
@@ -57,13 +58,13 @@ func TestReaderThatDoesntRead(t *testing.T) {
 		t.Errorf("the gate took %v", d)
 	}
 	close(go1)
-	if err := <-done; !errors.Is(err, enough) || missed == 0 || seen > maxQueue+1 {
+	if err := <-done; !errors.Is(err, enough) || missed == 0 || seen > ndjson.MaxQueue+1 {
 		t.Errorf("%v: %d seen, %d missed", err, seen, missed)
 	}
 	if all, _ := shown(t, l); len(connections(all)) != n {
 		t.Errorf("another reader sees %d", len(connections(all)))
 	}
-	if len(l.readers) != 0 {
+	if l.readers.Len() != 0 {
 		t.Error("the reader is still there")
 	}
 }
