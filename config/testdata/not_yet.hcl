@@ -30,10 +30,9 @@ filesystem {
     access = "overlay"
   }
 
-  track {
-  }
-
   alert "x" {
+    for_each = toset(["a"])
+    event    = "delete"
   }
 }
 

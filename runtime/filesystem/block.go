@@ -18,7 +18,6 @@ func (Words) Name() string { return "filesystem" }
 // Spec is the declaration of the filesystem block.
 var Spec = block.Block{
 	Name: "filesystem", Doc: "What the sandbox sees of the host's files, and what it may write.",
-	NotYet: []string{"track", "alert"},
 	Attrs: []block.Attr{
 		{Name: "base", Kind: block.String, Example: `"host"`, Default: `"host"`, Doc: "What lies below everything: the host's system folders, read-only."},
 		{Name: "size", Kind: block.Size, Example: `"5GiB"`, Min: 1 << 20, Default: `"5GiB"`, Doc: "All that may be written outside of mounts and of what is in memory."},
@@ -40,6 +39,8 @@ var Spec = block.Block{
 		{Name: "tmpfs", Label: "path in the sandbox", Doc: "An empty folder in memory.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
 			{Name: "size", Kind: block.Size, Required: true, Example: `"256MiB"`, Min: 1 << 12, Source: "tmpfs(5)", Doc: "What it can hold. It counts as memory of the sandbox."},
 		}},
+		trackBlock,
+		alertBlock,
 	},
 }
 
@@ -83,5 +84,9 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	t.Mounts = append(t.Mounts, r.protections()...)
 	tree := r.src.Object(TreeAddr, t)
 	tree.Needs = []string{process.SandboxAddr}
-	return []plan.Object{tree}, r.diags
+	objs := []plan.Object{tree}
+	if track, ok := r.track(t); ok {
+		objs = append(objs, track)
+	}
+	return objs, r.diags
 }

@@ -14,6 +14,9 @@ import (
 // workspace is what a sandbox is for, so a new one widens nothing by itself;
 // opening what is protected by default does.
 func (Words) Describe(c plan.Change) plan.Description {
+	if c.Addr == TrackAddr {
+		return describeTrack(c)
+	}
 	var from, to Tree
 	hasFrom, hasTo, err := c.Sides(&from, &to)
 	if err != nil {

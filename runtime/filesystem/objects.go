@@ -2,7 +2,7 @@
 // host's files, and what it may write.
 package filesystem
 
-// TreeAddr is the address of the one object of this kind.
+// TreeAddr is the address of the object that all mounts are.
 const TreeAddr = "filesystem.tree"
 
 // Tree is the attributes of filesystem.tree: everything mounted in a sandbox on

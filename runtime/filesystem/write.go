@@ -18,6 +18,10 @@ var _ kinds.Porter = Words{}
 func (Words) Leave(objs []plan.Object, from kinds.Place) ([]plan.Object, error) {
 	var out []plan.Object
 	for _, o := range objs {
+		if o.Addr == TrackAddr {
+			out = append(out, o) // nothing in it is of a place
+			continue
+		}
 		var t Tree
 		if err := o.Decode(&t); err != nil {
 			return nil, err
@@ -96,17 +100,45 @@ func openable(project, root string, u Mount) (string, bool) {
 
 // Write implements kinds.Porter.
 func (Words) Write(objs []plan.Object, to *block.Writer) error {
+	var t Tree
+	var track Track
 	for _, o := range objs {
-		var t Tree
-		if o.Addr != TreeAddr {
+		into := map[string]any{TreeAddr: &t, TrackAddr: &track}[o.Addr]
+		if into == nil {
 			return fmt.Errorf("%s: no such object", o.Addr)
 		}
-		if err := kinds.Strictly(o, &t); err != nil {
+		if err := kinds.Strictly(o, into); err != nil {
 			return err
 		}
-		t.write(to.Block("filesystem"))
+	}
+	if len(objs) > 0 {
+		b := to.Block("filesystem")
+		t.write(b)
+		track.write(b)
 	}
 	return nil
+}
+
+func (t Track) write(to *block.Writer) {
+	if t.Level == "" {
+		return
+	}
+	b := to.Block("track")
+	b.Text("level", t.Level)
+	b.Texts("paths", t.Paths)
+	for _, a := range t.Alerts {
+		b := to.Block("alert", a.Name)
+		b.Text("event", a.Event)
+		if a.Threshold != 0 {
+			b.Int("threshold", a.Threshold)
+		}
+		if a.Bytes != 0 {
+			b.Size("bytes", a.Bytes)
+		}
+		b.Duration("window", a.Window)
+		b.Texts("paths", a.Paths)
+		b.Text("action", a.Action)
+	}
 }
 
 func (t Tree) write(to *block.Writer) {

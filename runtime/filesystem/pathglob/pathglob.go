@@ -18,7 +18,7 @@ import (
 // What is wrong with a pattern; see Check.
 var (
 	ErrRelative = errors.New("a pattern with / in it has to begin with /")
-	ErrClean    = errors.New("it has an empty part, . or ..")
+	ErrClean    = errors.New(`one of its parts is empty, "." or ".."`)
 	ErrLong     = errors.New("it has more than 64 parts")
 )
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"blast.example/blast/apply"
 	"blast.example/blast/plan"
@@ -181,7 +182,9 @@ func TestFilesystem(t *testing.T) {
 	treeA, treeB := w.trees(t)
 	conformance.Run(t, conformance.Case{
 		Host: w.hosts["filesystem"], Env: w.env, A: treeA, B: treeB,
-		Kernel: func(t *testing.T) string { return w.mounts(t) + w.files(t, "filesystem", "command-filesystem") },
+		Kernel: func(t *testing.T) string {
+			return w.mounts(t) + w.files(t, "filesystem", "command-filesystem", "track") + watched(t)
+		},
 		Tamper: map[string]func(t *testing.T){
 			"saved anew": func(t *testing.T) {
 				w.run(t, "sh", "-c", "cd "+w.env.Project+" && echo 2 >new && mv new .env")
@@ -194,6 +197,9 @@ func TestFilesystem(t *testing.T) {
 			},
 			"note changed": func(t *testing.T) {
 				w.run(t, "sed", "-i", "s/67108864/67108865/", filepath.Join(w.env.Run, "filesystem.json"))
+			},
+			"tracked otherwise": func(t *testing.T) {
+				w.run(t, "sed", "-i", "s/writes/all/", filepath.Join(w.env.Run, "track.json"))
 			},
 		},
 	})
@@ -216,13 +222,38 @@ func (w *world) trees(t *testing.T) (a, b []plan.Object) {
 		{Name: "workspace.read_only", Target: "/workspace/.git/hooks", Type: filesystem.ReadOnly, Dir: true},
 		{Name: "workspace.read_only", Target: "/workspace/blast.hcl", Type: filesystem.ReadOnly},
 	}}
-	a = []plan.Object{obj(filesystem.TreeAddr, tree)}
+	track := filesystem.Track{Level: filesystem.Writes, Paths: []string{"/tmp", "/workspace"}}
+	a = []plan.Object{obj(filesystem.TreeAddr, tree), obj(filesystem.TrackAddr, track)}
 	tree.Mounts = slices.Clone(tree.Mounts)
 	tree.Mounts[1].Size = 16 << 20
 	tree.Mounts[2].Access = "ro"
 	tree.MaxFileSize = 1 << 20
-	return a, []plan.Object{obj(filesystem.TreeAddr, tree)}
+	track.Level = filesystem.All
+	track.Alerts = []filesystem.Alert{{Name: "many", Event: filesystem.Read, Threshold: 9, Window: time.Second, Action: filesystem.Log}}
+	return a, []plan.Object{obj(filesystem.TreeAddr, tree), obj(filesystem.TrackAddr, track)}
 }
+
+// watched are the masks of the marks that this process has on mounts, proc_pid_fdinfo(5),
+// and how many of each.
+func watched(t *testing.T) string {
+	t.Helper()
+	infos, err := filepath.Glob("/proc/self/fdinfo/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := map[string]int{}
+	for _, info := range infos {
+		b, _ := os.ReadFile(info) // it may be closed by now
+		for line := range strings.Lines(string(b)) {
+			if mark := marks.FindStringSubmatch(line); mark != nil {
+				n[mark[1]+" "+mark[2]]++
+			}
+		}
+	}
+	return fmt.Sprintln(n)
+}
+
+var marks = regexp.MustCompile(`fanotify (mnt_id|sdev|ino).* mask:([0-9a-f]+)`)
 
 var mountNumbers = regexp.MustCompile(`(?m)^\d+ \d+ \d+:\d+ |/dev/loop\d+`)
 

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 
 	"blast.example/blast/runtime/check/trial"
-	"blast.example/blast/runtime/filesystem/mounts"
+	files "blast.example/blast/runtime/filesystem/host"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/network/gate"
 	"blast.example/blast/runtime/packages/cachedir"
@@ -42,7 +42,7 @@ func With(init, wheels string, log *slog.Logger) map[string]kinds.Host {
 		"network":    gate.New(log),
 		"packages":   generation.New(wheels),
 		"process":    host.New(init),
-		"filesystem": mounts.New(log),
+		"filesystem": files.New(log, cgroup.Host{}),
 		"check":      trial.Host{},
 	}
 }

@@ -212,6 +212,22 @@ secret "KEY" { from = "file:keys/k" }
   }
   tmpfs "/tmp" { size = "1MiB" }
   tmpfs "/workspace/cache" { size = "2MiB" }
+  track {
+    level = "all"
+    paths = ["/workspace", "/srv/**/*.so"]
+  }
+  alert "reads" {
+    event = "read"
+    threshold = 7
+    bytes = "3MB"
+    window = "90s"
+    paths = ["*.pem"]
+    action = "freeze"
+  }
+  alert "b-2" {
+    event = "denied"
+    threshold = 1
+  }
 }`,
 	"part": "filesystem {\n workspace {\n source = \"lib\"\n hide = [\"x\"]\n }\n}\n",
 	"checks": `check "imports" {

@@ -1,0 +1,127 @@
+//go:build linux
+
+// Package host is the host half of the filesystem kind: the mounts of a sandbox, and what
+// is noted about the use of files in them. Each object has its own half below.
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem"
+	"blast.example/blast/runtime/filesystem/access"
+	"blast.example/blast/runtime/filesystem/mounts"
+	"blast.example/blast/runtime/filesystem/track"
+	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/state"
+)
+
+// Host is both halves as one; see kinds for the contract. What only the mounts do is
+// theirs.
+type Host struct {
+	*mounts.Host
+	track *track.Host
+}
+
+var (
+	_ kinds.Host      = (*Host)(nil)
+	_ kinds.Committer = (*Host)(nil)
+	_ kinds.Keeper    = (*Host)(nil)
+	_ kinds.Checker   = (*Host)(nil)
+	_ kinds.Watcher   = (*Host)(nil)
+	_ kinds.Monitor   = (*Host)(nil)
+	_ kinds.Flusher   = (*Host)(nil)
+	_ kinds.Copier    = (*Host)(nil)
+)
+
+// New returns a Host that watches nothing yet. What an alert freezes the freezer does.
+func New(log *slog.Logger, freezer kinds.Freezer) *Host {
+	return &Host{mounts.New(log), track.New(log, freezer)}
+}
+
+// Knows implements apply.Knower.
+func (h *Host) Knows(addr string) bool { return h.Host.Knows(addr) || h.track.Knows(addr) }
+
+// Observe implements kinds.Host.
+func (h *Host) Observe(ctx context.Context, env state.Env) ([]plan.Object, error) {
+	tree, err := h.Host.Observe(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	tracked, err := h.track.Observe(ctx, env)
+	return append(tree, tracked...), err
+}
+
+// Apply implements kinds.Host.
+func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
+	if c.Addr == filesystem.TrackAddr {
+		return h.track.Apply(ctx, env, c)
+	}
+	if err := h.Host.Apply(ctx, env, c); err != nil {
+		return err
+	}
+	return h.track.Sync(ctx, env) // what is mounted now is watched at once
+}
+
+// Commit implements kinds.Committer. Of what is tracked nothing is kept.
+func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
+	if c.Addr == filesystem.TrackAddr {
+		return nil
+	}
+	return h.Host.Commit(ctx, env, c)
+}
+
+// Restore implements kinds.Keeper.
+func (h *Host) Restore(ctx context.Context, env state.Env, c plan.Change) error {
+	if c.Addr == filesystem.TrackAddr {
+		return h.track.Restore(ctx, env, c)
+	}
+	return h.Host.Restore(ctx, env, c)
+}
+
+// Check implements kinds.Checker.
+func (h *Host) Check(ctx context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
+	ps, err := h.Host.Check(ctx, env, desired)
+	if err != nil {
+		return nil, err
+	}
+	more, err := h.track.Check(ctx, env, desired)
+	return append(ps, more...), err
+}
+
+// Sync implements kinds.Watcher: first the mounts, then what watches them.
+func (h *Host) Sync(ctx context.Context, env state.Env) error {
+	return errors.Join(h.Host.Sync(ctx, env), h.track.Sync(ctx, env))
+}
+
+// Close implements kinds.Watcher.
+func (h *Host) Close() error { return errors.Join(h.track.Close(), h.Host.Close()) }
+
+// Records implements kinds.Monitor.
+func (h *Host) Records() []string { return h.track.Records() }
+
+// Monitor implements kinds.Monitor.
+func (h *Host) Monitor(ctx context.Context, env state.Env, a kinds.Asking, tell func(line json.RawMessage) error) error {
+	return h.track.Monitor(ctx, env, a, tell)
+}
+
+// Flush implements kinds.Flusher.
+func (h *Host) Flush(ctx context.Context, env state.Env) error { return h.track.Flush(ctx, env) }
+
+// Ready implements kinds.Copier. What an alert froze stays so: a copy would let it go on.
+func (h *Host) Ready(ctx context.Context, env state.Env) error {
+	var held access.Held
+	if ok, err := env.ReadNote(access.HeldNote, &held); ok || err != nil {
+		return errors.Join(err, fmt.Errorf("alert %q froze the environment: see blast files, run blast thaw, and save then", held.Alert))
+	}
+	return h.Host.Ready(ctx, env)
+}
+
+// Thaw implements kinds.Thawer.
+func (h *Host) Thaw(ctx context.Context, env state.Env) error {
+	return errors.Join(h.Host.Thaw(ctx, env), h.track.Thaw(ctx, env))
+}

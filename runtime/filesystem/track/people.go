@@ -1,0 +1,127 @@
+//go:build linux
+
+package track
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/runtime/filesystem/access"
+	"blast.example/blast/runtime/hostinfo/task"
+)
+
+// A place is where a process is.
+type place int
+
+const (
+	inside  place = iota // in the sandbox
+	outside              // on the host, or in another sandbox
+	gone                 // it had ended before it could be looked at
+)
+
+// people are the processes that use files. Which of them are the sandbox's their pid
+// namespace says.
+type people struct {
+	namespace string // as its link reads; see pid_namespaces(7)
+	known     map[int]person
+}
+
+// A person is a process, as it was when it was looked at.
+type person struct {
+	access.Process
+	place  place
+	looked time.Time // zero: it has executed a program since
+	seen   time.Time
+}
+
+// Bounds of what is remembered. A number is another process's after as many forks as
+// kernel.pid_max at the least.
+const (
+	maxPeople  = 8192
+	freshFor   = 300 * time.Millisecond // looked at again after that
+	departedIn = time.Minute            // one that is gone is known for so long
+)
+
+// peopleOf are those of the sandbox whose init this is.
+func peopleOf(init int) (*people, error) {
+	ns, err := namespaceOf(init)
+	if err != nil {
+		return nil, fmt.Errorf("find pid namespace: %w", err)
+	}
+	return &people{ns, map[int]person{}}, nil
+}
+
+func namespaceOf(pid int) (string, error) { return os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid)) }
+
+// look says who a process is. One that is gone is inside if it was seen there before.
+func (p *people) look(pid int, now time.Time) (access.Process, place) {
+	was, ok := p.known[pid]
+	if ok && now.Sub(was.looked) < freshFor {
+		return was.Process, was.place
+	}
+	ns, err := namespaceOf(pid)
+	if err != nil {
+		if ok && was.place == inside && now.Sub(was.seen) < departedIn {
+			return was.Process, inside
+		}
+		return access.Process{HostPID: pid, Unknown: access.Gone}, gone
+	}
+	is := person{Process: access.Process{HostPID: pid}, place: outside, looked: now, seen: now}
+	if ns == p.namespace {
+		t := task.Of(pid)
+		if t.HostPID == 0 { // it ended just now
+			return p.look(pid, now)
+		}
+		is.place = inside
+		is.Process = access.Process{PID: t.PID, HostPID: pid, UID: t.UID, Command: t.Command, Script: t.Script}
+	}
+	p.remember(pid, is)
+	return is.Process, is.place
+}
+
+// lookBy is look for an event with a pidfd, which is negative if the process had ended.
+// Then its number may be another's: what isn't known to be the sandbox's is nobody's.
+func (p *people) lookBy(pid, pidfd int, now time.Time) (access.Process, place) {
+	who, where := p.look(pid, now)
+	if where == outside && over(pidfd) {
+		delete(p.known, pid)
+		return access.Process{HostPID: pid, Unknown: access.Gone}, gone
+	}
+	return who, where
+}
+
+// over reports whether the process of a pidfd has ended, and somebody has waited for it.
+func over(pidfd int) bool {
+	return pidfd < 0 || errors.Is(unix.PidfdSendSignal(pidfd, 0, nil, 0), unix.ESRCH)
+}
+
+// executes notes that a process of the sandbox executes a program. It comes before all
+// that the program does, so that it is known however soon it ends.
+func (p *people) executes(pid int, program string, now time.Time) {
+	name := path.Base(program)
+	if strings.HasPrefix(name, "ld-") || strings.HasPrefix(name, "ld.") { // what loads it: ld.so(8)
+		return
+	}
+	is := p.known[pid]
+	p.remember(pid, person{Process: access.Process{PID: is.PID, HostPID: pid, UID: is.UID, Command: name[:min(len(name), maxComm)]}, place: inside, seen: now})
+}
+
+// maxComm is TASK_COMM_LEN of linux/sched.h without the NUL.
+const maxComm = 15
+
+func (p *people) remember(pid int, is person) {
+	if len(p.known) >= maxPeople {
+		maps.DeleteFunc(p.known, func(_ int, o person) bool { return is.seen.Sub(o.seen) >= departedIn })
+		if len(p.known) >= maxPeople {
+			clear(p.known)
+		}
+	}
+	p.known[pid] = is
+}
