@@ -48,7 +48,7 @@ func (cmd *connectionsCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if _, err := os.Lstat(env.Run); errors.Is(err, fs.ErrNotExist) {
 		return cmd.nothing(u, env)
 	}
-	s := &sightings{cmd: cmd, u: u, src: policyPlaces(env)}
+	s := &sightings{cmd: cmd, u: u, src: sourcesOf(env, network.PolicyAddr)}
 	if cmd.Since > 0 {
 		s.after = time.Now().Add(-cmd.Since)
 	}
@@ -62,14 +62,14 @@ func (cmd *connectionsCmd) nothing(u *ui, env state.Env) error {
 	return printAll(u.out, []byte("Nothing of environment "+env.Name+" is up, so there is no record of connections.\n"))
 }
 
-// policyPlaces are the lines of blast.hcl that the policy is from.
-func policyPlaces(env state.Env) map[string]string {
+// sourcesOf are the lines of blast.hcl that a recorded object is from.
+func sourcesOf(env state.Env, addr string) map[string]string {
 	st, err := env.Load()
 	if err != nil {
 		return nil // they only explain
 	}
 	for _, o := range st.Objects {
-		if o.Addr == network.PolicyAddr {
+		if o.Addr == addr {
 			return o.Src
 		}
 	}

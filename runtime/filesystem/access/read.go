@@ -48,11 +48,12 @@ func Decode(b []byte) (any, error) {
 	return v, nil
 }
 
-// End is the offset behind the alerts that are in the file at path now; 0 if none are.
+// End is the offset behind the alerts that are in the file at path now; -1 if there is no
+// such file, as nothing is tracked.
 func End(path string) int64 {
 	fi, err := os.Stat(path)
 	if err != nil {
-		return 0
+		return -1
 	}
 	return fi.Size()
 }
@@ -72,7 +73,7 @@ func Alerts(path string, offset int64) ([]Alert, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read alerts: %w", err)
 	}
-	if offset > fi.Size() {
+	if offset < 0 || offset > fi.Size() {
 		offset = 0
 	}
 	var all []Alert

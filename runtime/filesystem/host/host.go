@@ -8,12 +8,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
-	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/filesystem/mounts"
 	"blast.example/blast/runtime/filesystem/track"
 	"blast.example/blast/runtime/kinds"
@@ -111,17 +109,3 @@ func (h *Host) Monitor(ctx context.Context, env state.Env, a kinds.Asking, tell 
 
 // Flush implements kinds.Flusher.
 func (h *Host) Flush(ctx context.Context, env state.Env) error { return h.track.Flush(ctx, env) }
-
-// Ready implements kinds.Copier. What an alert froze stays so: a copy would let it go on.
-func (h *Host) Ready(ctx context.Context, env state.Env) error {
-	var held access.Held
-	if ok, err := env.ReadNote(access.HeldNote, &held); ok || err != nil {
-		return errors.Join(err, fmt.Errorf("alert %q froze the environment: see blast files, run blast thaw, and save then", held.Alert))
-	}
-	return h.Host.Ready(ctx, env)
-}
-
-// Thaw implements kinds.Thawer.
-func (h *Host) Thaw(ctx context.Context, env state.Env) error {
-	return errors.Join(h.Host.Thaw(ctx, env), h.track.Thaw(ctx, env))
-}

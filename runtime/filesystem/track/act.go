@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/sandbox"
@@ -44,14 +45,32 @@ func (h *Host) stop(ctx context.Context, env state.Env, f access.Alert) error {
 	if f.Action == filesystem.Kill {
 		return kill(ctx, env)
 	}
-	held := access.Held{Since: f.Time, Alert: f.Name, Reason: f.Text()}
-	if err := env.WriteNote(access.HeldNote, held); err != nil { // first: who finds it frozen shall know why
+	var was access.Hold
+	if held, err := env.ReadNote(access.HoldNote, &was); held || err != nil {
+		return err // it stands still already, and who was first counts
+	}
+	hold := access.Hold{Time: f.Time.UTC().Truncate(time.Second), By: fmt.Sprintf("alert %q", f.Name), Why: f.Text(), Place: lineOf(env, f.Name)}
+	if err := env.WriteNote(access.HoldNote, hold); err != nil { // first: who finds it frozen shall know why
 		return err
 	}
 	if err := h.freezer.Freeze(ctx, env); err != nil {
-		return errors.Join(fmt.Errorf("freeze: %w", err), env.DropNote(access.HeldNote))
+		return errors.Join(fmt.Errorf("freeze: %w", err), env.DropNote(access.HoldNote))
 	}
 	return nil
+}
+
+// lineOf is the line of an alert; "" if it isn't known.
+func lineOf(env state.Env, alert string) string {
+	st, err := env.Load()
+	if err != nil {
+		return ""
+	}
+	for _, o := range st.Objects {
+		if o.Addr == filesystem.TrackAddr {
+			return plan.PlaceOf(o.Src, "alert."+alert)
+		}
+	}
+	return ""
 }
 
 // kill ends all processes of an environment but the inits of its sandboxes, which go on to
@@ -73,19 +92,4 @@ func kill(ctx context.Context, env state.Env) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// Thaw implements kinds.Thawer: what an alert froze goes on with everything else.
-func (h *Host) Thaw(_ context.Context, env state.Env) error { return env.DropNote(access.HeldNote) }
-
-// unheld lets what an alert froze go on, when there are no alerts any more.
-func (h *Host) unheld(env state.Env) error {
-	var held access.Held
-	if ok, err := env.ReadNote(access.HeldNote, &held); !ok || err != nil {
-		return err
-	}
-	if err := h.freezer.Thaw(context.Background(), env); err != nil {
-		return err
-	}
-	return env.DropNote(access.HeldNote)
 }

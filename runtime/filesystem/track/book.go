@@ -28,8 +28,8 @@ const (
 	sameFor   = time.Second // the same by the same process at the same path again within this time is one
 	maxRecent = 16_384      // accesses that are remembered for that
 	maxPaths  = 8192        // paths that have a history
-	maxWord   = 4096        // bytes of a path: PATH_MAX of linux/limits.h
-	maxName   = 256         // bytes of a name that the sandbox chose
+	maxWord   = 6000        // bytes of a path in JSON: PATH_MAX of linux/limits.h has 4096, and some take more
+	maxName   = 512         // bytes of a name that the sandbox chose, likewise; all fits ndjson.MaxLine
 )
 
 // A book is the record of one environment. It may be used by several goroutines.

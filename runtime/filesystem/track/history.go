@@ -62,15 +62,25 @@ func (h *history) all() []access.Path {
 	return out
 }
 
-// text is what a sandbox chose, as a JSON string may hold it, and no longer than most
-// bytes.
+// text is what a sandbox chose, as a JSON string may hold it, cut where that would take
+// more than so many bytes.
 func text(s string, most int) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
-	if len(s) <= most {
-		return s
+	for i, r := range s {
+		if most -= encoded(r); most < 0 {
+			return s[:i]
+		}
 	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
+	return s
+}
+
+// encoded is how many bytes a character takes in JSON, at most.
+func encoded(r rune) int {
+	if r < ' ' || r == '<' || r == '>' || r == '&' || r == '\u2028' || r == '\u2029' {
+		return len(`\u0000`)
 	}
-	return s[:most]
+	if r == '"' || r == '\\' {
+		return 2
+	}
+	return utf8.RuneLen(r)
 }

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"blast.example/blast/plan"
@@ -176,7 +175,7 @@ func (h *Host) Sync(ctx context.Context, env state.Env) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if !ok {
-		return errors.Join(in.stop("nothing was tracked"), h.unheld(env))
+		return in.stop("nothing was tracked")
 	}
 	in.env = env
 	if in.book == nil {
@@ -311,10 +310,4 @@ func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]k
 		}
 		return nil, nil
 	})
-}
-
-// Tracked reports whether there is a record of an environment.
-func Tracked(env state.Env) bool {
-	_, err := os.Lstat(filepath.Join(env.Run, access.File))
-	return err == nil
 }

@@ -139,13 +139,18 @@ func (m *marks) look() error {
 	if err != nil {
 		return err
 	}
+	marked, err := m.files.Mounts()
+	if err != nil {
+		return err
+	}
 	there := map[uint64]bool{}
 	for _, r := range table {
 		if within(r.Point, stage) || slices.Contains(answered, r.Type) {
 			continue
 		}
 		there[r.ID] = true
-		if was := m.mounts[r.ID]; was != nil && !was.gone && was.Has("ro") == r.Has("ro") {
+		was := m.mounts[r.ID] // or another, whose number is free again: then it isn't marked
+		if was != nil && !was.gone && was.Has("ro") == r.Has("ro") && (was.shut || marked[r.ID] != 0) {
 			was.Row = r
 			continue
 		}

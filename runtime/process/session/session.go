@@ -13,6 +13,7 @@ import (
 
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/process/command"
 	"blast.example/blast/state"
@@ -84,20 +85,24 @@ func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults
 		return ExitFailed
 	}
 	log := filepath.Join(s.Env.Run, denial.File)
-	from := denial.End(log)
+	from, alerts := denial.End(log), access.End(s.alertFile())
+	over, told := s.watchAlerts(ctx, st, alerts)
 	code, err := command.Run(ctx, d.Socket, command.Request{
 		Args: s.Args, Env: vars, Dir: dir, Rlimits: d.Rlimits,
 		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr,
 	})
+	over()
+	alerts = <-told
 	if err != nil {
 		s.say("blast: %v", err)
 		return code // 125, 126 or 127
 	}
-	if code != 0 || s.FailOnDenied { // what a command took in its stride need not be explained to the last
+	if code != 0 || s.FailOnDenied || alerts >= 0 { // what a command took in its stride need not be explained to the last
 		if err := c.Call(ctx, wire.Flush, wire.FlushParams{Env: s.Env}, nil, nil); err != nil {
 			s.say("blast: what was denied last may be missing: %v", err)
 		}
 	}
+	s.explainAlerts(st, alerts)
 	if s.explain(st, log, from) > 0 && s.FailOnDenied {
 		return ExitDenied
 	}

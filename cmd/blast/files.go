@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/plan/view"
+	"blast.example/blast/runtime/daemon/client"
+	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/filesystem"
+	"blast.example/blast/runtime/filesystem/access"
+	"blast.example/blast/runtime/filesystem/pathglob"
+	"blast.example/blast/state"
+)
+
+type filesCmd struct {
+	Follow  bool          `short:"f" help:"Go on with what comes, until Ctrl-C or until the environment is down."`
+	Path    []string      `sep:"none" placeholder:"PATTERN" help:"Only of these paths in the sandbox and all below: /workspace/src, /workspace/**/*.pem, *.pem."`
+	Op      []string      `enum:"read,write,create,delete,rename,execute,denied" placeholder:"OP" help:"Only what did this: read, write, create, delete, rename, execute, denied."`
+	Denied  bool          `help:"Only what was refused."`
+	Process string        `placeholder:"NAME" help:"Only by commands of this name, or by the process with this number in the sandbox."`
+	Since   time.Duration `placeholder:"TIME" help:"Only what happened at most so long ago: 10m, 1h30m."`
+	History bool          `xor:"what" help:"Show what happened to each path instead, the last one at the end."`
+	JSON    bool          `name:"json" help:"Print lines of JSON, as docs/OUTPUT.md describes them."`
+}
+
+// Run shows what the environment's sandboxes did with files. It takes no lock.
+func (cmd *filesCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	for _, p := range cmd.Path {
+		if err := pathglob.Check(p); err != nil {
+			return u.misused("--path %q: %v", p, err)
+		}
+	}
+	if cmd.Follow && cmd.History {
+		return u.misused("--follow shows what comes, --history what was: leave one out")
+	}
+	if cmd.Denied {
+		cmd.Op = append(cmd.Op, filesystem.Denied)
+	}
+	env, err := u.locate(g)
+	if err != nil {
+		return err
+	}
+	c, err := u.client()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(filepath.Join(env.Run, access.File)); errors.Is(err, fs.ErrNotExist) {
+		return cmd.nothing(u, env)
+	}
+	s := &fileSights{cmd: cmd, u: u, src: sourcesOf(env, filesystem.TrackAddr)}
+	if cmd.Since > 0 {
+		s.after = time.Now().Add(-cmd.Since)
+	}
+	return s.all(ctx, c, env)
+}
+
+func (cmd *filesCmd) nothing(u *ui, env state.Env) error {
+	if cmd.JSON {
+		return nil
+	}
+	text := "Nothing is tracked in environment " + env.Name + ": a track block in blast.hcl lets accesses to files go on record.\n"
+	if _, err := os.Lstat(env.Run); errors.Is(err, fs.ErrNotExist) {
+		text = "Nothing of environment " + env.Name + " is up, so there is no record of accesses to files.\n"
+	}
+	return printAll(u.out, []byte(text))
+}
+
+// fileSights are the lines of the record as they come: all that there is, then what
+// happens.
+type fileSights struct {
+	cmd   *filesCmd
+	u     *ui
+	src   map[string]string
+	after time.Time // what is older is left out
+
+	begun  bool // something was printed
+	ready  bool // all that there is was told
+	widths fileWidths
+	last   time.Time // of what was told
+	err    error     // of writing
+}
+
+// all shows the record, and follows it over the deaths of daemons.
+func (s *fileSights) all(ctx context.Context, c *client.Client, env state.Env) error {
+	p := wire.MonitorParams{Env: env, Record: access.Record, Follow: s.cmd.Follow}
+	for {
+		ctx, cancel := context.WithCancel(ctx)
+		err := c.Call(ctx, wire.Monitor, p, nil, func(ev wire.Event) {
+			if ev.Phase != wire.Reported {
+				s.u.event(ev)
+			} else if s.hear(ev.Line); s.err != nil {
+				cancel()
+			}
+		})
+		over := ctx.Err() != nil
+		cancel()
+		switch {
+		case errors.Is(s.err, syscall.EPIPE):
+			return nil
+		case s.err != nil:
+			return s.err
+		case err != nil && !over && s.cmd.Follow && s.ready && errors.Is(err, client.ErrDied):
+			s.ready, s.after = false, s.last
+			s.u.say("blast: blastd died; going on with the next one")
+		case err != nil:
+			return err
+		case s.cmd.Follow && !over:
+			s.u.say("blast: environment %s is down, or is not tracked any more: nothing more comes", env.Name)
+			return nil
+		case !s.begun && !s.cmd.JSON:
+			return printAll(s.u.out, []byte("No access is on record.\n"))
+		default:
+			return nil
+		}
+	}
+}
+
+// hear takes in one line. Lines of types that a newer daemon has are passed over.
+func (s *fileSights) hear(b []byte) {
+	v, err := access.Decode(b)
+	if err != nil {
+		return
+	}
+	if a, ok := v.(*access.Alert); ok {
+		a.Place = plan.PlaceOf(s.src, "alert."+a.Name)
+	}
+	if t := timeOfUse(v); t.After(s.last) {
+		s.last = t
+	}
+	if _, ok := v.(*access.Totals); ok {
+		s.ready = true
+	}
+	if s.wanted(v) {
+		s.err = s.print(v)
+	}
+}
+
+func (s *fileSights) print(v any) error {
+	s.begun = true
+	if s.cmd.JSON {
+		b, err := view.Encode(v, "")
+		if err != nil {
+			return err
+		}
+		_, err = s.u.stdout.Write(append(b, '\n')) // also an error where the reader went away
+		return err
+	}
+	text := s.text(v)
+	if text == "" {
+		return nil
+	}
+	_, err := s.u.stdout.Write([]byte(text))
+	return err
+}
+
+// timeOfUse is when a line was written.
+func timeOfUse(v any) time.Time {
+	switch v := v.(type) {
+	case *access.Access:
+		return v.Time
+	case *access.Alert:
+		return v.Time
+	case *access.Gap:
+		if v.To.IsZero() {
+			return v.From
+		}
+		return v.To
+	case *access.Path:
+		return v.Last
+	}
+	return time.Time{}
+}
+
+// wanted reports whether the flags ask for a line.
+func (s *fileSights) wanted(v any) bool {
+	if t := timeOfUse(v); !t.IsZero() && !s.after.IsZero() && !t.After(s.after) {
+		return false
+	}
+	cmd := s.cmd
+	switch v := v.(type) {
+	case *access.Access:
+		return !cmd.History && (len(cmd.Op) == 0 || slices.Contains(cmd.Op, v.Op)) && cmd.of(v.Process) &&
+			(pathglob.Any(cmd.Path, v.Path) || v.To != "" && pathglob.Any(cmd.Path, v.To))
+	case *access.Alert:
+		return !cmd.History && (len(cmd.Op) == 0 || slices.Contains(cmd.Op, v.Event)) && cmd.of(v.Process) && (v.Path == "" || pathglob.Any(cmd.Path, v.Path))
+	case *access.Path:
+		return cmd.History && pathglob.Any(cmd.Path, v.Path) && cmd.of(v.By) && (len(cmd.Op) == 0 || slices.ContainsFunc(cmd.Op, func(op string) bool { return v.Ops[op] > 0 }))
+	case *access.Totals:
+		return !cmd.Follow && !cmd.narrow() || cmd.JSON
+	}
+	return !cmd.History
+}
+
+// narrow reports whether only a part is asked for, which totals don't tell of.
+func (cmd *filesCmd) narrow() bool {
+	return cmd.History || len(cmd.Path) > 0 || len(cmd.Op) > 0 || cmd.Process != "" || cmd.Since > 0
+}
+
+// of reports whether a process is the one that is asked for.
+func (cmd *filesCmd) of(p access.Process) bool {
+	return cmd.Process == "" || cmd.Process == p.Command || cmd.Process == strconv.Itoa(p.PID) && p.PID != 0 || strings.HasSuffix(p.Script, "/"+cmd.Process) || cmd.Process == p.Script && p.Script != ""
+}
