@@ -4,6 +4,7 @@
 #               database and sshd with that: do it on a machine or in a container where they may run)
 # make bench  measures Blast beside crun, bwrap and others, interleaved
 # make bench-plans  measures what a plan costs by the number of its items
+# make bench-files  measures what tracking of files costs (as root)
 # make bench-network  measures what the network costs, beside NAT and proxies (as root; ten minutes)
 # make compare  plays what goes wrong in practice against Blast and OpenTofu, for docs/COMPARISON.md (as root)
 # make crash  strikes commands in every way of docs/CRASH.md (as root; hours; EVERY=20 takes every 20th strike)
@@ -28,7 +29,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test clients crash lint bench bench-plans bench-network compare clean
+.PHONY: all build deps demo test clients crash lint bench bench-files bench-plans bench-network compare clean
 
 all: build
 
@@ -83,6 +84,10 @@ bench-network: build
 	-@$(MAKE) -s deps EXTRA="$(PROXIES)"
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/network ./bench/network
 	$(BIN)/network $(PART)
+
+bench-files: build
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/files ./bench/files
+	$(BIN)/files $(ROUNDS)
 
 bench: EXTRA = $(BENCH)
 bench: build

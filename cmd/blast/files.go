@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,8 +26,7 @@ import (
 type filesCmd struct {
 	Follow  bool          `short:"f" help:"Go on with what comes, until Ctrl-C or until the environment is down."`
 	Path    []string      `sep:"none" placeholder:"PATTERN" help:"Only of these paths in the sandbox and all below: /workspace/src, /workspace/**/*.pem, *.pem."`
-	Op      []string      `enum:"read,write,create,delete,rename,execute,denied" placeholder:"OP" help:"Only what did this: read, write, create, delete, rename, execute, denied."`
-	Denied  bool          `help:"Only what was refused."`
+	Op      []string      `enum:"read,write,create,delete,rename,execute" placeholder:"OP" help:"Only what did this: read, write, create, delete, rename, execute."`
 	Process string        `placeholder:"NAME" help:"Only by commands of this name, or by the process with this number in the sandbox."`
 	Since   time.Duration `placeholder:"TIME" help:"Only what happened at most so long ago: 10m, 1h30m."`
 	History bool          `xor:"what" help:"Show what happened to each path instead, the last one at the end."`
@@ -42,9 +42,6 @@ func (cmd *filesCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	}
 	if cmd.Follow && cmd.History {
 		return u.misused("--follow shows what comes, --history what was: leave one out")
-	}
-	if cmd.Denied {
-		cmd.Op = append(cmd.Op, filesystem.Denied)
 	}
 	env, err := u.locate(g)
 	if err != nil {
@@ -189,16 +186,21 @@ func (s *fileSights) wanted(v any) bool {
 	cmd := s.cmd
 	switch v := v.(type) {
 	case *access.Access:
-		return !cmd.History && (len(cmd.Op) == 0 || slices.Contains(cmd.Op, v.Op)) && cmd.of(v.Process) &&
-			(pathglob.Any(cmd.Path, v.Path) || v.To != "" && pathglob.Any(cmd.Path, v.To))
+		return !cmd.History && cmd.asks(v.Process, []string{v.Path, v.To}, v.Op)
 	case *access.Alert:
-		return !cmd.History && (len(cmd.Op) == 0 || slices.Contains(cmd.Op, v.Event)) && cmd.of(v.Process) && (v.Path == "" || pathglob.Any(cmd.Path, v.Path))
+		return !cmd.History && cmd.asks(v.Process, []string{v.Path}, v.Event)
 	case *access.Path:
-		return cmd.History && pathglob.Any(cmd.Path, v.Path) && cmd.of(v.By) && (len(cmd.Op) == 0 || slices.ContainsFunc(cmd.Op, func(op string) bool { return v.Ops[op] > 0 }))
+		return cmd.History && cmd.asks(v.By, []string{v.Path}, slices.Collect(maps.Keys(v.Ops))...)
 	case *access.Totals:
-		return !cmd.Follow && !cmd.narrow() || cmd.JSON
+		return cmd.JSON || !cmd.Follow && !cmd.narrow()
 	}
 	return !cmd.History
+}
+
+// asks reports whether it is asked for what a process did to one of some paths.
+func (cmd *filesCmd) asks(by access.Process, paths []string, ops ...string) bool {
+	return cmd.of(by) && (len(cmd.Op) == 0 || slices.ContainsFunc(ops, func(op string) bool { return slices.Contains(cmd.Op, op) })) &&
+		slices.ContainsFunc(paths, func(p string) bool { return pathglob.Any(cmd.Path, p) })
 }
 
 // narrow reports whether only a part is asked for, which totals don't tell of.

@@ -59,17 +59,14 @@ func (s *fileSights) row(x access.Access) string {
 	who := whoDid(x.Process)
 	s.widths.path = max(s.widths.path, 24, min(utf8.RuneCountInString(target), widePath))
 	s.widths.who = max(s.widths.who, 12, min(utf8.RuneCountInString(who), wideWho))
-	size, found, said := "", "", ""
+	size, found := "", ""
 	if x.Size > 0 || x.Op == filesystem.Write {
 		size = bytesOf(uint64(max(x.Size, 0)))
 	}
 	if x.Found {
 		found = "found in a new folder"
 	}
-	if x.Said {
-		said = "as the process says"
-	}
-	more := details(size, sentence(x.Reason, maxReason), found, said, missed(x.Missed))
+	more := details(size, found, missed(x.Missed))
 	line := fmt.Sprintf("%-8s  %-7s  %-*s  %-*s  %s", clock(x.Time), x.Op, s.widths.path, target, s.widths.who, who, more)
 	return s.u.fit(strings.TrimRight(line, " ")) + "\n"
 }
@@ -89,7 +86,7 @@ func shownPath(p string) string {
 
 // whoDid is a process in few words.
 func whoDid(p access.Process) string {
-	return strings.TrimSuffix(whoOf(traffic.Process{PID: p.PID, Command: p.Command, Script: p.Script, Where: p.Where, Unknown: p.Unknown}), " (0)")
+	return strings.TrimSuffix(whoOf(traffic.Process{PID: p.PID, Command: p.Command, Script: p.Script, Unknown: p.Unknown}), " (0)")
 }
 
 // alertText is what an alert saw: "200 x delete within 10s".

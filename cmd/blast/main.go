@@ -33,7 +33,7 @@ type cli struct {
 	Show        showCmd        `cmd:"" help:"Show the recorded state, or a saved plan."`
 	Status      statusCmd      `cmd:"" help:"Show what the kernel says now, beside what was recorded."`
 	Connections connectionsCmd `cmd:"" help:"Show connections, questions to DNS and refusals: live and past, by whom and by which rule."`
-	Files       filesCmd       `cmd:"" help:"Show which files were read, written, created, deleted, renamed and refused: live and past, and by whom."`
+	Files       filesCmd       `cmd:"" help:"Show which files were read, written, created, deleted, renamed and executed: live and past, and by whom."`
 
 	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`
 	History  historyCmd  `cmd:"" help:"List the generations that are kept."`

@@ -74,5 +74,10 @@ environment "alerts" {
 
     alert "nothing" {
     }
+
+    alert "later" {
+      event     = "denied"
+      threshold = 1
+    }
   }
 }

@@ -32,7 +32,7 @@ type Track struct {
 // Levels of tracking.
 const (
 	None   = "none"
-	Writes = "writes" // what changes files, and what was refused
+	Writes = "writes" // what changes files
 	All    = "all"    // reading and executing, too
 )
 
@@ -44,7 +44,6 @@ const (
 	Delete  = "delete"
 	Rename  = "rename"
 	Execute = "execute"
-	Denied  = "denied"
 )
 
 // Actions of an alert. What an action does those before it do, too.
@@ -56,7 +55,7 @@ const (
 
 var (
 	levels  = []string{None, Writes, All}
-	events  = []string{Read, Write, Create, Delete, Rename, Execute, Denied}
+	events  = []string{Read, Write, Create, Delete, Rename, Execute}
 	actions = []string{Log, Freeze, Kill}
 )
 
@@ -77,7 +76,7 @@ const defaultWindow = 10 * time.Second
 var trackBlock = block.Block{
 	Name: "track", Doc: "Which accesses to files go on record, for `blast files`. Without the block none do. docs/FILES.md says what can be seen, and what it costs.",
 	Attrs: []block.Attr{
-		{Name: "level", Kind: block.String, OneOf: levels, Default: `"writes"`, Source: "fanotify(7)", Doc: "\"writes\" is what changes files: written, created, deleted, renamed; and what was refused. \"all\" is reading and executing, too."},
+		{Name: "level", Kind: block.String, OneOf: levels, Default: `"writes"`, Source: "fanotify(7)", Doc: "\"writes\" is what changes files: written, created, deleted, renamed. \"all\" is reading and executing, too."},
 		{Name: "paths", Kind: block.Strings, Example: `["/workspace"]`, Default: "all that the filesystem block mounts", Doc: "Where: paths in the sandbox with all below them; * and ? stand for a part of a name, ** for any folders."},
 	},
 }
@@ -85,7 +84,7 @@ var trackBlock = block.Block{
 var alertBlock = block.Block{
 	Name: "alert", Label: "name", Doc: "An access that happens too often. It counts what the track block lets go on record.", NotYet: []string{"for_each"},
 	Attrs: []block.Attr{
-		{Name: "event", Kind: block.String, Required: true, Example: `"delete"`, OneOf: events, Doc: "What counts. \"read\" and \"execute\" take level = \"all\"."},
+		{Name: "event", Kind: block.String, Required: true, Example: `"delete"`, OneOf: events, NotYet: []string{"denied"}, Doc: "What counts. \"read\" and \"execute\" take level = \"all\"."},
 		{Name: "threshold", Kind: block.Int, Example: "200", Default: "none; one of threshold and bytes", Min: 1, Max: 1_000_000, Doc: "How many of them are too many. What one process does to one path within a second counts once."},
 		{Name: "bytes", Kind: block.Size, Example: `"100MiB"`, Default: "none; one of threshold and bytes", Min: 1, Doc: "How much is too much, of \"read\" and \"write\": the size of each file that counts."},
 		{Name: "window", Kind: block.Duration, Example: `"10s"`, Default: `"10s"`, Min: int64(100 * time.Millisecond), Max: int64(24 * time.Hour), Doc: "Within which time. It slides, in steps of a 64th."},

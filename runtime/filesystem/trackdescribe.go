@@ -128,7 +128,7 @@ func (t Track) summary() string {
 }
 
 // nouns are what a person calls several of an event.
-var nouns = map[string]string{Read: "reads", Write: "writes", Create: "creations", Delete: "deletions", Rename: "renames", Execute: "executions", Denied: "refusals"}
+var nouns = map[string]string{Read: "reads", Write: "writes", Create: "creations", Delete: "deletions", Rename: "renames", Execute: "executions"}
 
 // text is "200 deletions in 10s: freeze".
 func (a Alert) text() string {

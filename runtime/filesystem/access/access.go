@@ -1,5 +1,5 @@
 // Package access is the record of what a sandbox did with files: which were read,
-// written, created, deleted, renamed, executed and refused, by whom, and what was too
+// written, created, deleted, renamed and executed, by whom, and what was too
 // much of it. Package track writes it, the command line reads it.
 //
 // On disk a line is one JSON object, and its type says which. What a sandbox chose, such
@@ -31,8 +31,8 @@ const (
 	TypeMissed = "missed" // never in File
 )
 
-// Why a process is not known.
-const Gone = "gone" // it had ended when it was looked for
+// Gone is why a process is not known: it had ended when it was looked for.
+const Gone = "gone"
 
 // A Process is who it was. Command and Script the sandbox chose.
 type Process struct {
@@ -41,7 +41,6 @@ type Process struct {
 	UID     *uint32 `json:"uid,omitempty"`      // on the host
 	Command string  `json:"command,omitempty"`  // comm, at most 15 bytes; or of one that had ended, the name of its program
 	Script  string  `json:"script,omitempty"`   // the Python file that it runs
-	Where   string  `json:"where,omitempty"`    // of a refusal: the line of Python, file:line, as the process says
 	Unknown string  `json:"unknown,omitempty"`  // why nothing is known: Gone
 }
 
@@ -50,7 +49,7 @@ type Process struct {
 type Access struct {
 	Type string    `json:"type"`
 	Time time.Time `json:"time"` // when the kernel's word of it was read
-	Op   string    `json:"op"`   // filesystem.Read, Write, Create, Delete, Rename, Execute or Denied
+	Op   string    `json:"op"`   // filesystem.Read, Write, Create, Delete, Rename or Execute
 	Path string    `json:"path"` // as the kernel resolved it, in the sandbox
 	To   string    `json:"to,omitempty"`
 	Size int64     `json:"size,omitempty"` // bytes, of a file that was read or written, when it was closed
@@ -62,10 +61,7 @@ type Access struct {
 
 	Process
 
-	// Said means that only the process itself says so: the kernel tells nobody.
-	Said   bool   `json:"said,omitempty"`
-	Reason string `json:"reason,omitempty"` // of a refusal: "hidden", "read-only", or the errno's name
-	Missed int    `json:"missed,omitempty"` // accesses before this one that are not on record, as there were too many
+	Missed int `json:"missed,omitempty"` // accesses before this one that are not on record, as there were too many
 }
 
 // An Alert is one that fired.

@@ -37,7 +37,8 @@ func (a *alarm) add(x access.Access) (fires bool) {
 	here.accesses++
 	here.bytes += x.Size
 	n, bytes := a.sum()
-	if x.Time.Before(a.quiet) || !(a.Threshold > 0 && n >= a.Threshold || a.Bytes > 0 && bytes >= a.Bytes) {
+	tooMuch := a.Threshold > 0 && n >= a.Threshold || a.Bytes > 0 && bytes >= a.Bytes
+	if !tooMuch || x.Time.Before(a.quiet) {
 		return false
 	}
 	a.quiet = x.Time.Add(a.Window)

@@ -183,7 +183,7 @@ func equal(a, b filesystem.Alert) bool {
 // add notes an access, unless the same was just now.
 func (b *book) add(x access.Access) {
 	x.Type, x.Path, x.To = access.TypeAccess, text(x.Path, maxWord), text(x.To, maxWord)
-	x.Command, x.Script, x.Where = text(x.Command, maxName), text(x.Script, maxName), text(x.Where, maxName)
+	x.Command, x.Script = text(x.Command, maxName), text(x.Script, maxName)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.repeated(x) {

@@ -182,7 +182,7 @@ func (h *Host) Sync(ctx context.Context, env state.Env) error {
 		if _, err := os.Lstat(env.Run); err != nil {
 			return nil // it is going
 		}
-		if in.book, err = openBook(env.Run, h.log.With("env", env.ID), func(f access.Alert) { go h.act(env, f) }); err != nil {
+		if in.book, err = openBook(env.Run, h.log.With("env", env.ID), func(f access.Alert) { go h.act(env, f) }); err != nil { //nolint:contextcheck // it acts long after this call
 			return err
 		}
 	}
@@ -217,7 +217,7 @@ func (h *Host) watch(ctx context.Context, in *tracked, t filesystem.Track) error
 		}
 		if lerr == nil {
 			var w *watch
-			if w, lerr = newWatch(in.book, t, tree, s, h.log.With("env", in.env.ID)); lerr == nil { //nolint:contextcheck // it lives as long as the sandbox
+			if w, lerr = newWatch(in.book, t, tree, s, h.log.With("env", in.env.ID)); lerr == nil {
 				in.watches[id] = w
 			}
 		}

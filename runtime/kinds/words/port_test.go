@@ -225,7 +225,7 @@ secret "KEY" { from = "file:keys/k" }
     action = "freeze"
   }
   alert "b-2" {
-    event = "denied"
+    event = "rename"
     threshold = 1
   }
 }`,

@@ -5,6 +5,7 @@ package fan
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,10 +14,7 @@ import (
 
 // event is one as the kernel writes it.
 func event(mask uint64, fd, pid int32, infos ...[]byte) []byte {
-	b := make([]byte, metadataLen)
-	for _, i := range infos {
-		b = append(b, i...)
-	}
+	b := slices.Concat(append([][]byte{make([]byte, metadataLen)}, infos...)...)
 	binary.NativeEndian.PutUint32(b, uint32(len(b)))
 	b[4] = unix.FANOTIFY_METADATA_VERSION
 	binary.NativeEndian.PutUint16(b[6:], metadataLen)
@@ -38,11 +36,11 @@ func info(kind byte, body []byte) []byte {
 }
 
 func named(fs byte, id, name string) []byte {
-	b := make([]byte, fsidLen+handleLen)
-	b[0] = fs
-	binary.NativeEndian.PutUint32(b[fsidLen:], uint32(len(id)))
-	binary.NativeEndian.PutUint32(b[fsidLen+4:], 1)
-	return append(append(append(b, id...), name...), 0)
+	head := make([]byte, fsidLen+handleLen)
+	head[0] = fs
+	binary.NativeEndian.PutUint32(head[fsidLen:], uint32(len(id)))
+	binary.NativeEndian.PutUint32(head[fsidLen+4:], 1)
+	return slices.Concat(head, []byte(id), []byte(name), []byte{0})
 }
 
 func TestDecode(t *testing.T) {

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// workVerb makes the program do one kind of work, in the sandbox, and print how long that
+// took.
+const workVerb = "work"
+
+// A kind of work is done n times.
+type kind struct {
+	name, says string
+	n          int
+	do         func(n int) error
+}
+
+// Sizes of the tree.
+const (
+	folders    = 200
+	perFolder  = 25
+	treeFiles  = folders * perFolder
+	fileSize   = 4000
+	manyOpens  = 20_000
+	manyWrites = 5000
+)
+
+var works = []kind{
+	{"open", "open and close a file, read-only", manyOpens, func(n int) error { return each(n, os.O_RDONLY, nil) }},
+	{"write", "open a file, write 10 bytes, close", manyWrites, func(n int) error { return each(n, os.O_WRONLY, []byte("0123456789")) }},
+	{"create", "create a file, and delete it", manyWrites, create},
+	{"status", "git status of 5 000 files", 1, func(int) error { return git("status", "--porcelain") }},
+	{"grep", "read all of a tree of 5 000 files", 1, func(int) error { return read("tree") }},
+	{"install", "copy a tree of 5 000 files, and delete it, as pip install and uninstall do", 1, install},
+}
+
+func work(name string) {
+	for _, k := range works {
+		if k.name != name {
+			continue
+		}
+		begun := time.Now()
+		if err := k.do(k.n); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(time.Since(begun))
+		return
+	}
+	os.Exit(64)
+}
+
+// each opens files of the tree, one after the other.
+func each(n, flags int, content []byte) error {
+	for i := range n {
+		f, err := os.OpenFile(fileOf(i%treeFiles), flags, 0)
+		if err != nil {
+			return err
+		}
+		if content != nil {
+			if _, err := f.Write(content); err != nil {
+				return err
+			}
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fileOf(i int) string {
+	return filepath.Join("tree", fmt.Sprint(i/perFolder), fmt.Sprint(i%perFolder))
+}
+
+func create(n int) error {
+	for i := range n {
+		name := fmt.Sprint("new-", i)
+		f, err := os.Create(name) //nolint:gosec // a name of our own
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func git(args ...string) error {
+	return exec.Command("git", append([]string{"-c", "safe.directory=*"}, args...)...).Run() //nolint:noctx,gosec // it is short
+}
+
+func read(dir string) error {
+	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, f); err != nil {
+			return err
+		}
+		return f.Close()
+	})
+}
+
+// grow makes a tree.
+func grow(dir string) error {
+	content := make([]byte, fileSize)
+	for i := range treeFiles {
+		p := filepath.Join(dir, fmt.Sprint(i/perFolder), fmt.Sprint(i%perFolder))
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(p, content, 0o644); err != nil { //nolint:gosec // the sandbox reads it
+			return err
+		}
+	}
+	return nil
+}
+
+func install(int) error {
+	if err := grow("installed"); err != nil {
+		return err
+	}
+	return os.RemoveAll("installed")
+}
