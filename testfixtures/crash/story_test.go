@@ -51,6 +51,9 @@ filesystem {
   workspace {
     source = "."
   }
+  track {
+    level = "writes"
+  }
 }
 resource {
   pids {
@@ -65,7 +68,7 @@ func with(oldNew ...string) string { return strings.NewReplacer(oldNew...).Repla
 // live differs from small in every kind, in what changes without a restart.
 var live = with("max = 64", "max = 65", "== 1.0", "== 2.0",
 	"network {\n", "network {\n  egress \"db\" {\n    cidrs = [\"192.0.2.0/24\"]\n    ports = [5432]\n  }\n",
-	"source = \".\"", "source = \".\"\n    hide = [\"secrets\"]") + "env = {\n  MODE = \"live\"\n}\n"
+	"source = \".\"", "source = \".\"\n    hide = [\"secrets\"]", "\"writes\"", "\"all\"") + "env = {\n  MODE = \"live\"\n}\n"
 
 // kept is small with a history of n generations.
 func kept(n int, oldNew ...string) string {

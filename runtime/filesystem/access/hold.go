@@ -30,7 +30,10 @@ func (a Alert) Text() string {
 		s += fmt.Sprintf(", the last of %q", a.Path)
 	}
 	if a.Command != "" {
-		s += fmt.Sprintf(" by %q (pid %d)", a.Command, a.PID)
+		s += fmt.Sprintf(" by %q", a.Command)
+	}
+	if a.PID != 0 {
+		s += fmt.Sprintf(" (pid %d)", a.PID)
 	}
 	return s
 }

@@ -96,6 +96,7 @@ func (w *world) tree(more ...filesystem.Mount) plan.Object {
 		{Name: "var-tmp", Target: "/var/tmp", Type: filesystem.Layer},
 		{Name: "tmp", Target: "/tmp", Type: filesystem.Tmpfs, Size: 32 * mib, Exec: true},
 		{Name: "workspace", Target: "/workspace", Type: filesystem.Bind, Source: w.env.Project, Access: "rw", Exec: true},
+		{Name: "workspace.hide", Target: "/workspace/.blast", Type: filesystem.Hide, Dir: true},
 		{Name: "workspace.hide", Target: "/workspace/.env", Type: filesystem.Hide},
 		{Name: "workspace.read_only", Target: "/workspace/.git/hooks", Type: filesystem.ReadOnly, Dir: true},
 	}, more...)}, nil)
@@ -244,4 +245,24 @@ func (w *world) drop(t testing.TB, o plan.Object) {
 		t.Fatal(err)
 	}
 	w.sync(t)
+}
+
+// drift is what Observe says of tracking that is not as it was applied.
+func (w *world) drift(t testing.TB) []string {
+	t.Helper()
+	objs, err := w.host.Observe(context.WithoutCancel(t.Context()), w.env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objs {
+		if o.Addr == filesystem.TrackAddr {
+			var got filesystem.Track
+			if err := o.Decode(&got); err != nil {
+				t.Fatal(err)
+			}
+			return got.Drift
+		}
+	}
+	t.Fatal("nothing is tracked")
+	return nil
 }

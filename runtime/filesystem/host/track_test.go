@@ -3,10 +3,12 @@
 package host_test
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/access"
@@ -121,6 +123,17 @@ func TestNewFoldersAreWatched(t *testing.T) {
 	w.has(t, "rename /workspace/x /workspace/moved", "create /workspace/moved/y/z/second", "delete /workspace/moved/y/z/first")
 }
 
+// TestMovedIntoANewFolder, that is not watched yet: where it went the kernel still knows.
+func TestMovedIntoANewFolder(t *testing.T) {
+	w := newWorld(t)
+	w.must(t, "cd /workspace; for i in $(seq 50); do : >f$i; done")
+	w.apply(t, track(filesystem.Writes))
+	w.must(t, "cd /workspace; mkdir new; mv f* new")
+	for i := range 50 {
+		w.has(t, fmt.Sprintf("rename /workspace/f%d /workspace/new/f%d", i+1, i+1))
+	}
+}
+
 // TestManyProcessesThatEndAtOnce are known by what they executed.
 func TestManyProcessesThatEndAtOnce(t *testing.T) {
 	w := newWorld(t)
@@ -231,4 +244,52 @@ func TestFilesOfOthers(t *testing.T) {
 			t.Errorf("no word about %s: %+v", at, gaps)
 		}
 	}
+}
+
+// TestNothingMakesBlastdWait: what a descriptor can't be had of at once, as a FIFO
+// without anybody at its other end.
+func TestNothingMakesBlastdWait(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, track(filesystem.All))
+	if code, out := w.run(t, "/usr/bin/python3", "-c", `
+import os
+os.mkfifo("/tmp/fifo")
+for i in range(50):
+    os.close(os.open("/tmp/fifo", os.O_RDWR))
+    os.close(os.open("/tmp/fifo", os.O_RDONLY | os.O_NONBLOCK))
+open("/tmp/after", "w").close()
+`); code != 0 {
+		t.Fatal(out)
+	}
+	begun := time.Now()
+	w.has(t, "create /tmp/fifo", "write /tmp/after")
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestProtectionThatIsPutBackIsWatched: the host replaced the file below it.
+func TestProtectionThatIsPutBackIsWatched(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"kept", "next"} {
+		if err := os.WriteFile(w.path(name), []byte("text"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.apply(t, w.tree(filesystem.Mount{Name: "workspace.read_only", Target: "/workspace/kept", Type: filesystem.ReadOnly}))
+	w.apply(t, track(filesystem.All))
+	for i := range 5 {
+		if err := os.WriteFile(w.path("next"), []byte("text"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(w.path("next"), w.path("kept")); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is not protected again", func() bool { code, _ := w.run(t, "/bin/sh", "-c", ": >>/workspace/kept"); return code != 0 })
+		begun := time.Now()
+		eventually(t, fmt.Sprintf("round %d: it is not watched", i), func() bool { return len(w.drift(t)) == 0 })
+		t.Logf("watched again after %v", time.Since(begun))
+	}
+	w.must(t, "cat /workspace/kept")
+	w.has(t, "read /workspace/kept")
 }

@@ -144,6 +144,9 @@ func (in *tracked) drift(ctx context.Context, t filesystem.Track) ([]string, err
 		if w.over() {
 			continue
 		}
+		if err := w.flush(ctx); err != nil { // what was mounted just now is about to be watched
+			return nil, err
+		}
 		points, err := w.unwatched()
 		if err != nil {
 			return nil, err

@@ -179,6 +179,9 @@ func (b *batch) accesses(n named) []access.Access {
 	x := access.Access{Time: n.at, Folder: n.Folder(), Process: n.who}
 	if n.Mask&unix.FAN_RENAME != 0 {
 		x.Op, x.Path, x.To = filesystem.Rename, b.path(n.Dir, n.Name), b.path(n.NewDir, n.NewName)
+		if n.NewName == "" && !b.over { // into a folder that is not watched yet, or that nobody sees
+			x.To = b.resolve(n.Object)
+		}
 		switch {
 		case x.Path == "" && x.To == "":
 			return nil

@@ -109,8 +109,14 @@ func (p *people) executes(pid int, program string, now time.Time) {
 	if strings.HasPrefix(name, "ld-") || strings.HasPrefix(name, "ld.") { // what loads it: ld.so(8)
 		return
 	}
-	is := p.known[pid]
-	p.remember(pid, person{Process: access.Process{PID: is.PID, HostPID: pid, UID: is.UID, Command: name[:min(len(name), maxComm)]}, place: inside, seen: now})
+	is := access.Process{HostPID: pid, Command: name[:min(len(name), maxComm)]}
+	if ns, err := namespaceOf(pid); err == nil && ns == p.namespace {
+		t := task.Of(pid) // its name may still be that of who started it
+		is.PID, is.UID = t.PID, t.UID
+	} else if err == nil {
+		return // it came from outside
+	}
+	p.remember(pid, person{Process: is, place: inside, seen: now})
 }
 
 // maxComm is TASK_COMM_LEN of linux/sched.h without the NUL.

@@ -29,10 +29,14 @@ type watch struct {
 	marks  *marks
 	people *people
 
-	init  *os.File             // pidfd of the sandbox's init
-	table *os.File             // its mount table
-	since time.Time            // the last turn
-	used  []use                // since then, and to be told of
+	init      *os.File  // pidfd of the sandbox's init
+	table     *os.File  // its mount table
+	since     time.Time // the last turn
+	used      []use     // since then, and to be told of
+	looked    time.Time // at the mount table
+	unsettled int       // how often it is to be looked at again soon
+
+	busy  int                  // turns without a pause
 	ended bool                 // the sandbox has, and its mounts go with it
 	told  map[string]time.Time // gaps of a kind, and when they were told last
 
@@ -146,6 +150,7 @@ func (w *watch) unwatched() ([]string, error) {
 
 func (w *watch) run() {
 	defer close(w.done)
+	var ended time.Time // the last turn
 	for {
 		fds := []unix.PollFd{
 			{Fd: int32(w.rung.Fd()), Events: unix.POLLIN},
@@ -155,6 +160,9 @@ func (w *watch) run() {
 			{Fd: w.marks.names.FD(), Events: unix.POLLIN},
 		}
 		wait := beat
+		if w.unsettled > 0 {
+			wait = settling
+		}
 		if len(w.used) > 0 {
 			wait = 0
 		}
@@ -163,24 +171,40 @@ func (w *watch) run() {
 			return
 		}
 		begun := time.Now()
+		if w.busy++; begun.Sub(ended) > flurry {
+			w.busy = 0
+		}
 		if end := w.turn(fds); end {
 			return
 		}
 		w.book.beat()
 		w.rest(time.Since(begun))
+		ended = time.Now()
 	}
 }
 
 // rest lets as much time pass as a turn took: who makes events without end gets half of a
-// processor at most. What comes meanwhile waits in the queue, where equal events become
-// one, or makes it overflow.
+// processor at most. In a flurry it is a little at the least, so that many events are
+// read in one turn, which takes hardly longer than one; but who ends soon is looked at
+// before that. What comes meanwhile waits in the queue, where equal events become one, or
+// makes it overflow.
 func (w *watch) rest(took time.Duration) {
+	took = min(took, maxRest)
+	if w.busy > flurryTurns {
+		took = max(took, minRest)
+	}
 	fds := []unix.PollFd{{Fd: int32(w.rung.Fd()), Events: unix.POLLIN}}
-	_, _ = unix.Poll(fds, int(min(took, maxRest).Milliseconds()))
+	_, _ = unix.Poll(fds, int(took.Milliseconds()))
 }
 
-// maxRest bounds how long what happened may wait.
-const maxRest = 50 * time.Millisecond
+// Bounds of how long what happened may wait, and what a flurry is: so many turns without
+// a pause between them.
+const (
+	minRest     = 3 * time.Millisecond
+	maxRest     = 50 * time.Millisecond
+	flurry      = 5 * time.Millisecond
+	flurryTurns = 20
+)
 
 // turn notes all that there is, and reports whether to end.
 func (w *watch) turn(fds []unix.PollFd) (end bool) {
@@ -194,10 +218,8 @@ func (w *watch) turn(fds []unix.PollFd) (end bool) {
 	w.mu.Unlock()
 	w.working.Lock()
 	defer w.working.Unlock()
-	if !over && (fds[2].Revents != 0 || len(asked) > 0) {
-		if err := w.marks.look(); err != nil {
-			w.gap(access.Gap{Reason: "not all mounts can be watched: " + err.Error()})
-		}
+	if !over {
+		w.look(fds[2].Revents != 0, len(asked) > 0)
 	}
 	w.ended = over
 	w.note(over, end || len(asked) > 0)
@@ -207,6 +229,32 @@ func (w *watch) turn(fds []unix.PollFd) (end bool) {
 		close(looked)
 	}
 	return end
+}
+
+// settling is how long after a change of the mount table it is looked at again, so many
+// times: of what a file loses and gets back at once the kernel has told only the first.
+const (
+	settling = 10 * time.Millisecond
+	settles  = 5
+)
+
+// look watches what is mounted: when the kernel tells of a change, somebody wants to be
+// sure, or it is time.
+func (w *watch) look(changed, asked bool) {
+	since := time.Since(w.looked)
+	switch {
+	case changed:
+		w.unsettled = settles
+	case asked || since >= beat:
+	case w.unsettled > 0 && since >= settling:
+		w.unsettled--
+	default:
+		return
+	}
+	w.looked = time.Now()
+	if err := w.marks.look(); err != nil {
+		w.gap(access.Gap{Reason: "not all mounts can be watched: " + err.Error()})
+	}
 }
 
 // maxNoted bounds how many events of each queue a turn takes, beyond what the host lets

@@ -90,3 +90,11 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestNobodyWaitsForUs: no mark asks for an event that the kernel waits for an answer to.
+func TestNobodyWaitsForUs(t *testing.T) {
+	const asked = Writes | Reads | Executes | names
+	if waits := uint64(asked & (unix.FAN_ALL_PERM_EVENTS | unix.FAN_OPEN_EXEC_PERM | unix.FAN_PRE_ACCESS)); waits != 0 {
+		t.Errorf("%#x", waits)
+	}
+}
