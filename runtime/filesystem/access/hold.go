@@ -27,13 +27,23 @@ func (a Alert) Text() string {
 		s = fmt.Sprintf("more than could be noted, and at least %d x %s", a.Count, a.Event)
 	}
 	if a.Path != "" {
-		s += fmt.Sprintf(", the last of %q", a.Path)
+		s += fmt.Sprintf(", the last of %q", cut(a.Path))
 	}
 	if a.Command != "" {
-		s += fmt.Sprintf(" by %q", a.Command)
+		s += fmt.Sprintf(" by %q", cut(a.Command))
 	}
 	if a.PID != 0 {
 		s += fmt.Sprintf(" (pid %d)", a.PID)
+	}
+	return s
+}
+
+// longest bounds a word of a text that a sandbox chose, in characters.
+const longest = 200
+
+func cut(s string) string {
+	if r := []rune(s); len(r) > longest {
+		return string(r[:longest]) + "..."
 	}
 	return s
 }
