@@ -55,7 +55,7 @@ func answer(book Book, packet []byte, from Client) []byte {
 	r := new(dns.Msg)
 	r.SetReply(&dns.Msg{MsgHdr: q.MsgHdr})
 	r.RecursionAvailable = true
-	if err != nil || q.Opcode == dns.OpcodeQuery && len(q.Question) != 1 {
+	if err != nil || q.Opcode == dns.OpcodeQuery && (len(q.Question) != 1 || cutOff(q.Question[0])) {
 		r.Rcode = dns.RcodeFormatError
 		return pack(r, nil, from)
 	}
@@ -72,6 +72,10 @@ func answer(book Book, packet []byte, from Client) []byte {
 	decide(book, r, q.Question[0], from)
 	return pack(r, opt, from)
 }
+
+// cutOff reports whether a packet ended within its question: what was missing reads as
+// type or class 0, which are reserved; RFC 6895 section 3.
+func cutOff(q dns.Question) bool { return q.Qtype == 0 || q.Qclass == 0 }
 
 // decide fills in the reply to one question.
 func decide(book Book, r *dns.Msg, q dns.Question, from Client) {
