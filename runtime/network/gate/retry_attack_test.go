@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"testing"
@@ -34,6 +35,35 @@ func TestSecondHelloIsChecked(t *testing.T) {
 		t.Errorf("%v, want reset", err)
 	}
 	s.denied("good.example:8444", `names "evil.example"`)
+}
+
+// TestSecondHelloRightBehindTheFirst: a client that knows that it will be asked for a
+// second hello may send it with the first, before anybody asks.
+func TestSecondHelloRightBehindTheFirst(t *testing.T) {
+	s := up(t, webRule(8444))
+	c, err := s.connect("good.example", "8444")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.tls(&hasty{Conn: c}, "good.example")
+	if !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("%v, want reset", err)
+	}
+	s.denied("good.example:8444", `names "evil.example"`)
+}
+
+// hasty sends its first hello again with another name of the same length.
+type hasty struct {
+	net.Conn
+	said bool
+}
+
+func (h *hasty) Write(b []byte) (int, error) {
+	if !h.said {
+		h.said = true
+		b = append(bytes.Clone(b), bytes.ReplaceAll(b, []byte("good.example"), []byte("evil.example"))...)
+	}
+	return h.Conn.Write(b)
 }
 
 // renaming writes another name of the same length from the second write with the name on.
