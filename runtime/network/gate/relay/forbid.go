@@ -78,7 +78,7 @@ func (t *talk) sayWhy() error {
 	if got != httpRequest {
 		return &mismatchError{fmt.Sprintf("no rule allows the name of this address, and the first bytes are %s", got)}
 	}
-	return t.answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return answer(aheadConn{t.client, t.in, t.flow}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.relay.forbid(w, t.relay.record(t.unnamed(r.Host), t.socket))
 	}))
 }

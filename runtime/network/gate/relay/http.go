@@ -26,12 +26,14 @@ const (
 	maxHead    = 128 << 10 // bytes of the head of a request or an answer: as many flows may hold one at once as there may be
 )
 
-// http serves the requests of one connection, and checks each: the first says
-// nothing about the second. What goes out is written anew from what was
-// understood, so client and server can't disagree on where a request ends.
-func (t *talk) http() error {
+func (t *talk) http() error { return t.requests(aheadConn{t.client, t.in, t.flow}, t.take) }
+
+// requests serves the requests of one connection, and checks each: the first says
+// nothing about the second. What goes out, to what dial connects to, is written anew from
+// what was understood, so client and server can't disagree on where a request ends.
+func (t *talk) requests(client net.Conn, dial func() (net.Conn, error)) error {
 	transport := &http.Transport{
-		DialContext:        func(context.Context, string, string) (net.Conn, error) { return t.take() },
+		DialContext:        func(context.Context, string, string) (net.Conn, error) { return dial() },
 		DisableCompression: true,
 		IdleConnTimeout:    idleFor,
 		MaxConnsPerHost:    1,
@@ -39,12 +41,12 @@ func (t *talk) http() error {
 		MaxResponseHeaderBytes: maxHead,
 	}
 	defer transport.CloseIdleConnections()
-	return t.answer(t.handler(transport))
+	return answer(client, t.handler(transport))
 }
 
-// answer lets h answer the requests of the connection until its end.
-func (t *talk) answer(h http.Handler) error {
-	if err := t.client.SetReadDeadline(time.Time{}); err != nil {
+// answer lets h answer the requests of a connection until its end.
+func answer(client net.Conn, h http.Handler) error {
+	if err := client.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
 	var once sync.Once
@@ -63,7 +65,7 @@ func (t *talk) answer(h http.Handler) error {
 	}
 	var serving sync.WaitGroup
 	srv.Handler = counted(&serving, srv.Handler)
-	err := srv.Serve(&oneConn{conn: aheadConn{t.client, t.in, t.flow}, quit: quit})
+	err := srv.Serve(&oneConn{conn: client, quit: quit})
 	serving.Wait() // a hijacked connection is served until its handler returns
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -75,13 +77,13 @@ func (t *talk) answer(h http.Handler) error {
 func (t *talk) take() (net.Conn, error) {
 	if c := t.server; c != nil {
 		t.server = nil
-		return metered{c, c, t}, nil
+		return metered{c, t}, nil
 	}
 	c, err := t.connect()
 	if err != nil {
 		return nil, err
 	}
-	return metered{c, c, t}, nil
+	return metered{c, t}, nil
 }
 
 func (t *talk) handler(transport http.RoundTripper) http.Handler {
@@ -127,7 +129,8 @@ func (t *talk) check(r *http.Request) error {
 	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") && !strings.EqualFold(up, h2c) {
 		return &mismatchError{fmt.Sprintf("an upgrade to %.40q can't be checked", up)}
 	}
-	if r.URL.Opaque != "" { // x:http://other/ is no address of its own, but what follows the first colon is sent
+	// x:http://other/ is no address of its own, but what follows the first colon is sent.
+	if r.URL.Opaque != "" || r.URL.Path == "*" && r.Method != http.MethodOptions {
 		return &mismatchError{fmt.Sprintf("the HTTP request target %.100q names no path", r.RequestURI)}
 	}
 	host, port := r.Host, strconv.Itoa(int(to.addr.Port()))
@@ -154,8 +157,8 @@ const h2c = "h2c"
 func decline(h http.Header) {
 	if strings.EqualFold(h.Get("Upgrade"), h2c) {
 		h.Del("Upgrade")
-		h.Del("Http2-Settings")
 	}
+	h.Del("Http2-Settings") // it belongs to such an offer
 }
 
 // abort records a refusal and answers with it. All else resets the client's connection.

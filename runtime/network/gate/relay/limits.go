@@ -135,17 +135,20 @@ func send(ctx context.Context, m *meter.Flow, to net.Conn, d meter.Direction, b 
 // metered is a connection to a server, of which each read and write is as the
 // limits allow.
 type metered struct {
-	net.Conn // and no ReaderFrom or WriterTo, which would go around it
-	server   *net.TCPConn
-	talk     *talk
+	stream // and no ReaderFrom or WriterTo, which would go around it
+	talk   *talk
 }
 
-// CloseWrite passes on the end of what a websocket's client says.
-func (c metered) CloseWrite() error { return c.server.CloseWrite() }
+// A stream is a connection of which one half can end: so does what a websocket's client
+// says.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
 
 func (c metered) Read(p []byte) (int, error) {
 	m := c.talk.flow.meter
-	n, err := c.Conn.Read(p[:min(len(p), m.Piece(meter.Ingress))])
+	n, err := c.stream.Read(p[:min(len(p), m.Piece(meter.Ingress))])
 	if n > 0 {
 		if err := m.Take(c.talk.flow.ctx, meter.Ingress, n); err != nil {
 			return 0, c.over(err)
@@ -155,7 +158,7 @@ func (c metered) Read(p []byte) (int, error) {
 }
 
 func (c metered) Write(p []byte) (int, error) {
-	if err := c.talk.send(c.Conn, meter.Egress, p); err != nil {
+	if err := c.talk.send(c.stream, meter.Egress, p); err != nil {
 		return 0, c.over(err)
 	}
 	return len(p), nil
