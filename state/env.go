@@ -57,6 +57,20 @@ func CheckProject(path string) error {
 	return nil
 }
 
+// Check refuses what names no environment, as it came from another process: nothing is
+// to be done in a folder that nobody meant.
+func (e Env) Check() error {
+	if !isID(e.ID) {
+		return fmt.Errorf("%q is no id of an environment", e.ID)
+	}
+	for _, path := range []string{e.Project, e.Dir, e.Run} {
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+			return fmt.Errorf("%q is no absolute folder of an environment", path)
+		}
+	}
+	return errors.Join(CheckName(e.Name), CheckProject(e.Project))
+}
+
 // NewEnv returns the environment of that name in a project folder, which must be
 // absolute and free of symlinks, as if nothing were recorded of it: see Open.
 func NewEnv(project, name string, uid, gid int) Env {

@@ -109,8 +109,8 @@ func (r *rig) planOf(t *testing.T, pids int, recorded bool) plan.Plan {
 	return p
 }
 
-// dial returns one end of a connection whose other end is served.
-func (r *rig) dial(t *testing.T) (*net.UnixConn, <-chan struct{}) {
+// socketPair returns both ends of a connection.
+func socketPair(t *testing.T) (ours, theirs *net.UnixConn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -125,7 +125,13 @@ func (r *rig) dial(t *testing.T) (*net.UnixConn, <-chan struct{}) {
 		}
 		return c.(*net.UnixConn)
 	}
-	ours, theirs := conn(fds[0]), conn(fds[1])
+	return conn(fds[0]), conn(fds[1])
+}
+
+// dial returns one end of a connection whose other end is served.
+func (r *rig) dial(t *testing.T) (*net.UnixConn, <-chan struct{}) {
+	t.Helper()
+	ours, theirs := socketPair(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -320,16 +326,19 @@ func TestCancelRollsBack(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	r := newRig(t)
 	for name, line := range map[string]string{
-		"no JSON":       "hello\n",
-		"cut off":       `{"protocol":3,`,
-		"nothing":       "",
-		"binary":        "\x00\xff\x16\x03\n",
-		"deep":          strings.Repeat("[", 100000) + "\n",
-		"other version": `{"protocol":99,"method":"look"}` + "\n",
-		"no method":     `{"protocol":3}` + "\n",
-		"unknown":       `{"protocol":3,"method":"rm"}` + "\n",
-		"no parameters": `{"protocol":3,"method":"apply"}` + "\n",
-		"other types":   `{"protocol":3,"method":"apply","params":{"plan":7}}` + "\n",
+		"no JSON":               "hello\n",
+		"cut off":               `{"protocol":3,`,
+		"nothing":               "",
+		"binary":                "\x00\xff\x16\x03\n",
+		"deep":                  strings.Repeat("[", 100000) + "\n",
+		"other version":         `{"protocol":99,"method":"look"}` + "\n",
+		"no method":             `{"protocol":3}` + "\n",
+		"unknown":               `{"protocol":3,"method":"rm"}` + "\n",
+		"no parameters":         `{"protocol":3,"method":"apply"}` + "\n",
+		"other types":           `{"protocol":3,"method":"apply","params":{"plan":7}}` + "\n",
+		"nothing to look at":    `{"protocol":3,"method":"look","params":null}` + "\n",
+		"a folder that depends": `{"protocol":3,"method":"look","params":{"env":{"id":"0123456789ab","name":"a","project":"p","dir":"p/.blast/a","run":"r"}}}` + "\n",
+		"a folder above":        `{"protocol":3,"method":"flush","params":{"env":{"id":"0123456789ab","name":"a","project":"/p","dir":"/p/.blast/../..","run":"/r"}}}` + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, done := r.dial(t)

@@ -262,7 +262,11 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 // with answers a request by its parameters.
 func with[P any](req wire.Request, answer func(P) (any, error)) (any, error) {
 	var p P
-	if err := json.Unmarshal(req.Params, &p); err != nil {
+	err := json.Unmarshal(req.Params, &p)
+	if about, ok := any(p).(interface{ About() state.Env }); ok && err == nil {
+		err = about.About().Check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("parameters of %s: %w", req.Method, err)
 	}
 	return answer(p)

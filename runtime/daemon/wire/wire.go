@@ -340,6 +340,21 @@ type DoctorParams struct {
 	Dir string `json:"dir"`
 }
 
+// About is the environment that the request is about.
+func (p LookParams) About() state.Env { return p.Env }
+
+// About is LookParams.About.
+func (p ApplyParams) About() state.Env { return p.Env }
+
+// About is LookParams.About.
+func (p SaveParams) About() state.Env { return p.Env }
+
+// About is LookParams.About.
+func (p FlushParams) About() state.Env { return p.Env }
+
+// About is LookParams.About.
+func (p MonitorParams) About() state.Env { return p.Env }
+
 // Write sends one message.
 func Write(w io.Writer, v any) error {
 	b, err := Encode(v)
