@@ -110,6 +110,11 @@ func (t *talk) handler(transport http.RoundTripper) http.Handler {
 			return
 		}
 		decline(r.Header)
+		if r.Header.Get("Expect") != "" && r.ProtoAtLeast(1, 1) {
+			// net/http would say so when the body is asked for, at the same time as the server's
+			// own 1xx are passed on, and into the same buffer. The transport doesn't wait anyway.
+			w.WriteHeader(http.StatusContinue)
+		}
 		// Or the server would close the body of a request when its answer begins, and
 		// the end of it may not have been asked for.
 		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
