@@ -20,6 +20,7 @@ import (
 const (
 	queryTimeout = 2 * time.Second // for one server
 	maxAddrs     = 16              // taken from one answer
+	maxAliases   = 16              // followed in one answer
 	maxCached    = 1024            // names
 	maxTTL       = 60 * time.Second
 	minTTL       = time.Second
@@ -201,8 +202,8 @@ func exchange(ctx context.Context, server, name string, qtype uint16) ([]netip.A
 	return nil, maxTTL, errors.New("answer is truncated over TCP")
 }
 
-// readAnswer follows the aliases within one answer. Records about other names
-// are not looked at.
+// readAnswer follows the aliases within one answer. Records about other names, or of
+// another type or class than was asked for, are not looked at.
 func readAnswer(q, in *dns.Msg) ([]netip.Addr, time.Duration, error) {
 	if len(in.Question) != 1 || !strings.EqualFold(in.Question[0].Name, q.Question[0].Name) || in.Question[0].Qtype != q.Question[0].Qtype {
 		return nil, maxTTL, errors.New("answer to another question")
@@ -215,7 +216,7 @@ func readAnswer(q, in *dns.Msg) ([]netip.Addr, time.Duration, error) {
 		return nil, maxTTL, errors.New(strings.ToLower(dns.RcodeToString[in.Rcode]))
 	}
 	owner, ttl := strings.ToLower(q.Question[0].Name), uint32(maxTTL/time.Second)
-	for range len(in.Answer) { // each pass follows one alias at most
+	for range min(len(in.Answer), maxAliases) { // each pass follows one alias at most
 		next := aliasOf(in.Answer, owner, &ttl)
 		if next == "" {
 			break
@@ -225,7 +226,7 @@ func readAnswer(q, in *dns.Msg) ([]netip.Addr, time.Duration, error) {
 	var addrs []netip.Addr
 	for _, rr := range in.Answer {
 		a, ok := addrOf(rr)
-		if ok && strings.EqualFold(rr.Header().Name, owner) && len(addrs) < maxAddrs && !slices.Contains(addrs, a) {
+		if ok && answers(rr, owner, q.Question[0].Qtype) && len(addrs) < maxAddrs && !slices.Contains(addrs, a) {
 			addrs = append(addrs, a)
 			ttl = min(ttl, rr.Header().Ttl)
 		}
@@ -236,9 +237,15 @@ func readAnswer(q, in *dns.Msg) ([]netip.Addr, time.Duration, error) {
 	return addrs, time.Duration(ttl) * time.Second, nil
 }
 
+// answers reports whether a record is of an owner and a type.
+func answers(rr dns.RR, owner string, rrtype uint16) bool {
+	h := rr.Header()
+	return h.Rrtype == rrtype && h.Class == dns.ClassINET && strings.EqualFold(h.Name, owner)
+}
+
 func aliasOf(rrs []dns.RR, owner string, ttl *uint32) string {
 	for _, rr := range rrs {
-		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, owner) {
+		if c, ok := rr.(*dns.CNAME); ok && answers(rr, owner, dns.TypeCNAME) {
 			*ttl = min(*ttl, c.Hdr.Ttl)
 			return strings.ToLower(c.Target)
 		}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -110,6 +111,9 @@ func TestReadAnswerTakesNoStrangers(t *testing.T) {
 		"an alias loop":   {"one.example. 60 IN CNAME two.example.", "two.example. 60 IN CNAME one.example."},
 		"behind an alias": {"one.example. 60 IN CNAME two.example.", "three.example. 60 IN A 93.184.215.14"},
 		"beside an alias": {"one.example. 60 IN CNAME two.example.", "one.example. 60 IN A 93.184.215.14"},
+		"another type":    {"one.example. 60 IN AAAA 2606:2800::1"},
+		"another class":   {"one.example. 60 CH A 93.184.215.14"},
+		"a long chain":    chain(maxAliases + 1),
 	} {
 		in := new(dns.Msg).SetReply(q)
 		for _, s := range rrs {
@@ -126,6 +130,30 @@ func TestReadAnswerTakesNoStrangers(t *testing.T) {
 	other := new(dns.Msg).SetReply(new(dns.Msg).SetQuestion("two.example.", dns.TypeA))
 	if _, _, err := readAnswer(q, other); err == nil {
 		t.Error("the answer to another question is taken")
+	}
+}
+
+// chain is an alias of an alias, and so on, of an address.
+func chain(n int) []string {
+	all := []string{"one.example. 60 IN CNAME a1.example."}
+	for i := 1; i < n; i++ {
+		all = append(all, fmt.Sprintf("a%d.example. 60 IN CNAME a%d.example.", i, i+1))
+	}
+	return append(all, fmt.Sprintf("a%d.example. 60 IN A 93.184.215.14", n))
+}
+
+func TestAliasesAreFollowed(t *testing.T) {
+	q := new(dns.Msg).SetQuestion("one.example.", dns.TypeA)
+	in := new(dns.Msg).SetReply(q)
+	for _, s := range chain(maxAliases) {
+		rr, err := dns.NewRR(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Answer = append(in.Answer, rr)
+	}
+	if addrs, _, err := readAnswer(q, in); err != nil || len(addrs) != 1 {
+		t.Errorf("%v, %v", addrs, err)
 	}
 }
 
