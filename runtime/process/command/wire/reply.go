@@ -1,6 +1,10 @@
 package wire
 
-import "syscall"
+import (
+	"strings"
+	"syscall"
+	"unicode"
+)
 
 // Exit is how a command ended: by exit(2) with a status, or by a signal.
 type Exit struct {
@@ -51,19 +55,19 @@ func (f Failure) Append(b []byte) []byte {
 	return append(append(b, f.Code), f.Message[:min(len(f.Message), MaxReply-1)]...)
 }
 
-// ParseFailure decodes a Failure. Its message may hold anything but control
-// characters, as it goes to a person's terminal.
+// ParseFailure decodes a Failure. Its message holds nothing but what can be printed, as
+// it goes to a person's terminal: some take U+009B for the beginning of a sequence.
 func ParseFailure(b []byte) (Failure, error) {
 	if len(b) < 1 || b[0] < CodeFailed || b[0] > CodeNotFound {
 		return Failure{}, ErrMalformed
 	}
-	msg := []byte(string(b[1:]))
-	for i, c := range msg {
-		if c < ' ' || c == 0x7f {
-			msg[i] = '?'
+	message := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
 		}
-	}
-	return Failure{Code: b[0], Message: string(msg)}, nil
+		return '?'
+	}, strings.ToValidUTF8(string(b[1:]), "?"))
+	return Failure{Code: b[0], Message: message}, nil
 }
 
 // Forwarded are the signals that a client may pass on, and whether each goes to
