@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -36,10 +38,15 @@ func (s *Server) main(ready func()) error {
 	}
 	s.Program = wire.Program("/proc/self/exe")
 	syscall.Umask(0o022) // what is secret says so itself
+	hush()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return s.Serve(ctx, ready)
 }
+
+// hush keeps libraries from writing the daemon's log, which is in memory: net/http
+// repeats there what a server sends unasked, so others would decide how much it is.
+func hush() { log.SetOutput(io.Discard) }
 
 // tell writes to the pipe, once. Started by hand, descriptor 3 is something else.
 func tell(f *os.File, message string) {

@@ -79,8 +79,9 @@ func isToken(s string) bool {
 }
 
 // readBody reads what belongs to a head. None is whether there is no body whatever the
-// fields say; untilEnd whether it goes on to the end if they say nothing.
-func readBody(in *bufio.Reader, h head, none, untilEnd bool) (body []byte, err error) {
+// fields say; answer whether it goes on to the end if they say nothing, and may have what
+// it likes in its trailer.
+func readBody(in *bufio.Reader, h head, none, answer bool) (body []byte, err error) {
 	lengths, codings := h.all("content-length"), h.all("transfer-encoding")
 	switch {
 	case len(lengths) > 0 && len(codings) > 0:
@@ -94,14 +95,14 @@ func readBody(in *bufio.Reader, h head, none, untilEnd bool) (body []byte, err e
 	case none:
 		return nil, nil
 	case len(codings) == 1:
-		return readChunks(in)
+		return readChunks(in, answer)
 	case len(lengths) == 1:
 		n, err := strconv.ParseUint(lengths[0], 10, 63)
 		if err != nil {
 			return nil, err
 		}
 		return readExactly(in, n)
-	case untilEnd:
+	case answer:
 		return io.ReadAll(in)
 	}
 	return nil, nil
@@ -115,9 +116,9 @@ func readExactly(in *bufio.Reader, n uint64) ([]byte, error) {
 	return body, nil
 }
 
-// readChunks reads chunks without extensions, and a trailer that says nothing of how the
-// message is read, or to whom it goes; RFC 9110 section 6.5.1.
-func readChunks(in *bufio.Reader) (body []byte, err error) {
+// readChunks reads chunks without extensions, and a trailer. That of a request says
+// nothing of how it is read, or to whom it goes; RFC 9110 section 6.5.1.
+func readChunks(in *bufio.Reader, answer bool) (body []byte, err error) {
 	for {
 		line, err := readLine(in)
 		if err != nil {
@@ -143,6 +144,9 @@ func readChunks(in *bufio.Reader) (body []byte, err error) {
 	}
 	trailer, err := readFields(in)
 	for _, f := range trailer {
+		if answer {
+			break
+		}
 		switch f.name {
 		case "host", "content-length", "transfer-encoding", "trailer", "connection", "upgrade", "te", "expect", "authorization":
 			return body, fmt.Errorf("%s in a trailer", f.name)
