@@ -8,6 +8,7 @@
 # make bench-network  measures what the network costs, beside NAT and proxies (as root; ten minutes)
 # make compare  plays what goes wrong in practice against Blast and OpenTofu, for docs/COMPARISON.md (as root)
 # make crash  strikes commands in every way of docs/CRASH.md (as root; hours; EVERY=20 takes every 20th strike)
+# make fuzz   fuzzes every parser in turn, each for FUZZTIME (1m); ONLY=Answer takes those whose names have that
 # make lint   the strict linter
 #
 # Every target installs what it needs on a fresh Debian or Ubuntu machine.
@@ -29,7 +30,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test clients crash lint bench bench-files bench-plans bench-network compare clean
+.PHONY: all build deps demo test clients crash fuzz lint bench bench-files bench-plans bench-network compare clean
 
 all: build
 
@@ -71,6 +72,18 @@ EVERY ?= 1
 crash: deps
 	@test "$$(id -u)" = 0 || { echo 'make crash needs root: it makes real sandboxes, and fails their disks'; exit 1; }
 	BLAST_CRASH_EVERY=$(EVERY) $(GO) test -tags seccomp -count=1 -v -timeout 48h ./testfixtures/crash
+
+# Go's fuzzer may end with "context deadline exceeded" and nothing found when the time is
+# over (golang/go#75804): that is no failure.
+FUZZTIME ?= 1m
+fuzz: deps
+	@failed=0; \
+	for t in $$(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*$(ONLY)[A-Za-z0-9]*' . | sed 's|^\./\(.*\)/[^/]*:func |\1:|' | sort -u); do \
+	  dir=$${t%%:*}; name=$${t##*:}; echo "$$dir $$name"; \
+	  out=$$($(GO) test -tags seccomp -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "./$$dir" 2>&1) || \
+	    echo "$$out" | grep -qx ' *context deadline exceeded' || failed=1; \
+	  echo "$$out" | tail -n 12; \
+	done; exit $$failed
 
 lint:
 	$(GO) run $(LINT) run --build-tags seccomp ./...

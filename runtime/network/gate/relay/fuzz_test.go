@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -167,4 +168,55 @@ func FuzzRecognise(f *testing.F) {
 func FuzzDecodeFlow(f *testing.F) {
 	f.Add([]byte("\x34\x00\x01\x80\x14\x00\x01\x80\x08\x00\x01\x00\x0a\x00\x02\x64\x08\x00\x02\x00\x5d\xb8\xd7\x0e\x1c\x00\x02\x80\x05\x00\x01\x00\x11\x00\x00\x00\x06\x00\x02\x00\xad\xbf\x00\x00\x06\x00\x03\x00\x1b\x58\x00\x00"))
 	f.Fuzz(func(_ *testing.T, b []byte) { _, _, _ = decodeFlow(b) })
+}
+
+// FuzzServerHello: a server that asks for another ClientHello is noticed, however its
+// message is cut into records, and all that it said goes on to the client.
+func FuzzServerHello(f *testing.F) {
+	retry := append([]byte{messageHello, 0, 0, 80, 3, 3}, retryRandom...)
+	retry = append(retry, make([]byte, 46)...)
+	warning, fatal := []byte{recordAlert, 3, 3, 0, 2, 1, 112}, []byte{recordAlert, 3, 3, 0, 2, 2, 40}
+	for _, b := range [][]byte{
+		inRecords(retry, 200), inRecords(retry, 3), append(bytes.Clone(warning), inRecords(retry, 200)...), fatal, inRecords(retry, 200)[:20],
+		append(inRecords(retry, 200), recordChange, 3, 3, 0, 1, 1), append(bytes.Repeat(warning, 70), inRecords(retry, 200)...), []byte("HTTP/1.1 400 \r\n\r\n"), nil,
+		inRecords(append([]byte{messageHello, 0, 0, 80, 3, 3}, bytes.Repeat([]byte{7}, 78)...), 200), append(inRecords(retry[:10], 200), append(bytes.Clone(warning), inRecords(retry[10:], 9)...)...),
+	} {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 1<<16 {
+			return
+		}
+		near, far := net.Pipe()
+		go func() { _, _ = far.Write(b); _ = far.Close() }()
+		said, asked, err := readAnswer(near)
+		rest, _ := io.ReadAll(near)
+		_ = near.Close()
+		if err != nil || !bytes.Equal(append(bytes.Clone(said), rest...), b) {
+			t.Fatalf("%v, said %x, left %x of %x", err, said, rest, b)
+		}
+		if want := asksAgain(b); asked != want {
+			t.Errorf("asked %v, want %v: %x", asked, want, b)
+		}
+	})
+}
+
+// asksAgain reads the first message of a server, as a client does; warnings don't count,
+// and after 64 records a client has lost its patience.
+func asksAgain(b []byte) bool {
+	var message []byte
+	for range maxSkipped {
+		if len(b) < 5 || len(b) < 5+int(b[3])<<8+int(b[4]) || len(message) >= 38 {
+			break
+		}
+		body := b[5 : 5+int(b[3])<<8+int(b[4])]
+		switch {
+		case b[0] == 22 && len(body) <= 1<<14+256:
+			message = append(message, body...)
+		case b[0] != 21 || len(body) != 2 || body[0] != 1:
+			return false
+		}
+		b = b[5+len(body):]
+	}
+	return len(message) >= 38 && message[0] == 2 && bytes.Equal(message[6:38], retryRandom)
 }
