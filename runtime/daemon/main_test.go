@@ -3,6 +3,7 @@ package daemon
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"log"
 	"net"
@@ -40,7 +41,7 @@ func unasked(t *testing.T) {
 		_, _ = io.WriteString(far, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"+strings.Repeat("x", 1000))
 		_, _ = far.Read(make([]byte, 1)) // until the transport closes it
 	}()
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return near, nil }} //nolint:staticcheck // it dials nothing
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
 	resp, err := (&http.Client{Transport: transport}).Get("http://good.example/")
 	if err != nil {
 		t.Fatal(err)

@@ -79,6 +79,7 @@ var smuggled = []string{
 	"CONNECT evil.example:443 HTTP/1.1\r\nHost: good.example\r\n\r\n",
 	"CONNECT good.example:80 HTTP/1.1\r\nHost: good.example\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: good.example\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello",
 	"GET / HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n",
