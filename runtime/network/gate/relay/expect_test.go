@@ -13,7 +13,7 @@ import (
 // the server sends one, from two goroutines into the same buffer.
 func TestExpectBesideHints(t *testing.T) {
 	hints := "HTTP/1.1 103 Early Hints\r\nLink: " + strings.Repeat("a", 4000) + "\r\n\r\n"
-	asked := ask{"POST / HTTP/1.1\r\nHost: good.example\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", []string{"POST"}}
+	asked := asking{"POST / HTTP/1.1\r\nHost: good.example\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", []string{"POST"}}
 	broken := 0
 	for range 1000 {
 		synctest.Test(t, func(t *testing.T) {

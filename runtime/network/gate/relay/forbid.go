@@ -64,7 +64,7 @@ func (t *talk) sayNo(d denial.Denial) error {
 	if got != httpRequest {
 		return errRefused
 	}
-	return t.answer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { t.relay.forbid(w, d) }))
+	return answer(aheadConn{t.client, t.in, t.flow}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { t.relay.forbid(w, d) }))
 }
 
 // sayWhy answers a client that got to an address of a refused name. It connects to

@@ -328,13 +328,13 @@ func FuzzHTTPAnswer(f *testing.F) {
 	})
 }
 
-// An ask is what a client says, and the methods of its requests.
-type ask struct {
+// An asking is what a client says, and the methods of its requests.
+type asking struct {
 	said    string
 	methods []string
 }
 
-var asks = []ask{
+var asks = []asking{
 	{"GET / HTTP/1.1\r\nHost: good.example\r\n\r\n", []string{"GET"}},
 	{"HEAD / HTTP/1.1\r\nHost: good.example\r\n\r\n", []string{"HEAD"}},
 	{"GET /1 HTTP/1.1\r\nHost: good.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: good.example\r\n\r\n", []string{"GET", "GET"}},
@@ -345,7 +345,7 @@ var asks = []ask{
 }
 
 // judged reads what a client heard: at most one answer to each request.
-func (a ask) judged(heard []byte) error {
+func (a asking) judged(heard []byte) error {
 	in := bufio.NewReader(bytes.NewReader(heard))
 	for _, method := range a.methods {
 		for {
