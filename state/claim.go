@@ -26,13 +26,6 @@ type Claim struct {
 	Since   time.Time `json:"since,omitzero"` // when there was nothing yet
 }
 
-// Vitals are what an environment is and takes right now.
-type Vitals struct {
-	PID    int       `json:"pid,omitempty"`    // of its PID 1, as the host counts; 0 if none runs
-	Since  time.Time `json:"started,omitzero"` // of PID 1
-	Memory int64     `json:"memory,omitempty"` // bytes that the kernel counts for all of it
-}
-
 // readClaim returns the claim on the environment's run folder; nil is nobody's.
 func (e Env) readClaim() (*Claim, error) {
 	var c Claim

@@ -43,10 +43,10 @@ func (w *world) inventory(t *testing.T) []string {
 	return out
 }
 
-// besides is what may differ: the daemon itself; what was refused and who changed the
+// besides is what may differ: the daemon itself; what was refused, which limits were reached, what went before and who changed the
 // packet filter, which only explain; room that a full disk takes; and folders that all
 // environments share.
-var besides = regexp.MustCompile(`blastd|/(denied\.ndjson|filter\.json|reserve)$|^file /run/blast$|^cgroup .*/blast$`)
+var besides = regexp.MustCompile(`blastd|/(denied\.ndjson|filter\.json|resource-record\.json|phases\.json|reserve)$|^file /run/blast$|^cgroup .*/blast$`)
 
 var (
 	packages = regexp.MustCompile(`/\.blast/default/packages/[0-9a-f]{12}`)

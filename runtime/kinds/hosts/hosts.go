@@ -38,7 +38,7 @@ func All(log *slog.Logger) (map[string]kinds.Host, error) {
 // With is All for an init and a cache of wheels elsewhere.
 func With(init, wheels string, log *slog.Logger) map[string]kinds.Host {
 	return map[string]kinds.Host{
-		"resource":   cgroup.Host{},
+		"resource":   cgroup.New(log),
 		"network":    gate.New(log),
 		"packages":   generation.New(wheels),
 		"process":    host.New(init),

@@ -16,6 +16,7 @@ import (
 	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/network/denial"
 	"blast.example/blast/runtime/process/command"
+	"blast.example/blast/runtime/resource/usage"
 	"blast.example/blast/state"
 )
 
@@ -85,7 +86,7 @@ func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults
 		return ExitFailed
 	}
 	log := filepath.Join(s.Env.Run, denial.File)
-	from, alerts := denial.End(log), access.End(s.alertFile())
+	from, alerts, before := denial.End(log), access.End(s.alertFile()), tollOf(s.Env)
 	over, told := s.watchAlerts(ctx, st, alerts)
 	code, err := command.Run(ctx, d.Socket, command.Request{
 		Args: s.Args, Env: vars, Dir: dir, Rlimits: d.Rlimits,
@@ -95,13 +96,16 @@ func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults
 	alerts = <-told
 	if err != nil {
 		s.say("blast: %v", err)
-		return code // 125, 126 or 127
+		s.explainLimits(st, before, before.since()) // as there may be no room for one more process
+		return code                                 // 125, 126 or 127
 	}
-	if code != 0 || s.FailOnDenied || alerts >= 0 { // what a command took in its stride need not be explained to the last
+	reached := before.since()
+	if code != 0 || s.FailOnDenied || alerts >= 0 || reached.By[usage.MemoryMax] > 0 { // what a command took in its stride need not be explained to the last
 		if err := c.Call(ctx, wire.Flush, wire.FlushParams{Env: s.Env}, nil, nil); err != nil {
 			s.say("blast: what was denied last may be missing: %v", err)
 		}
 	}
+	s.explainLimits(st, before, reached)
 	s.explainAlerts(st, alerts)
 	if s.explain(st, log, from) > 0 && s.FailOnDenied {
 		return ExitDenied

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -15,8 +16,11 @@ import (
 )
 
 // Host observes and applies the objects of the resource kind. The zero value is
-// ready; it keeps nothing in memory.
-type Host struct{}
+// ready, and notices nothing: see New.
+type Host struct{ watches *watches }
+
+// New returns a Host that notices when limits are reached.
+func New(log *slog.Logger) Host { return Host{newWatches(log)} }
 
 var (
 	_ kinds.Host      = Host{}
@@ -100,38 +104,6 @@ func (Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 	}
 	return nil
 }
-
-// Sync throttles the groups that were made below env's since the last Apply, the
-// container's own: v1 does not do so by itself. Elsewhere it does nothing.
-func (Host) Sync(ctx context.Context, env state.Env) error {
-	var l resource.Limits
-	if ok, err := env.ReadNote(limitsNote, &l); !ok || err != nil {
-		return err
-	}
-	wanted, err := flatten(l)
-	if err != nil {
-		return err
-	}
-	devs, err := devicesFor(env, wanted)
-	if err != nil || len(devs) == 0 {
-		return err
-	}
-	hs, err := hierarchies()
-	if err != nil {
-		return err
-	}
-	for _, p := range places(hs, devs) {
-		if c, ok := p.controller.(ioV1); ok {
-			if err := c.throttle(filepath.Join(p.root, env.Cgroup), wanted); err != nil {
-				return fmt.Errorf("throttle groups of %s: %w", env.Cgroup, err)
-			}
-		}
-	}
-	return ctx.Err()
-}
-
-// Close does nothing: the kernel does the work.
-func (Host) Close() error { return nil }
 
 // observeLimits compares what the kernel has with what was applied. A group that
 // is gone from one hierarchy limits nothing there: then there are no limits.

@@ -1,0 +1,44 @@
+package state
+
+import "time"
+
+// holdNote is there while an environment is to stand still, from before the first of its
+// processes does.
+const holdNote = "hold"
+
+// A Hold says that an environment stands still until somebody lets it go on, and why. It
+// outlives the daemon, and goes with the kernel's own record of it: at a reboot.
+type Hold struct {
+	Time  time.Time `json:"time"`
+	By    string    `json:"by"`              // "blast freeze", `alert "mass-delete"`
+	Why   string    `json:"why,omitempty"`   // in words, for a person
+	Place string    `json:"place,omitempty"` // the line of blast.hcl that asked for it
+}
+
+// Held says whether the environment is to stand still; nil is no. What can't be read is a
+// hold without words.
+func (e Env) Held() *Hold {
+	var h Hold
+	ok, err := e.ReadNote(holdNote, &h)
+	if err != nil {
+		return &Hold{By: "somebody whose note can't be read"}
+	}
+	if !ok {
+		return nil
+	}
+	return &h
+}
+
+// Keep notes a hold. One that is there already stays: who was first counts.
+func (e Env) Keep(h Hold) error {
+	if e.Held() != nil {
+		return nil
+	}
+	if h.Time.IsZero() {
+		h.Time = time.Now().UTC().Truncate(time.Second)
+	}
+	return e.WriteNote(holdNote, h)
+}
+
+// LetGo forgets the hold. It is no error if there is none.
+func (e Env) LetGo() error { return e.DropNote(holdNote) }
