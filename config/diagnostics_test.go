@@ -19,6 +19,7 @@ import (
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/resource"
+	"blast.example/blast/runtime/ttl"
 )
 
 var update = flag.Bool("update", false, "write what is found as what is wanted")
@@ -28,7 +29,7 @@ var today = time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)
 
 func words() []config.Words {
 	return []config.Words{
-		resource.Words{}, network.Words{Now: func() time.Time { return today }}, packages.Words{}, process.Words{}, filesystem.Words{}, check.Words{},
+		resource.Words{}, network.Words{Now: func() time.Time { return today }}, packages.Words{}, process.Words{}, filesystem.Words{}, check.Words{}, ttl.Words{},
 	}
 }
 

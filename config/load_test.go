@@ -338,7 +338,7 @@ Error: Unknown argument
   on blast.hcl:7,1
     7 | x = 1
       | ^
-  blast.hcl has no argument "x". Its arguments are: env.
+  blast.hcl has no argument "x". Its arguments are: env, ttl.
 `
 	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Error(d)

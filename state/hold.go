@@ -1,6 +1,9 @@
 package state
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // holdNote is there while an environment is to stand still, from before the first of its
 // processes does.
@@ -42,3 +45,15 @@ func (e Env) Keep(h Hold) error {
 
 // LetGo forgets the hold. It is no error if there is none.
 func (e Env) LetGo() error { return e.DropNote(holdNote) }
+
+// Tell says that an environment of that name stands still, and why.
+func (h Hold) Tell(name string) string {
+	s := fmt.Sprintf("environment %q stands still since %s, by %s", name, h.Time.Local().Format("2006-01-02 15:04:05"), h.By)
+	if h.Why != "" {
+		s += ": " + h.Why
+	}
+	if h.Place != "" {
+		s += " (" + h.Place + ")"
+	}
+	return s
+}

@@ -32,8 +32,13 @@ type cli struct {
 	Allow       allowCmd       `cmd:"" help:"Add an egress rule to blast.hcl, as a refusal suggests it, and apply it."`
 	Show        showCmd        `cmd:"" help:"Show the recorded state, or a saved plan."`
 	Status      statusCmd      `cmd:"" help:"Show what the kernel says now, beside what was recorded."`
+	Stats       statsCmd       `cmd:"" help:"Show what the environment takes of its limits: CPU, memory, processes, I/O, disk, and how often one was reached."`
 	Connections connectionsCmd `cmd:"" help:"Show connections, questions to DNS and refusals: live and past, by whom and by which rule."`
 	Files       filesCmd       `cmd:"" help:"Show which files were read, written, created, deleted, renamed and executed: live and past, and by whom."`
+
+	Freeze freezeCmd `cmd:"" help:"Let all commands in the sandbox stand still."`
+	Thaw   thawCmd   `cmd:"" help:"Let them go on, whoever stopped them."`
+	Kill   killCmd   `cmd:"" help:"End all commands in the sandbox, which stays up."`
 
 	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`
 	History  historyCmd  `cmd:"" help:"List the generations that are kept."`

@@ -37,6 +37,7 @@ type standingEnv struct {
 	Since      time.Time `json:"since,omitzero"`       // of PID 1, or of the first thing that is there
 	PID        int       `json:"pid,omitempty"`
 	Memory     int64     `json:"memory_bytes,omitempty"`
+	Frozen     bool      `json:"frozen,omitempty"` // see blast freeze
 	Orphan     string    `json:"orphan,omitempty"` // why nobody has records of it
 }
 
@@ -88,7 +89,8 @@ func (u *ui) survey(ctx context.Context) ([]wire.Found, error) {
 func standingOf(f wire.Found) standingEnv {
 	s := standingEnv{
 		Name: f.Now.Name, ID: f.Now.ID, Project: f.Now.Project, UID: f.Now.UID, Orphan: f.Orphan,
-		Up: f.Vitals.PID > 0, PID: f.Vitals.PID, Memory: f.Vitals.Memory, Since: f.Claim.Since,
+		Frozen: f.Vitals.Held != nil,
+		Up:     f.Vitals.PID > 0, PID: f.Vitals.PID, Memory: f.Vitals.Memory, Since: f.Claim.Since,
 	}
 	if s.Up {
 		s.Since = f.Vitals.Since
@@ -169,6 +171,9 @@ func (s standingEnv) state() string {
 	up := "down"
 	if s.Up {
 		up = "up"
+	}
+	if s.Up && s.Frozen {
+		up = "frozen"
 	}
 	if s.Orphan != "" {
 		return up + ", ORPHAN"

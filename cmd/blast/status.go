@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
 	"blast.example/blast/runtime/kinds/words"
 	"blast.example/blast/runtime/process"
+	"blast.example/blast/state"
 )
 
 type statusCmd struct {
@@ -31,8 +33,11 @@ type standing struct {
 type statusReport struct {
 	Environment string        `json:"environment"`
 	Up          bool          `json:"up"`
+	Held        *state.Hold   `json:"held,omitempty"` // it stands still; see blast freeze
 	Serial      uint64        `json:"serial"`
 	Objects     []standing    `json:"objects"`
+	Expires     time.Time     `json:"expires,omitzero"` // when blastd destroys it: ttl
+	Phases      []state.Phase `json:"phases,omitempty"` // the last ones, in order
 	Daemon      wireStatus    `json:"daemon"`
 	Recorded    []plan.Object `json:"recorded"`
 	Observed    []plan.Object `json:"observed"`
@@ -65,6 +70,7 @@ func (cmd *statusCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	r := statusReport{Environment: env.Name, Serial: look.Serial, Daemon: wireStatus{daemon.PID, daemon.RSS}, Recorded: concealed(look.Recorded), Observed: concealed(look.Observed)}
 	r.Objects = compareStanding(look.Recorded, words.Order(look.Observed), look.Witnessed)
 	r.Up = slices.ContainsFunc(look.Observed, func(o plan.Object) bool { return o.Addr == process.SandboxAddr })
+	r.Held, r.Expires, r.Phases = env.Held(), look.Expires, look.Phases
 	if cmd.JSON {
 		return u.answer(r)
 	}
@@ -122,11 +128,18 @@ func differences(recorded, is plan.Object) []plan.Item {
 
 func (r statusReport) text() string {
 	var b strings.Builder
-	state := "down"
+	up := "down"
 	if r.Up {
-		state = "up"
+		up = "up"
 	}
-	fmt.Fprintf(&b, "environment.%s  %s  generation %d   blastd: pid %d, %.1f MiB\n", r.Environment, state, r.Serial, r.Daemon.PID, float64(r.Daemon.RSS)/(1<<20))
+	if r.Up && r.Held != nil {
+		up = "frozen"
+	}
+	fmt.Fprintf(&b, "environment.%s  %s  generation %d   blastd: pid %d, %.1f MiB\n", r.Environment, up, r.Serial, r.Daemon.PID, float64(r.Daemon.RSS)/(1<<20))
+	r.tellTimes(&b)
+	if r.Held != nil {
+		fmt.Fprintf(&b, "  %s; blast thaw lets it go on\n", cell(r.Held.Tell(r.Environment)))
+	}
 	for _, o := range r.Objects {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-10s %-22s %s", o.State, o.Addr, o.Text), " ") + "\n")
 		for _, it := range o.Detail {
@@ -140,6 +153,39 @@ func (r statusReport) text() string {
 		b.WriteString("The host differs from the records: `blast plan` shows what apply would mend.\n")
 	}
 	return b.String()
+}
+
+// tellTimes says since when the environment is what it is, how it came there, and when
+// it ends.
+func (r statusReport) tellTimes(b *strings.Builder) {
+	if n := len(r.Phases); n > 0 {
+		last := r.Phases[n-1]
+		fmt.Fprintf(b, "  %s since %s", last.Name, last.Begun.Local().Format("2006-01-02 15:04:05"))
+		if before := way(r.Phases[:n-1]); before != "" {
+			fmt.Fprintf(b, ", after %s", before)
+		}
+		b.WriteString("\n")
+	}
+	if !r.Expires.IsZero() {
+		fmt.Fprintf(b, "  ends %s, as its ttl says\n", r.Expires.Local().Format("2006-01-02 15:04:05"))
+	}
+}
+
+// way are the phases since it was at rest last, with how long each took.
+func way(phases []state.Phase) string {
+	var parts []string
+	for _, p := range slices.Backward(phases) {
+		if p.Name == state.Active || p.Name == state.Frozen {
+			break
+		}
+		part := p.Name + " " + duration(p.Ended.Sub(p.Begun))
+		if p.Detail != "" {
+			part += " (" + cell(p.Detail) + ")"
+		}
+		parts = append(parts, part)
+	}
+	slices.Reverse(parts)
+	return strings.Join(parts, ", ")
 }
 
 // difference is an item as it was recorded and as it is, or what the kind itself

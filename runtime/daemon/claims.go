@@ -67,27 +67,39 @@ func (e *Engine) Up() ([]state.Env, error) {
 
 // Survey tells of everything that is on this host, of whichever project, and what it
 // takes.
-func (e *Engine) Survey(ctx context.Context) (wire.SurveyResult, error) {
+func (e *Engine) Survey(ctx context.Context, p wire.SurveyParams) (wire.SurveyResult, error) {
 	claims, err := state.Claims()
 	if err != nil {
 		e.log.Error("unreadable environment", "err", err)
 	}
 	res := wire.SurveyResult{Environments: []wire.Found{}}
 	for _, c := range claims {
+		if p.ID != "" && p.ID != c.ID {
+			continue
+		}
 		f := wire.Found{Claim: c}
 		f.Now, f.Orphan = c.Now()
-		for name, h := range e.hosts {
-			m, ok := h.(kinds.Measurer)
-			if !ok {
-				continue
-			}
-			if err := m.Measure(ctx, f.Now, &f.Vitals); err != nil {
-				return res, fmt.Errorf("measure %s of %s: %w", name, c.ID, err)
-			}
+		if err := e.measure(ctx, f.Now, &f.Vitals); err != nil {
+			return res, err
 		}
 		res.Environments = append(res.Environments, f)
 	}
 	return res, nil
+}
+
+// measure asks every kind what an environment takes.
+func (e *Engine) measure(ctx context.Context, env state.Env, v *state.Vitals) error {
+	v.Held = env.Held()
+	for name, h := range e.hosts {
+		m, ok := h.(kinds.Measurer)
+		if !ok {
+			continue
+		}
+		if err := m.Measure(ctx, env, v); err != nil {
+			return fmt.Errorf("measure %s of %s: %w", name, env.ID, err)
+		}
+	}
+	return nil
 }
 
 // Adopt takes over what another daemon left running.
@@ -122,6 +134,7 @@ func (e *Engine) adopt(ctx context.Context, env state.Env) {
 			e.log.Error("adopt environment", "env", env.ID, "kind", name, "err", err)
 		}
 	}
+	e.arm(env) //nolint:contextcheck // an alarm outlives the command
 	switch {
 	case env.Orphaned() && env.Dirty(): // no command of its project comes by to finish it
 		if err := e.recoverOrphan(ctx, env); err != nil {

@@ -31,15 +31,18 @@ type Engine struct {
 	hosts map[string]kinds.Host
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	turns map[string]*turn // by environment id
+	mu     sync.Mutex
+	turns  map[string]*turn       // by environment id
+	alarms map[string]*time.Timer // likewise: when their time is over
+	closed bool
+	phases map[string]*phases // likewise
 
 	last state.Memory
 }
 
 // NewEngine returns an engine for these hosts, by kind.
 func NewEngine(hosts map[string]kinds.Host, log *slog.Logger) *Engine {
-	return &Engine{hosts: hosts, log: log, turns: map[string]*turn{}}
+	return &Engine{hosts: hosts, log: log, turns: map[string]*turn{}, alarms: map[string]*time.Timer{}, phases: map[string]*phases{}}
 }
 
 func (e *Engine) owners() apply.Owners {
@@ -52,8 +55,18 @@ func (e *Engine) owners() apply.Owners {
 
 // Look recovers what a dead apply left and reads the records and the host. While
 // somebody changes the environment it waits only if the caller wants that; else
-// the answer is the last committed generation, and who is at it.
+// the answer is the last committed generation, and who is at it. What is only there as
+// no daemon was when its time was over is destroyed first.
 func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Event)) (wire.LookResult, error) {
+	if e.overdue(p.Env) {
+		if err := e.expire(context.WithoutCancel(ctx), p.Env, tell); err != nil {
+			return wire.LookResult{}, fmt.Errorf("destroy what is there too long: %w", err)
+		}
+	}
+	return e.look(ctx, p, tell)
+}
+
+func (e *Engine) look(ctx context.Context, p wire.LookParams, tell func(wire.Event)) (wire.LookResult, error) {
 	st, calm, done, lerr := e.see(p.Env)
 	var recovered bool
 	var err error
@@ -68,7 +81,7 @@ func (e *Engine) Look(ctx context.Context, p wire.LookParams, tell func(wire.Eve
 	if lerr != nil {
 		return wire.LookResult{}, lerr
 	}
-	res := wire.LookResult{Lineage: st.Lineage, Serial: st.Serial, Keep: st.Keep, Recorded: st.Objects, Recovered: recovered}
+	res := wire.LookResult{Expires: e.expiry(p.Env), Phases: e.phasesOf(p.Env), Lineage: st.Lineage, Serial: st.Serial, Keep: st.Keep, Recorded: st.Objects, Recovered: recovered}
 	if st.Serial == 0 {
 		res.Assumed = p.Env.Assumed()
 	}
@@ -216,11 +229,11 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 		}
 	}
 	st, err := p.Env.Load()
+	if err == nil {
+		err = admit(p, st)
+	}
 	if err != nil {
 		return none, err
-	}
-	if p.Plan.Env != p.Env.Name || p.Plan.Version != plan.FormatVersion || p.Plan.Serial != st.Serial || p.Plan.Lineage != st.Lineage {
-		return none, &wire.Error{Code: wire.CodeStale, Message: fmt.Sprintf("the plan was made for serial %d of %q, the state is at serial %d: plan again", p.Plan.Serial, p.Plan.Env, st.Serial)}
 	}
 	if p.Plan.Lineage == "" {
 		p.Plan.Lineage = state.NewLineage() // the claim says it, too
@@ -228,7 +241,9 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 	if err := claim(p.Env, p.Plan, st); err != nil {
 		return none, err
 	}
-	runErr := e.carryOut(ctx, stop, p, tell)
+	e.begin(p)
+	defer e.over(p.Env)
+	runErr := e.carryOut(ctx, stop, p, e.following(p, tell))
 	if err := e.settle(context.WithoutCancel(ctx), p.Env); err != nil && runErr == nil {
 		runErr = err
 		if left(p.Env) { // a part of what is destroyed
@@ -236,6 +251,17 @@ func (e *Engine) Apply(ctx, stop context.Context, p wire.ApplyParams, tell func(
 		}
 	}
 	return wire.ApplyResult{Serial: p.Plan.Serial + 1}, runErr
+}
+
+// admit refuses a plan that is of another state, or for an environment that stands still.
+func admit(p wire.ApplyParams, st state.State) error {
+	if p.Plan.Env != p.Env.Name || p.Plan.Version != plan.FormatVersion || p.Plan.Serial != st.Serial || p.Plan.Lineage != st.Lineage {
+		return &wire.Error{Code: wire.CodeStale, Message: fmt.Sprintf("the plan was made for serial %d of %q, the state is at serial %d: plan again", p.Plan.Serial, p.Plan.Env, st.Serial)}
+	}
+	if p.Plan.Mode == plan.Destroy {
+		return nil
+	}
+	return held(p.Env)
 }
 
 // carryOut does what is left to do when the claim is made.
@@ -259,9 +285,11 @@ func (e *Engine) carryOut(ctx, stop context.Context, p wire.ApplyParams, tell fu
 // gate lets the watchers follow and asks every kind whether what was applied may be
 // kept. All say what is wrong.
 func (e *Engine) gate(ctx context.Context, env state.Env, desired []plan.Object) error {
+	e.enter(env, state.Syncing, "")
 	if err := e.sync(ctx, env); err != nil {
 		return err
 	}
+	e.enter(env, state.Checking, "")
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(e.hosts)) {
 		if g, ok := e.hosts[name].(kinds.Gater); ok {
@@ -281,6 +309,7 @@ func (e *Engine) sync(ctx context.Context, env state.Env) error {
 			}
 		}
 	}
+	e.arm(env) //nolint:contextcheck // an alarm outlives the command
 	return errors.Join(errs...)
 }
 
@@ -369,6 +398,7 @@ func (e *Engine) Wait(ctx context.Context) {
 
 // Close ends the watchers. Sandboxes stay up.
 func (e *Engine) Close() error {
+	e.disarm()
 	var errs []error
 	for _, h := range e.hosts {
 		if w, ok := h.(kinds.Watcher); ok {

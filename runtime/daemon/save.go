@@ -74,6 +74,8 @@ func (e *Engine) copied(ctx context.Context, p wire.SaveParams, r snapshot.Recor
 	if err := k.Ready(ctx, p.Env); err != nil {
 		return nil, nil, fmt.Errorf("save: %w", err)
 	}
+	e.enter(p.Env, state.Snapshotting, "")
+	defer e.over(p.Env)
 	return e.still(ctx, k, p, tell)
 }
 

@@ -240,7 +240,13 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 		envs, err := s.Engine.Up()
 		return wire.StatusResult{PID: os.Getpid(), RSS: residentMemory(), Environments: envs}, err
 	case wire.Survey:
-		return s.Engine.Survey(ctx)
+		return with(req, func(p wire.SurveyParams) (any, error) { return s.Engine.Survey(ctx, p) })
+	case wire.Hold:
+		return with(req, func(p wire.HoldParams) (any, error) { return s.Engine.Hold(ctx, p, tell) })
+	case wire.Release:
+		return with(req, func(p wire.ReleaseParams) (any, error) { return s.Engine.Release(ctx, p, tell) })
+	case wire.Kill:
+		return with(req, func(p wire.KillParams) (any, error) { return s.Engine.Kill(ctx, p, tell) })
 	case wire.Doctor:
 		return with(req, func(p wire.DoctorParams) (any, error) { return s.Doctor(ctx, p.Dir) })
 	case wire.Save:

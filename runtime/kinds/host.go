@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"syscall"
+	"time"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/state"
@@ -111,8 +113,18 @@ type Freezer interface {
 // A Thawer lets what was held still go on.
 type Thawer interface {
 	// Thaw undoes a Freeze, or what a Copy held, of this process or of one that
-	// died. It is idempotent.
+	// died. It is idempotent. What env.Held says is to stand still stays so, also if
+	// that is noted meanwhile: whoever wants to hold an environment calls env.Keep
+	// first and then Freeze, and needs no turn for it.
 	Thaw(ctx context.Context, env state.Env) error
+}
+
+// A Killer can end the commands that run in an environment.
+type Killer interface {
+	// Kill sends a signal to every process in the sandbox but its PID 1, which stays up,
+	// and returns how many they were. After SIGKILL it returns when they have ended, also
+	// those that stand still, which run no more; those that are started meanwhile, too.
+	Kill(ctx context.Context, env state.Env, sig syscall.Signal) (int, error)
 }
 
 // A Copier has files that belong into a snapshot.
@@ -140,6 +152,18 @@ type Copy interface {
 type Measurer interface {
 	// Measure fills in its part of v; of what isn't there, nothing. It changes nothing.
 	Measure(ctx context.Context, env state.Env, v *state.Vitals) error
+}
+
+// A Phaser has a name of its own for the time in which its objects are applied.
+type Phaser interface {
+	// Phase is "configuring cgroups", say.
+	Phase() string
+}
+
+// An Expirer has environments end by themselves.
+type Expirer interface {
+	// Expiry is when env is to be destroyed; the zero time is never. It changes nothing.
+	Expiry(env state.Env) (time.Time, error)
 }
 
 // A Checker says before anything is planned what this host can't enforce.

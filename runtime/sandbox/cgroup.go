@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,17 +68,49 @@ func killAll(ctx context.Context, folders map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, killTime)
 	defer cancel()
 	for {
-		pids, err := processesIn(folders)
-		if err != nil || len(pids) == 0 {
+		n, err := killRound(ctx, folders)
+		if err != nil || n == 0 {
 			return err
 		}
-		thaw(folders)
-		for _, pid := range pids {
-			if err := killAndWait(ctx, pid, folders); err != nil {
-				return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+}
+
+// killRound ends those that are there, and returns how many they were. All are signalled
+// before the first is waited for: an init ends after all others of its namespace. A pidfd
+// says that it is still the same process, and it is killed only if it is still in the
+// cgroup.
+func killRound(ctx context.Context, folders map[string]string) (int, error) {
+	held, err := hold(folders)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		for _, f := range held {
+			_ = f.Close()
+		}
+	}()
+	now, err := processesIn(folders)
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range now {
+		f := held[pid]
+		if f == nil {
+			continue // for the next round
+		}
+		if err := unix.PidfdSendSignal(int(f.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			return 0, fmt.Errorf("kill process %d: %w", pid, err)
+		}
+		letDie(folders, pid)
+	}
+	for _, pid := range now {
+		if f := held[pid]; f != nil {
+			if err := waitEnd(ctx, int(f.Fd())); err != nil {
+				return 0, fmt.Errorf("kill process %d: %w", pid, err)
 			}
 		}
 	}
+	return len(now), ctx.Err()
 }
 
 func processesIn(folders map[string]string) ([]int, error) {
@@ -95,32 +128,29 @@ func processesIn(folders map[string]string) ([]int, error) {
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
-// thaw lets frozen processes go on, as a frozen one doesn't die (cgroup v1).
-func thaw(folders map[string]string) {
+// frozen reports whether the processes in the folders stand still, or are about to.
+func frozen(folders map[string]string) bool {
 	if dir := folders["freezer"]; dir != "" {
-		_ = os.WriteFile(filepath.Join(dir, "freezer.state"), []byte("THAWED"), 0) //nolint:gosec // an existing kernel file
+		if b, err := os.ReadFile(filepath.Join(dir, "freezer.state")); err == nil && strings.TrimSpace(string(b)) != "THAWED" {
+			return true
+		}
 	}
+	b, err := os.ReadFile(filepath.Join(folders[""], "cgroup.events"))
+	return err == nil && strings.Contains(string(b), "frozen 1")
 }
 
-// killAndWait ends one process. A pidfd says that it is still the same, and it
-// is killed only if it is still in the cgroup.
-func killAndWait(ctx context.Context, pid int, folders map[string]string) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
+// letDie lets a process die that was sent SIGKILL: one that stands still dies of it on
+// cgroup v2, and on v1 only elsewhere. It dies before it does anything else, and the
+// others stand still on.
+func letDie(folders map[string]string, pid int) {
+	dir := folders["freezer"]
+	if dir == "" || !frozen(folders) {
+		return
 	}
-	if err != nil {
-		return err
+	for parent := filepath.Dir(dir); strings.HasPrefix(parent, hierarchyRoot+"/"); parent = filepath.Dir(parent) {
+		dir = parent
 	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	defer func() { _ = f.Close() }()
-	if now, err := processesIn(folders); err != nil || !slices.Contains(now, pid) {
-		return err
-	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return err
-	}
-	return waitEnd(ctx, fd)
+	_ = os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0) //nolint:gosec // an existing kernel file
 }
 
 // waitEnd waits until the process of a pidfd has ended: only then is the pidfd

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,6 +72,7 @@ func (s *Sandbox) endRound(ctx context.Context, folders map[string]string, which
 			if err := unix.PidfdSendSignal(int(f.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 				return 0, false, err
 			}
+			letDie(folders, pid)
 			ended = append(ended, f)
 		case over(f):
 			missed = true
@@ -82,6 +84,43 @@ func (s *Sandbox) endRound(ctx context.Context, folders map[string]string, which
 		}
 	}
 	return len(ended), missed, nil
+}
+
+// Kill ends every process of the sandbox but its init, and returns how many there were
+// at first.
+func (s *Sandbox) Kill(ctx context.Context) (int, error) {
+	seen := map[int]bool{}
+	err := s.End(ctx, func(pid int) bool { seen[pid] = true; return true })
+	return len(seen), err
+}
+
+// Signal sends a signal to every process of the sandbox but its init, once, and returns
+// how many there were.
+func (s *Sandbox) Signal(sig unix.Signal) (int, error) {
+	folders, err := leafFolders(s.Env, s.ID)
+	if err != nil {
+		return 0, fmt.Errorf("signal processes: %w", err)
+	}
+	held, err := hold(folders)
+	if err != nil {
+		return 0, fmt.Errorf("signal processes: %w", err)
+	}
+	now, err := processesIn(folders)
+	n := 0
+	for pid, f := range held {
+		if err == nil && pid != s.pid && slices.Contains(now, pid) {
+			if e := unix.PidfdSendSignal(int(f.Fd()), sig, nil, 0); e == nil {
+				n++
+			} else if !errors.Is(e, unix.ESRCH) {
+				err = e
+			}
+		}
+		_ = f.Close()
+	}
+	if err != nil {
+		return n, fmt.Errorf("signal processes: %w", err)
+	}
+	return n, nil
 }
 
 // hold opens a pidfd of each process in the folders.

@@ -94,6 +94,9 @@ func (s *Sandbox) Running(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrNotRunning, err)
 		}
 	}
+	if folders, err := leafFolders(s.Env, s.ID); err == nil && frozen(folders) {
+		return nil // it can't answer
+	}
 	if id, err := command.Ping(ctx, SocketPath(s.Env, s.ID)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotRunning, err)
 	} else if id != s.ID {

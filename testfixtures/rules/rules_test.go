@@ -144,7 +144,7 @@ func TestLibcontainerHasOneImporter(t *testing.T) {
 func TestWordsDoNotLinkHosts(t *testing.T) {
 	for _, p := range packages(t, "./runtime/kinds/words") {
 		for _, dep := range p.Deps {
-			for _, half := range []string{"runtime/network/gate", "runtime/resource/cgroup", "runtime/filesystem/mounts", "runtime/packages/generation", "runtime/process/host", "runtime/check/trial", "runtime/sandbox"} {
+			for _, half := range []string{"runtime/network/gate", "runtime/resource/cgroup", "runtime/filesystem/mounts", "runtime/packages/generation", "runtime/process/host", "runtime/check/trial", "runtime/ttl/deadline", "runtime/sandbox"} {
 				if within(strings.TrimPrefix(dep, module+"/"), half) {
 					t.Errorf("words links %s", dep)
 				}

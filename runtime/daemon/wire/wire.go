@@ -53,7 +53,10 @@ const (
 	Apply    = "apply"    // ApplyParams → ApplyResult
 	Status   = "status"   // → StatusResult
 	Save     = "save"     // SaveParams → SaveResult
-	Survey   = "survey"   // → SurveyResult
+	Survey   = "survey"   // SurveyParams → SurveyResult
+	Hold     = "hold"     // HoldParams → HoldResult: nothing runs any more
+	Release  = "release"  // ReleaseParams → HoldResult: all goes on
+	Kill     = "kill"     // KillParams → KillResult
 	Monitor  = "monitor"  // MonitorParams → {}: what is on record comes as events of phase Reported
 	Flush    = "flush"    // FlushParams → {}: what was denied until now is on record
 	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
@@ -218,6 +221,9 @@ type LookResult struct {
 	Problems  []plan.Problem `json:"problems"`
 	Recovered bool           `json:"recovered"` // a dead apply was finished or taken back first
 
+	Expires time.Time     `json:"expires,omitzero"` // when it is destroyed by itself
+	Phases  []state.Phase `json:"phases,omitempty"` // the last ones, in order
+
 	// Assumed are the addresses of what there may be where records were lost.
 	Assumed []string `json:"assumed,omitempty"`
 
@@ -320,6 +326,42 @@ type StatusResult struct {
 	PID          int         `json:"pid"`
 	RSS          int64       `json:"rss"` // bytes of resident memory
 	Environments []state.Env `json:"environments"`
+}
+
+// HoldParams asks for an environment to stand still.
+type HoldParams struct {
+	Env  state.Env  `json:"env"`
+	Hold state.Hold `json:"hold"`
+	Caller
+}
+
+// ReleaseParams asks for one to go on.
+type ReleaseParams struct {
+	Env state.Env `json:"env"`
+	Caller
+}
+
+// HoldResult is the answer to Hold and Release.
+type HoldResult struct {
+	Was *state.Hold `json:"was,omitempty"` // what held it before; nil if it ran
+}
+
+// KillParams asks for a signal to all commands of an environment.
+type KillParams struct {
+	Env    state.Env      `json:"env"`
+	Signal syscall.Signal `json:"signal"`
+	Caller
+}
+
+// KillResult is the answer to Kill.
+type KillResult struct {
+	Processes int         `json:"processes"` // that got the signal
+	Was       *state.Hold `json:"was,omitempty"`
+}
+
+// SurveyParams asks what is on this host.
+type SurveyParams struct {
+	ID string `json:"id,omitempty"` // only the environment with this id
 }
 
 // SurveyResult lists what is on this host, of whichever project.

@@ -17,6 +17,7 @@ import (
 	"blast.example/blast/runtime/packages/generation"
 	"blast.example/blast/runtime/process/host"
 	"blast.example/blast/runtime/resource/cgroup"
+	"blast.example/blast/runtime/ttl/deadline"
 )
 
 // initName is the program that becomes PID 1 of each sandbox; it lies beside the
@@ -44,5 +45,6 @@ func With(init, wheels string, log *slog.Logger) map[string]kinds.Host {
 		"process":    host.New(init),
 		"filesystem": files.New(log, cgroup.Host{}),
 		"check":      trial.Host{},
+		"ttl":        deadline.Host{},
 	}
 }

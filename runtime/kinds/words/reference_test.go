@@ -3,6 +3,7 @@ package words_test
 import (
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/resource"
+	"blast.example/blast/runtime/ttl"
 )
 
 var update = flag.Bool("update", false, "write docs/REFERENCE.md")
@@ -43,7 +45,7 @@ func reference() string {
 	blocks = append(blocks, network.Spec, resource.Spec, filesystem.Spec)
 	blocks = append(blocks, process.Specs...)
 	blocks = append(blocks, check.Spec)
-	text := head + block.Reference(3, nil, config.FileBlocks) + environment + block.Reference(3, process.Attrs, blocks)
+	text := head + block.Reference(3, nil, config.FileBlocks) + environment + block.Reference(3, slices.Concat(process.Attrs, ttl.Attrs), blocks)
 	return strings.TrimRight(text, "\n") + "\n"
 }
 

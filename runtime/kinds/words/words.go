@@ -16,6 +16,7 @@ import (
 	"blast.example/blast/runtime/packages/resolve"
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/runtime/resource"
+	"blast.example/blast/runtime/ttl"
 )
 
 // All is every kind, in the order in which it is applied: what a sandbox stands
@@ -28,6 +29,7 @@ var All = []kinds.Words{
 	process.Words{},
 	filesystem.Words{},
 	check.Words{},
+	ttl.Words{},
 }
 
 // packageWords are the python and package blocks with their resolver, which is

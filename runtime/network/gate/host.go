@@ -233,3 +233,6 @@ func (h *Host) drop(g *gate) {
 	h.mu.Unlock()
 	g.close(traffic.ByPolicy, fmt.Sprintf("environment %q is not up any more", g.env.Name))
 }
+
+// Phase implements kinds.Phaser.
+func (*Host) Phase() string { return "configuring network" }

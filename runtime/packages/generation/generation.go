@@ -234,3 +234,6 @@ func (f *folder) keep(env state.Env, id string) error {
 	}
 	return f.forget(env)
 }
+
+// Phase implements kinds.Phaser.
+func (*Host) Phase() string { return "installing packages" }

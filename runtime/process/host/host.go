@@ -256,3 +256,6 @@ func digest(attrs json.RawMessage) string {
 	}
 	return plan.Digest(attrs)
 }
+
+// Phase implements kinds.Phaser.
+func (*Host) Phase() string { return "configuring namespaces" }

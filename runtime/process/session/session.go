@@ -66,6 +66,9 @@ func (s Session) Run(ctx context.Context) (int, error) {
 	if d.Socket == "" {
 		return s.failed(fmt.Errorf("environment %q is not up: run `blast apply` first", s.Env.Name)), nil
 	}
+	if h := s.Env.Held(); h != nil {
+		return s.failed(fmt.Errorf("%s; `blast thaw` lets it go on", h.Tell(s.Env.Name))), nil
+	}
 	st, err := s.Env.Load()
 	if err != nil {
 		return s.failed(err), nil

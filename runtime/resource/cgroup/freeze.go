@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,7 @@ var _ kinds.Freezer = Host{}
 // v2 has cgroup.freeze for that, v1 the freezer controller. On a hybrid machine
 // either may be the one that has the processes in it.
 func (Host) Freeze(ctx context.Context, env state.Env) error {
+	defer standing.lock(env)()
 	if err := checkPath(env.Cgroup); err != nil {
 		return err
 	}
@@ -38,22 +40,27 @@ func (Host) Freeze(ctx context.Context, env state.Env) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	h, err := freezing(hs, env.Cgroup)
-	if err != nil {
-		return err
-	}
-	err = h.freeze(ctx, filepath.Join(h.root, env.Cgroup))
-	if err == nil {
-		err = h.holds(hs, env.Cgroup)
-	}
-	if err != nil {
-		thaw(filepath.Join(h.root, env.Cgroup))
+	err = errors.New("this host can't stop the processes of a sandbox: it has neither cgroup.freeze (cgroup v2, Linux 5.2) nor the freezer controller (v1)")
+	for _, h := range freezing(hs, env.Cgroup) {
+		dir := filepath.Join(h.root, env.Cgroup)
+		if err = h.freeze(ctx, dir); err == nil {
+			err = h.holds(hs, env.Cgroup) // asked when none comes or goes
+		}
+		if err == nil {
+			return nil
+		}
+		thaw(dir)
 	}
 	return err
 }
 
-// Thaw lets all processes of the environment go on, whoever stopped them.
+// Thaw lets all processes of the environment go on, whoever stopped them, unless it is
+// held.
 func (Host) Thaw(_ context.Context, env state.Env) error {
+	defer standing.lock(env)()
+	if env.Held() != nil {
+		return nil
+	}
 	if err := checkPath(env.Cgroup); err != nil {
 		return err
 	}
@@ -67,12 +74,34 @@ func (Host) Thaw(_ context.Context, env state.Env) error {
 	return nil
 }
 
-// freezing is a hierarchy that can stop all processes of a group.
-func freezing(hs []hierarchy, group string) (hierarchy, error) {
+// turns keep a Thaw apart from a Freeze of the same environment: one that is held when
+// it is about to be thawed must not be missed.
+type turns struct {
+	mu sync.Mutex
+	of map[string]*sync.Mutex // by id of the environment
+}
+
+var standing = turns{of: map[string]*sync.Mutex{}}
+
+func (ts *turns) lock(env state.Env) (unlock func()) {
+	ts.mu.Lock()
+	one := ts.of[env.ID]
+	if one == nil {
+		one = &sync.Mutex{}
+		ts.of[env.ID] = one
+	}
+	ts.mu.Unlock()
+	one.Lock()
+	return one.Unlock
+}
+
+// freezing are the hierarchies that can stop the processes of a group, v2 first: it
+// tells when it is done.
+func freezing(hs []hierarchy, group string) []hierarchy {
 	able := slices.DeleteFunc(slices.Clone(hs), func(h hierarchy) bool {
 		return !exists(filepath.Join(h.root, group), h.freezeFile())
 	})
-	slices.SortFunc(able, func(a, b hierarchy) int { // v2 first: it tells when it is done
+	slices.SortStableFunc(able, func(a, b hierarchy) int {
 		switch {
 		case a.v2 == b.v2:
 			return 0
@@ -81,12 +110,7 @@ func freezing(hs []hierarchy, group string) (hierarchy, error) {
 		}
 		return 1
 	})
-	for _, h := range able {
-		if h.holds(hs, group) == nil {
-			return h, nil
-		}
-	}
-	return hierarchy{}, errors.New("this host can't stop the processes of a sandbox: it has neither cgroup.freeze (cgroup v2, Linux 5.2) nor the freezer controller (v1)")
+	return able
 }
 
 func (h hierarchy) freezeFile() string {

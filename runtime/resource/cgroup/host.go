@@ -203,3 +203,6 @@ func devicesFor(env state.Env, w wishes) ([]device, error) {
 	}
 	return backing(env.Project, env.Dir)
 }
+
+// Phase implements kinds.Phaser.
+func (Host) Phase() string { return "configuring cgroups" }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"syscall"
+	"time"
 
 	"blast.example/blast/apply"
 	"blast.example/blast/plan"
@@ -95,6 +97,23 @@ func (s struck) Witness(ctx context.Context, env state.Env) (known map[string]st
 
 func (s struck) Measure(ctx context.Context, env state.Env, v *state.Vitals) error {
 	return ask(s, func(h kinds.Measurer) error { return h.Measure(ctx, env, v) })
+}
+
+func (s struck) Kill(ctx context.Context, env state.Env, sig syscall.Signal) (n int, err error) {
+	err = ask(s, func(h kinds.Killer) error { n, err = h.Kill(ctx, env, sig); return err })
+	return n, err
+}
+
+func (s struck) Expiry(env state.Env) (t time.Time, err error) {
+	err = ask(s, func(h kinds.Expirer) error { t, err = h.Expiry(env); return err })
+	return t, err
+}
+
+func (s struck) Phase() string {
+	if p, ok := s.Host.(kinds.Phaser); ok {
+		return p.Phase()
+	}
+	return ""
 }
 
 func (s struck) Check(ctx context.Context, env state.Env, desired []plan.Object) (ps []kinds.Problem, err error) {
