@@ -6,6 +6,8 @@
 # make bench-plans  measures what a plan costs by the number of its items
 # make bench-files  measures what tracking of files costs (as root)
 # make bench-network  measures what the network costs, beside NAT and proxies (as root; ten minutes)
+# make accuracy  measures limits of CPU, memory and I/O by programs inside (as root; two minutes)
+# make test-vm  runs kernel tests on cgroup v2 and another kernel, in an emulated machine (as root; ten minutes and more)
 # make compare  plays what goes wrong in practice against Blast and OpenTofu, for docs/COMPARISON.md (as root)
 # make crash  strikes commands in every way of docs/CRASH.md (as root; hours; EVERY=20 takes every 20th strike)
 # make fuzz   fuzzes every parser in turn, each for FUZZTIME (1m); ONLY=Answer takes those whose names have that
@@ -23,6 +25,7 @@ APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
 BENCH    = crun bubblewrap
 CLIENTS  = nodejs postgresql openssh-server python3-pip python3-httpx python3-h2 python3-aiohttp
 PROXIES  = tinyproxy mitmproxy
+QEMU     = qemu-system-x86 qemu-system-common busybox-static kmod cpio e2fsprogs
 TOFU     = github.com/opentofu/opentofu@v1.12.6
 LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 
@@ -30,7 +33,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # them lies near this one. Without it the tests that read them are skipped by name.
 export BLAST_CONFORMANCE ?= $(abspath $(firstword $(wildcard ../conformance ../*/conformance)))
 
-.PHONY: all build deps demo test clients crash fuzz lint bench bench-files bench-plans bench-network compare clean
+.PHONY: all build deps demo test clients crash fuzz lint bench bench-files bench-plans bench-network accuracy test-vm compare clean
 
 all: build
 
@@ -101,6 +104,23 @@ bench-network: build
 bench-files: build
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/files ./bench/files
 	$(BIN)/files $(ROUNDS)
+
+accuracy: build
+	bench/accuracy/run.sh $(BIN)
+
+# The suites that are about the kernel. Each has a machine and a time of its own, in
+# seconds: emulated, a fork takes fifty times as long. VM_SUITES chooses among them.
+VM_SUITES ?= resource/cgroup:600 resource/usage:60 sandbox:1800 filesystem/mounts:3600 network/gate:3600
+test-vm: EXTRA = $(QEMU)
+test-vm: build
+	@test "$$(id -u)" = 0 || { echo 'make test-vm needs root: its machine has this one as its root'; exit 1; }
+	@mkdir -p $(BIN)/vm; failed=; for s in $(VM_SUITES); do \
+	  name=$${s%%:*}; file=$$(echo "$$name" | tr / -); \
+	  $(GO) test -c -tags seccomp -o $(BIN)/vm/$$file.test ./runtime/$$name || exit 1; \
+	  echo "== runtime/$$name"; \
+	  (cd runtime/$$name && BLAST_INIT=$(abspath $(BIN))/blast-init $(abspath testfixtures/vm/run.sh) -m 2048 -t $${s##*:} \
+	    $(abspath $(BIN))/vm/$$file.test -test.timeout $${s##*:}s $(VM_ARGS)) || failed="$$failed $$name"; \
+	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 bench: EXTRA = $(BENCH)
 bench: build

@@ -36,6 +36,9 @@ func TestDaemonStories(t *testing.T) { play(t, "testdata/daemon") }
 // This one does, too, so it is apart from the one above.
 func TestRecordStories(t *testing.T) { play(t, "testdata/record") }
 
+// And this one.
+func TestHeldStories(t *testing.T) { play(t, "testdata/held") }
+
 // play runs the scripts of a folder.
 func play(t *testing.T, dir string) {
 	t.Helper()
