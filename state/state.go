@@ -57,10 +57,10 @@ func (e Env) Load() (State, error) {
 	return s, err
 }
 
-// A Memory knows the state that was read last, to read it again in a fraction of the
+// A Memo knows the state that was read last, to read it again in a fraction of the
 // time. It may be used by several goroutines. What it returns is shared: nobody changes
 // the objects.
-type Memory struct {
+type Memo struct {
 	mu      sync.Mutex
 	env     Env
 	version backend.Version
@@ -68,7 +68,7 @@ type Memory struct {
 }
 
 // Load is Env.Load.
-func (m *Memory) Load(e Env) (State, error) {
+func (m *Memo) Load(e Env) (State, error) {
 	b, v, err := e.store().Get(stateName)
 	if err != nil {
 		return e.Load()

@@ -37,7 +37,7 @@ type Engine struct {
 	closed bool
 	phases map[string]*phases // likewise
 
-	last state.Memory
+	last state.Memo
 }
 
 // NewEngine returns an engine for these hosts, by kind.

@@ -250,7 +250,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-func decoded[T any](t *testing.T, resp wire.Response) (v T) {
+func decoded[T any](t *testing.T, resp reply) (v T) {
 	t.Helper()
 	if err := json.Unmarshal(resp.Result, &v); err != nil {
 		t.Fatal(err)

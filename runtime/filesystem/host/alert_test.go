@@ -60,9 +60,8 @@ func TestAlertFreezes(t *testing.T) {
 		out <- code
 	}()
 	eventually(t, "it is not frozen", func() bool { return frozen(t, w) })
-	var hold access.Hold
-	if ok, err := w.env.ReadNote(access.HoldNote, &hold); !ok || err != nil || hold.By != `alert "mass-delete"` || !strings.Contains(hold.Why, "delete within 10s") {
-		t.Errorf("%+v, %v, %v", hold, ok, err)
+	if hold := w.env.Held(); hold == nil || hold.By != `alert "mass-delete"` || !strings.Contains(hold.Why, "delete within 10s") {
+		t.Errorf("%+v", hold)
 	}
 	select {
 	case code := <-out:
@@ -71,6 +70,9 @@ func TestAlertFreezes(t *testing.T) {
 	}
 	if _, err := os.Stat(w.path("after")); err == nil {
 		t.Error("the command went on")
+	}
+	if err := w.env.LetGo(); err != nil {
+		t.Fatal(err)
 	}
 	if err := w.host.Thaw(t.Context(), w.env); err != nil {
 		t.Fatal(err)

@@ -45,16 +45,15 @@ func (h *Host) stop(ctx context.Context, env state.Env, f access.Alert) error {
 	if f.Action == filesystem.Kill {
 		return kill(ctx, env)
 	}
-	var was access.Hold
-	if held, err := env.ReadNote(access.HoldNote, &was); held || err != nil {
-		return err // it stands still already, and who was first counts
+	if env.Held() != nil {
+		return nil // it stands still already, and who was first counts
 	}
-	hold := access.Hold{Time: f.Time.UTC().Truncate(time.Second), By: fmt.Sprintf("alert %q", f.Name), Why: f.Text(), Place: lineOf(env, f.Name)}
-	if err := env.WriteNote(access.HoldNote, hold); err != nil { // first: who finds it frozen shall know why
+	hold := state.Hold{Time: f.Time.UTC().Truncate(time.Second), By: fmt.Sprintf("alert %q", f.Name), Why: f.Text(), Place: lineOf(env, f.Name)}
+	if err := env.Keep(hold); err != nil { // first: who finds it frozen shall know why
 		return err
 	}
 	if err := h.freezer.Freeze(ctx, env); err != nil {
-		return errors.Join(fmt.Errorf("freeze: %w", err), env.DropNote(access.HoldNote))
+		return errors.Join(fmt.Errorf("freeze: %w", err), env.LetGo())
 	}
 	return nil
 }
@@ -87,7 +86,7 @@ func kill(ctx context.Context, env state.Env) error {
 			continue
 		}
 		if err == nil {
-			err = s.End(ctx, func(int) bool { return true })
+			_, err = s.Kill(ctx)
 		}
 		errs = append(errs, err)
 	}

@@ -5,18 +5,6 @@ import (
 	"time"
 )
 
-// HoldNote is the note of an environment that stands still until somebody lets it go on, a
-// Hold. Whoever does drops it.
-const HoldNote = "hold"
-
-// A Hold says since when an environment stands still, and why.
-type Hold struct {
-	Time  time.Time `json:"time"`
-	By    string    `json:"by"`
-	Why   string    `json:"why,omitempty"`
-	Place string    `json:"place,omitempty"` // the line of blast.hcl that asked for it
-}
-
 // Text is what the alert saw: "212 x delete within 10s, the last of /workspace/a by rm (pid 7)".
 func (a Alert) Text() string {
 	s := fmt.Sprintf("%d x %s within %v", a.Count, a.Event, time.Duration(a.Window)*time.Millisecond)

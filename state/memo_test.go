@@ -12,9 +12,9 @@ import (
 	"blast.example/blast/state"
 )
 
-// What a Memory knows is never taken for what is there now.
-func TestMemoryReadsWhatIsThere(t *testing.T) {
-	var m state.Memory
+// What a Memo knows is never taken for what is there now.
+func TestMemoReadsWhatIsThere(t *testing.T) {
+	var m state.Memo
 	env, other := newEnv(t), newEnv(t)
 	same := func(what string, e state.Env) state.State {
 		t.Helper()
