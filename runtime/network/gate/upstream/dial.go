@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"blast.example/blast/runtime/network/gate/rules"
@@ -14,10 +13,9 @@ import (
 
 // Bounds of making a connection.
 const (
-	dialTimeout  = 10 * time.Second // for all addresses of a name
-	eachTimeout  = 4 * time.Second  // for one of them
-	maxTries     = 4                // addresses
-	ownAddrsLife = 5 * time.Second  // how long the host's own addresses are remembered
+	dialTimeout = 10 * time.Second // for all addresses of a name
+	eachTimeout = 4 * time.Second  // for one of them
+	maxTries    = 4                // addresses
 )
 
 // A RefusedError is a connection that the policy forbids, though its name is allowed.
@@ -96,32 +94,4 @@ func DialTCP(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 		return nil, errors.Join(fmt.Errorf("connect upstream: %T is no TCP connection", c), c.Close())
 	}
 	return tcp, nil
-}
-
-var ownAddrs struct {
-	sync.Mutex
-	addrs []netip.Prefix
-	until time.Time
-}
-
-// OwnAddrs lists the addresses of the host's interfaces, with their networks.
-func OwnAddrs() ([]netip.Prefix, error) {
-	o := &ownAddrs
-	o.Lock()
-	defer o.Unlock()
-	if time.Now().Before(o.until) {
-		return o.addrs, nil
-	}
-	nets, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list the host's own addresses: %w", err)
-	}
-	var addrs []netip.Prefix
-	for _, n := range nets {
-		if p, err := netip.ParsePrefix(n.String()); err == nil {
-			addrs = append(addrs, p)
-		}
-	}
-	o.addrs, o.until = addrs, time.Now().Add(ownAddrsLife)
-	return addrs, nil
 }
