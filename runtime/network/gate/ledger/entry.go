@@ -17,6 +17,7 @@ type Entry struct {
 	l        *Ledger
 	measured *net.TCPConn
 	looked   chan struct{} // closed when it is known who, or that nobody is
+	late     *time.Timer   // looks later; nil if nobody waits with that
 	on       bool          // it has lines of its own
 
 	beside atomic.Pointer[Entry] // the same connection, in the books of the environment that it leads to
@@ -34,6 +35,28 @@ func (e *Entry) Join(to *Entry) {
 	if e != nil {
 		e.beside.Store(to)
 	}
+}
+
+// lookAfter is when it is asked who made a connection that has no lines of its own: most
+// are over by then, and nobody will read who it was.
+const lookAfter = time.Second
+
+// begin starts to look.
+func (e *Entry) begin(s who.Socket) {
+	if e.on {
+		go e.look(s)
+		return
+	}
+	e.c.Unknown = traffic.Unasked // until then
+	e.late = time.AfterFunc(lookAfter, func() { e.look(s) })
+}
+
+// wait returns when it is known who it was, or that nobody looks any more.
+func (e *Entry) wait() {
+	if e.late != nil && e.late.Stop() {
+		close(e.looked) // once: who stops it did so before it ran
+	}
+	<-e.looked
 }
 
 // look finds out who made the connection, beside what the relay does for it.
@@ -157,7 +180,7 @@ func (e *Entry) End(how, reason string) {
 		return
 	}
 	defer e.beside.Load().End(how, reason) // without a lock
-	<-e.looked
+	e.wait()
 	e.l.mu.Lock()
 	defer e.l.mu.Unlock()
 	e.mu.Lock()

@@ -122,7 +122,7 @@ func (l *Ledger) Close() error {
 }
 
 // Begin opens an entry for a connection that a rule allows, and starts to look for
-// the process that holds s. measured is the socket whose bytes the kernel counts,
+// the process that holds s; of one that will have no lines of its own, later. measured is the socket whose bytes the kernel counts,
 // the one towards the client; nil if Count does.
 func (l *Ledger) Begin(c traffic.Connection, s who.Socket, measured *net.TCPConn) *Entry {
 	if l == nil {
@@ -131,11 +131,11 @@ func (l *Ledger) Begin(c traffic.Connection, s who.Socket, measured *net.TCPConn
 	c.Type, c.State, c.Time = traffic.TypeConnection, traffic.Open, time.Now()
 	e := &Entry{l: l, c: c, measured: measured, looked: make(chan struct{}), on: l.connections.Allow()}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.next++
 	e.c.ID = l.next
 	l.live[e] = struct{}{}
-	l.mu.Unlock()
-	go e.look(s)
+	e.begin(s)
 	return e
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
@@ -323,4 +325,45 @@ func TestLeavingLooksForNobody(t *testing.T) {
 	if c := connections(all)["a.example"]; c.Unknown != traffic.Unasked || c.PID != 0 {
 		t.Errorf("%+v", c)
 	}
+}
+
+// Of a connection without lines of its own it is asked who made it only if it lasts, and
+// its end waits for nobody.
+func TestWhoIsAskedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		l, err := Open(Options{Dir: t.TempDir(), Look: func(who.Socket) traffic.Process {
+			asked++
+			return traffic.Process{PID: 7, Command: "curl"}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		l.connections = rate.NewLimiter(0, 0)
+		for range 10 {
+			e := l.begin("short.example")
+			e.End(traffic.ByClient, "")
+			e.End(traffic.WithDaemon, "again") // and it comes back
+		}
+		time.Sleep(2 * lookAfter)
+		synctest.Wait()
+		if asked != 0 {
+			t.Errorf("asked %d times for connections that were over", asked)
+		}
+		l.begin("long.example")
+		all, _ := shown(t, l)
+		if c := connections(all)["long.example"]; c.Unknown != traffic.Unasked {
+			t.Errorf("at first: %+v", c)
+		}
+		time.Sleep(2 * lookAfter)
+		synctest.Wait()
+		all, totals := shown(t, l)
+		if c := connections(all)["long.example"]; c.PID != 7 || c.Unknown != "" || asked != 1 {
+			t.Errorf("asked %d times: %+v", asked, c)
+		}
+		if n := totals.Rules["egress.web"].Connections; n != 11 {
+			t.Errorf("%d connections are counted, want 11", n)
+		}
+	})
 }
