@@ -15,7 +15,7 @@ import (
 // Bounds: a sandbox decides how much it asks.
 const (
 	maxPacket   = 4096             // bytes of a query
-	perSecond   = 2000             // queries
+	perSecond   = 5000             // queries: two for each of as many connections as may come
 	atOnce      = 64               // queries being answered, and TCP connections
 	tcpIdle     = 10 * time.Second // RFC 7766 section 6.2.3
 	tcpPerConn  = 256              // queries
@@ -92,11 +92,8 @@ func (s *Server) readUDP(c *net.UDPConn) {
 			continue // an ICMP error, or more than there is time for
 		}
 		packet := append([]byte(nil), buf[:n]...)
-		select {
-		case s.queries <- struct{}{}:
-		default:
-			continue
-		}
+		// More wait in the kernel: who is not answered asks again only after seconds.
+		s.queries <- struct{}{}
 		s.wg.Go(func() {
 			defer func() { <-s.queries }()
 			if r := answer(s.book, packet, client("udp", from)); r != nil {
