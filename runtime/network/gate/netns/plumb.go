@@ -22,6 +22,11 @@ var sysctls = []setting{
 	// mean one destination to the relay and another to the kernel.
 	{"net/netfilter/nf_conntrack_udp_timeout", "300"},
 	{"net/netfilter/nf_conntrack_udp_timeout_stream", "300"},
+	// Seconds. All that goes to the relay goes to one port, so connection tracking has 64512
+	// tuples for it. At 120 s, the kernel's own, 540 connections a second would use them up:
+	// it looks for a free one ever longer, and before Linux 6.3 drops what finds none. No
+	// packet comes late on lo.
+	{"net/netfilter/nf_conntrack_tcp_timeout_time_wait", "1"},
 }
 
 // sysctls6 are those that a kernel without IPv6 does not have.
