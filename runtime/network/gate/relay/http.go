@@ -86,9 +86,22 @@ func (t *talk) take() (net.Conn, error) {
 	return metered{c, t}, nil
 }
 
+// bodies lends what the body of an answer goes through.
+type bodies struct{}
+
+// Get implements httputil.BufferPool.
+func (bodies) Get() []byte {
+	b, _ := pieces.Get().(*piece)
+	return b[:]
+}
+
+// Put implements httputil.BufferPool.
+func (bodies) Put(b []byte) { pieces.Put((*piece)(b)) }
+
 func (t *talk) handler(transport http.RoundTripper) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Transport:     transport,
+		BufferPool:    bodies{},
 		FlushInterval: -1,
 		ErrorLog:      stdlog.New(io.Discard, "", 0),
 		Rewrite: func(p *httputil.ProxyRequest) {

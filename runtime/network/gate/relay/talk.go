@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"blast.example/blast/runtime/network/denial"
@@ -38,6 +40,23 @@ type mismatchError struct{ reason string }
 
 func (e *mismatchError) Error() string { return e.reason }
 
+// readers are those of nobody right now.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, peekBuffer) }}
+
+// borrow reads from a connection through a buffer of peekBuffer bytes.
+func borrow(from io.Reader) *bufio.Reader {
+	in, _ := readers.Get().(*bufio.Reader)
+	in.Reset(from)
+	return in
+}
+
+// giveBack is for a reader that nobody uses any more. One that isn't given back is only
+// garbage.
+func giveBack(in *bufio.Reader) {
+	in.Reset(nil)
+	readers.Put(in)
+}
+
 // A talk is one admitted connection.
 type talk struct {
 	relay  *Relay
@@ -58,7 +77,7 @@ func (t *talk) run() error {
 		}
 		return t.flow.pipe(t.client, t.server, meter.Egress)
 	}
-	t.in = bufio.NewReaderSize(t.client, peekBuffer)
+	t.in = borrow(t.client)
 	switch port := t.flow.to.addr.Port(); {
 	case slices.Contains(portsTLS, port):
 		return t.expect(tlsHello)
@@ -169,7 +188,8 @@ func (t *talk) raw() error {
 	if err := t.send(t.server, meter.Egress, ahead); err != nil {
 		return fmt.Errorf("send upstream: %w", err)
 	}
-	t.in = nil // most connections are silent for most of their life: they keep no buffer
+	giveBack(t.in) // most connections are silent for most of their life: they keep no buffer
+	t.in = nil
 	return t.flow.pipe(t.client, t.server, meter.Egress)
 }
 
