@@ -41,6 +41,9 @@ func (s *sightings) totals(t traffic.Totals) string {
 	if s.cmd.Rule == "" {
 		fmt.Fprintf(&b, "The packet filter refused %s (%s).\n", counted(refused, "packet"), bytesOf(bytes))
 	}
+	if t.Delayed > 0 && s.cmd.Rule == "" {
+		fmt.Fprintf(&b, "New connections had to ask again %s, after a second or more: too many waited already.\n", counted(t.Delayed, "time"))
+	}
 	if t.Dropped > 0 {
 		fmt.Fprintf(&b, "%d lines could not be written: is the disk of /run full?\n", t.Dropped)
 	}

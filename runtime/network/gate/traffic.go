@@ -36,7 +36,7 @@ func (g *gate) openBooks() (err error) {
 		return err
 	}
 	g.stop = append(g.stop, g.claims.Close)
-	g.book, err = ledger.Open(ledger.Options{Dir: g.env.Run, Log: g.log, Look: g.lookFor, Where: g.claims.Where, Limits: g.meters.Snapshot, Filter: g.filtered})
+	g.book, err = ledger.Open(ledger.Options{Dir: g.env.Run, Log: g.log, Look: g.lookFor, Where: g.claims.Where, Limits: g.meters.Snapshot, Filter: g.filtered, Delayed: g.delayed})
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,15 @@ func (g *gate) lookFor(s who.Socket) traffic.Process {
 		return traffic.Process{Unknown: traffic.Unasked}
 	}
 	return traffic.Process{PID: p.PID, HostPID: p.HostPID, UID: p.UID, Command: p.Command, Script: p.Script}
+}
+
+// delayed is how often a queue in the sandbox was full; 0 if it can't be read.
+func (g *gate) delayed() uint64 {
+	n, err := netns.Delayed(g.ns)
+	if err != nil {
+		g.log.Warn("read how many connections were delayed", "env", g.env.ID, "err", err)
+	}
+	return n
 }
 
 // filtered is what the packet filter has counted; nothing if it can't be read.

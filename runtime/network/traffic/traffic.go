@@ -177,6 +177,10 @@ type Totals struct {
 	Limits []Limits       `json:"limits,omitempty"` // the environment comes first, then rules by name
 	Filter []Counter      `json:"filter,omitempty"`
 
+	// Delayed is how often a new connection in the sandbox had to ask again, after a
+	// second, two and so on, as too many waited already, for the relay or a server there;
+	// since the environment is up.
+	Delayed uint64 `json:"delayed,omitempty"`
 	// Dropped are lines that were not written as the disk had no room.
 	Dropped uint64 `json:"dropped,omitempty"`
 }

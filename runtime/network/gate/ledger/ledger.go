@@ -52,6 +52,8 @@ type Options struct {
 	Limits func() []traffic.Limits
 	// Filter is what the packet filter has counted.
 	Filter func() []traffic.Counter
+	// Delayed is how often a connection had to ask again; see traffic.Totals.
+	Delayed func() uint64
 }
 
 // A Ledger may be used by several goroutines. A nil one notes nothing.

@@ -167,6 +167,9 @@ func (l *Ledger) sum() traffic.Totals {
 	if l.o.Filter != nil {
 		t.Filter = l.o.Filter()
 	}
+	if l.o.Delayed != nil {
+		t.Delayed = l.o.Delayed()
+	}
 	return t
 }
 
