@@ -2,7 +2,8 @@
 // with NAT, and proxies that are asked to CONNECT: throughput, new connections,
 // round trips and CPU; how exact limits of bandwidth are; and what becomes of
 // thousands of connections. All of it is in namespaces of its own. Run it with
-// `make bench-network`, or a part: bin/network paths, shape, or load. It is no test:
+// `make bench-network`, or a part: bin/network paths, cost, shape, hold, pace or rough;
+// load is the last three. It is no test:
 // nothing fails when it is slow, and a peer that can't be had is a line that says so.
 package main
 
@@ -12,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,14 +51,21 @@ func run(parts []string) error {
 		return err
 	}
 	for _, p := range []struct {
-		name string
-		do   func(*world) error
-	}{{"paths", paths}, {"shape", shape}, {"load", many}} {
-		if len(parts) > 0 && !strings.Contains(strings.Join(parts, " "), p.name) {
+		names []string
+		do    func(*world) error
+	}{
+		{[]string{"paths"}, paths},
+		{[]string{"cost"}, cost},
+		{[]string{"shape"}, shape},
+		{[]string{"load", "hold"}, hold},
+		{[]string{"load", "pace"}, pace},
+		{[]string{"load", "rough"}, rough},
+	} {
+		if len(parts) > 0 && !slices.ContainsFunc(p.names, func(n string) bool { return slices.Contains(parts, n) }) {
 			continue
 		}
 		if err := p.do(w); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return fmt.Errorf("%s: %w", p.names[len(p.names)-1], err)
 		}
 	}
 	return nil

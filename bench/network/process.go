@@ -52,8 +52,8 @@ func (w *world) daemon() (int, error) {
 	return 0, errors.New("no blastd runs")
 }
 
-// footprint is what a process has.
-type footprint struct{ rss, files, threads int64 } // bytes, descriptors
+// footprint is what a process has, and the kernel for sockets of TCP.
+type footprint struct{ rss, files, threads, kernel int64 } // bytes, descriptors
 
 func footprintOf(pid int) (f footprint) {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -70,11 +70,47 @@ func footprintOf(pid int) (f footprint) {
 	}
 	es, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	f.files = int64(len(es))
+	f.kernel = slabs("TCP") + slabs("TCPv6") + slabs("request_sock_TCP") + slabs("sock_inode_cache")
 	return f
 }
 
-// most is how many connections are tried.
-const most = 10_000
+// slabs is what the kernel keeps of one kind of object, in bytes; see slabinfo(5).
+func slabs(name string) int64 {
+	b, _ := os.ReadFile("/proc/slabinfo")
+	for line := range strings.Lines(string(b)) {
+		var active, all, size int64
+		var is string
+		if n, _ := fmt.Sscan(line, &is, &active, &all, &size); n == 4 && is == name {
+			return active * size
+		}
+	}
+	return 0
+}
+
+// A machine is what its processors did until now, by the first line of /proc/stat: see
+// proc_stat(5).
+type machine struct{ busy, idle int64 }
+
+func machineOf() (m machine) {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, word := range strings.Fields(line) {
+		n, _ := strconv.ParseInt(word, 10, 64)
+		switch i {
+		case 4, 5: // idle, iowait
+			m.idle += n
+		case 1, 2, 3, 6, 7, 8:
+			m.busy += n
+		}
+	}
+	return m
+}
+
+// since says how busy they all were.
+func (m machine) since(o machine) string {
+	busy, idle := m.busy-o.busy, m.idle-o.idle
+	return fmt.Sprintf("%d %% busy, with all that runs on it", 100*busy/max(busy+idle, 1))
+}
 
 // mostOpen is how many connections blastd can have open on this machine, of those: it
 // says so when it is asked for more.

@@ -2,10 +2,12 @@ package load
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -179,8 +181,9 @@ func (c *collector) note(d time.Duration, err error) {
 	if err != nil {
 		c.Failed++
 		if c.Why == "" {
-			c.Why = err.Error()
+			c.Why, c.Whys = err.Error(), map[string]int{}
 		}
+		c.Whys[kindOf(err)]++
 		return
 	}
 	c.Count++
@@ -199,7 +202,19 @@ func (c *collector) result() Result {
 	c.Took, c.CPU = time.Since(c.start), used()-c.cpu
 	slices.Sort(c.times)
 	if n := len(c.times); n > 0 {
-		c.P50, c.P99 = c.times[n/2], c.times[n*99/100]
+		c.P50, c.P99, c.Max = c.times[n/2], c.times[n*99/100], c.times[n-1]
 	}
 	return c.Result
+}
+
+// kindOf is what went wrong without addresses, which are others each time.
+func kindOf(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Sprintf("nothing came within %v", dialWithin)
+	case errors.As(err, &op):
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
 }

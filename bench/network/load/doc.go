@@ -51,10 +51,13 @@ type Result struct {
 	Took    time.Duration `json:"took"`          // all of it
 	P50     time.Duration `json:"p50"`           // of one
 	P99     time.Duration `json:"p99"`           // likewise
+	Max     time.Duration `json:"max"`           // likewise
 	CPU     time.Duration `json:"cpu"`           // of the client
 	BitRate float64       `json:"bit_rate"`      // bit/s
 	Widest  time.Duration `json:"widest"`        // longest time in which nothing came
 	Why     string        `json:"why,omitempty"` // the first failure
+
+	Whys map[string]int `json:"whys,omitempty"` // all failures, by what went wrong
 }
 
 // dialWithin is when a connection counts as lost.
