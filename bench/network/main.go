@@ -101,6 +101,8 @@ func serveClient(args []string) error {
 		say(t.Pace(*n, *d))
 	case "slow":
 		say(t.Slow(*n, *d))
+	case "shut":
+		say(t.Shut(*n, *d))
 	case "half":
 		say(t.Half(*n, *d))
 	case "down":

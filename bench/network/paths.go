@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"blast.example/blast/bench/network/load"
@@ -58,8 +57,9 @@ func paths(w *world) error {
 			p.measure()
 		}
 	}
-	fmt.Printf("\nways to a server: medians of %d rounds, in turn; x is against loopback, of the same protocol\n", rounds)
-	return report(all)
+	fmt.Printf("\nWays to a server: medians of %d rounds, in turn; CPU is that of client, server and all on the way; x is against loopback, of the same protocol.\n\n", rounds)
+	report(all)
+	return nil
 }
 
 func (w *world) allPaths(daemon int) []*path {
@@ -76,7 +76,6 @@ func (w *world) allPaths(daemon int) []*path {
 		{name: "Blast, cidrs", proto: load.TCP, at: at(far, load.PortRaw), start: sandbox, pids: blastd},
 		{name: "Blast, domains", proto: load.TCP, at: at(load.Name, load.PortName), start: sandbox, pids: blastd},
 	}
-	all = append(all, w.proxies(behind, farOnes)...)
 	for proto, port := range map[string]int{load.TLS: load.PortTLS, load.HTTP: load.PortHTTP} {
 		one := func(host string) []string { return []string{fmt.Sprintf("%s:%d", host, port)} }
 		all = append(all,
@@ -85,6 +84,7 @@ func (w *world) allPaths(daemon int) []*path {
 			&path{name: "Blast, domains", proto: proto, at: one(load.Name), start: sandbox, pids: blastd},
 		)
 	}
+	all = append(all, w.proxies(behind, farOnes)...)
 	slices.SortStableFunc(all, func(a, b *path) int { return -strings.Compare(a.proto, b.proto) })
 	return all
 }
@@ -114,12 +114,19 @@ func (w *world) proxies(behind func(...string) *exec.Cmd, server []int) (all []*
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil
 	}
+	mitmdump := func(port string, more ...string) []string {
+		return append([]string{"sh", "-c", `exec "$@" 2>/dev/null`, "sh", "mitmdump", "--quiet", "--listen-host", router, "--listen-port", port}, more...)
+	}
+	web := []string{fmt.Sprintf("%s:%d", far, load.PortHTTP)}
 	for _, p := range []struct {
-		name, port string
-		args       []string
+		name, proto string
+		at          []string
+		port        string
+		args        []string
 	}{
-		{"tinyproxy", proxyPort, []string{"tinyproxy", "-d", "-c", conf}},
-		{"mitmproxy", "3129", []string{"mitmdump", "--quiet", "--listen-host", router, "--listen-port", "3129", "--ignore-hosts", ".*"}},
+		{"tinyproxy", load.TCP, at(far, load.PortRaw), proxyPort, []string{"tinyproxy", "-d", "-c", conf}},
+		{"mitmproxy, reads nothing", load.TCP, at(far, load.PortRaw), "3129", mitmdump("3129", "--ignore-hosts", ".*")},
+		{"mitmproxy, reads HTTP", load.HTTP, web, "3130", mitmdump("3130", "--set", "stream_large_bodies=64k")},
 	} {
 		cmd, _, err := w.background(p.args...)
 		if err != nil {
@@ -127,7 +134,7 @@ func (w *world) proxies(behind func(...string) *exec.Cmd, server []int) (all []*
 			continue
 		}
 		way := &path{
-			name: p.name, proto: load.TCP, at: at(far, load.PortRaw), proxy: router + ":" + p.port, start: behind,
+			name: p.name, proto: p.proto, at: p.at, proxy: router + ":" + p.port, start: behind,
 			pids: append([]int{cmd.Process.Pid}, server...),
 		}
 		if why := way.silent(); why != nil {
@@ -139,16 +146,18 @@ func (w *world) proxies(behind func(...string) *exec.Cmd, server []int) (all []*
 	return all
 }
 
-// silent waits until the way is there, for half a minute at most, and says why not.
-func (p *path) silent() (why error) {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+// silent waits until the way is there, for a minute at most, and says why not: mitmproxy is
+// slow to start.
+func (p *path) silent() error {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		r, err := p.client("-for", "10ms", "trip")
 		if err == nil && r.Count > 0 {
 			return nil
 		}
-		why = errors.Join(err, errors.New(r.Why))
+		if time.Now().After(end) {
+			return errors.Join(err, errors.New(r.Why))
+		}
 	}
-	return why
 }
 
 // client runs one and returns what it counted.
@@ -215,20 +224,19 @@ func (p *path) sum(measure string) (s float64) {
 	return s
 }
 
-func report(all []*path) error {
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(out, "protocol\tway\tMiB/s, 1 conn\tx\tMiB/s, 8\tx\tCPU s/GiB\tx\tnew conns/s\tx\tCPU s/1000\tx\tround trip p50 µs\tx\tp99 µs\tfailed\t")
+func report(all []*path) {
+	t := newTable("protocol", "way", "MiB/s, 1 connection", "x", "MiB/s, 8", "x", "CPU s/GiB", "x", "new/s, 8 at once", "x", "CPU s/1000 new", "x", "round trip p50", "p99", "failed")
 	bases := map[string]*path{}
 	for _, p := range all {
 		if bases[p.proto] == nil {
 			bases[p.proto] = p
 		}
-		cell := func(measure, format string) string {
-			v := p.median(measure)
-			return fmt.Sprintf(format+"\t%.2f", v, v/bases[p.proto].median(measure))
+		cells := []string{p.proto, p.name}
+		for _, m := range []struct{ measure, format string }{{one, "%.0f"}, {eight, "%.0f"}, {bulkCPU, "%.2f"}, {fresh, "%.0f"}, {freshCPU, "%.3f"}} {
+			v := p.median(m.measure)
+			cells = append(cells, fmt.Sprintf(m.format, v), fmt.Sprintf("%.2f", v/bases[p.proto].median(m.measure)))
 		}
-		_, _ = fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f\t%.0f\t\n", p.proto, p.name, cell(one, "%.0f"), cell(eight, "%.0f"),
-			cell(bulkCPU, "%.2f"), cell(fresh, "%.0f"), cell(freshCPU, "%.3f"), cell(trip50, "%.0f"), p.median(trip99), p.sum(failures))
+		t.add(append(cells, fmt.Sprintf("%.0f µs", p.median(trip50)), fmt.Sprintf("%.0f µs", p.median(trip99)), fmt.Sprintf("%.0f", p.sum(failures)))...)
 	}
-	return out.Flush()
+	t.print()
 }

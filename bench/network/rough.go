@@ -13,12 +13,13 @@ import (
 const (
 	slowOnes = 500
 	halfOnes = 1000
+	shutOnes = 20
 	roughFor = 20 * time.Second
 )
 
 // rough has slow readers, half-open hellos and traffic at once.
 func rough(w *world) error {
-	fmt.Printf("\nAt once, for %v: %d slow readers, %d hellos of TLS that are never ended, new connections, a download.\n\n", roughFor, slowOnes, halfOnes)
+	fmt.Printf("\nAt once, for %v: %d slow readers, %d connections that are half closed, %d hellos of TLS that are never ended, new connections, a download.\n\n", roughFor, slowOnes, shutOnes, halfOnes)
 	address := w.loaded()[0]
 	hello := w.from("load", load.TLS, []string{fmt.Sprintf("%s:%d", load.Name, load.PortTLS)})
 	span := roughFor.String()
@@ -28,6 +29,7 @@ func rough(w *world) error {
 		args []string
 	}{
 		{"slow readers: every byte is looked at", address, []string{"-n", strconv.Itoa(slowOnes), "-for", span, "slow"}},
+		{"256 KiB there, shut for writing, and all of it back", address, []string{"-n", strconv.Itoa(shutOnes), "-for", span, "shut"}},
 		{"half-open hellos: ended by blastd", hello, []string{"-n", strconv.Itoa(halfOnes), "-for", span, "half"}},
 		{"200 new connections a second by address", address, []string{"-n", "200", "-for", span, "pace"}},
 		{"50 new connections a second of TLS", hello, []string{"-n", "50", "-for", span, "pace"}},

@@ -1,30 +1,29 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"os"
 	"os/exec"
-	"text/tabwriter"
 
 	"blast.example/blast/bench/network/load"
 )
 
 // shape measures limits of bandwidth, in both directions.
 func shape(w *world) error {
-	fmt.Println("\nlimits of bandwidth: payload at the receiver, over 5 s; the longest time without a byte")
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(out, "limit\tdirection\tMbit/s\toff by\tlongest gap ms\t")
+	fmt.Printf("\nLimits of bandwidth, through a sandbox: payload at the receiver, over 5 s.\n\n")
+	t := newTable("limit", "direction", "Mbit/s", "off by", "longest time without a byte", "failed")
 	for _, l := range []struct {
 		env  string
 		rate float64
 	}{{"10mbit", 10e6}, {"100mbit", 100e6}} {
 		if err := w.shapeOf(l.env, func(way string, r load.Result) {
-			_, _ = fmt.Fprintf(out, "%s\t%s\t%.2f\t%+.2f %%\t%.1f\t%s\n", l.env, way, r.BitRate/1e6, (r.BitRate/l.rate-1)*100, float64(r.Widest.Microseconds())/1000, r.Why)
+			t.add(l.env, way, fmt.Sprintf("%.2f", r.BitRate/1e6), fmt.Sprintf("%+.1f %%", (r.BitRate/l.rate-1)*100), fmt.Sprintf("%d ms", r.Widest.Milliseconds()), cmp.Or(r.Why, "-"))
 		}); err != nil {
 			return err
 		}
 	}
-	return out.Flush()
+	t.print()
+	return nil
 }
 
 func (w *world) shapeOf(env string, say func(way string, r load.Result)) error {

@@ -54,7 +54,7 @@ func (t *Target) drink(end time.Time) (n int64, err error) {
 // ask has the server send.
 func (t *Target) ask(c net.Conn, n int64) (io.Reader, error) {
 	if t.Proto != HTTP {
-		_, err := c.Write([]byte{verbSend})
+		_, err := c.Write(verbSend[:])
 		return c, err
 	}
 	return get(c, bufio.NewReader(c), n)
@@ -147,9 +147,9 @@ func (e *exchange) turn() error {
 		}
 		return err
 	}
-	said, heard := []byte{verbEcho, 'x'}, make([]byte, 1)
+	said, heard := append(verbEcho[:], 'x'), make([]byte, 1)
 	if e.begun {
-		said = said[1:]
+		said = said[len(verbEcho):]
 	}
 	e.begun = true
 	if _, err := e.Write(said); err != nil {

@@ -16,12 +16,15 @@ import (
 	"time"
 )
 
-// What a client says first. None is a letter: it can't begin a request of HTTP, so
-// whoever looks what protocol this is need not wait for more.
-const (
-	verbSend byte = iota + 1 // the server sends without end
-	verbTake                 // the server reads, and tells at the end what came how evenly
-	verbEcho
+// A verb is what a client says first. None begins with a letter: it can't begin a request
+// of HTTP, so whoever looks what protocol this is need not wait for more. mitmproxy waits
+// for three bytes whatever they are.
+type verb [4]byte
+
+var (
+	verbSend = verb{1} // the server sends without end
+	verbTake = verb{2} // the server reads, and tells at the end what came how evenly
+	verbEcho = verb{3}
 )
 
 // Protocols of a Target.

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -106,7 +107,7 @@ func (t *Target) sip(end time.Time) (got int64, err error) {
 		return 0, err
 	}
 	defer func() { _ = c.Close() }()
-	if _, err := c.Write([]byte{verbSend}); err != nil {
+	if _, err := c.Write(verbSend[:]); err != nil {
 		return 0, err
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -128,6 +129,60 @@ func (t *Target) sip(end time.Time) (got int64, err error) {
 		}
 	}
 	return got, nil
+}
+
+// shutBytes is how much goes through a connection that is shut for writing.
+const shutBytes = 256 << 10
+
+// Shut sends through n connections at once, again and again, says that nothing more
+// comes, and looks that all of it comes back nevertheless.
+func (t *Target) Shut(n int, d time.Duration) Result {
+	c := collect()
+	end := time.Now().Add(d)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			for time.Now().Before(end) {
+				start := time.Now()
+				got, err := t.mirror(shutBytes)
+				c.note(time.Since(start), err)
+				c.add(got)
+			}
+		})
+	}
+	wg.Wait()
+	return c.result()
+}
+
+// mirror sends n bytes, shuts its side and reads until the other one does.
+func (t *Target) mirror(n int) (got int64, err error) {
+	conn, err := t.dial()
+	if err != nil {
+		return 0, err
+	}
+	c, ok := conn.(*net.TCPConn)
+	if !ok {
+		return 0, fmt.Errorf("%T can't be shut for writing", conn)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(dialWithin))
+	all := make([]byte, n)
+	for i := range all {
+		all[i] = byte(i % period)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(append(verbEcho[:], all...))
+		sent <- errors.Join(err, c.CloseWrite())
+	}()
+	back, err := io.ReadAll(c)
+	if err := errors.Join(err, <-sent); err != nil {
+		return int64(len(back)), err
+	}
+	if !bytes.Equal(back, all) {
+		return int64(len(back)), fmt.Errorf("%d bytes came back of %d, or others", len(back), n)
+	}
+	return int64(len(back)), nil
 }
 
 // Half begins n hellos of TLS and never ends them. It counts those that the other side

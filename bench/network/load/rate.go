@@ -21,7 +21,7 @@ func (t *Target) Down() Result {
 		return Result{Failed: 1, Why: err.Error()}
 	}
 	defer func() { _ = c.Close() }()
-	if _, err := c.Write([]byte{verbSend}); err != nil {
+	if _, err := c.Write(verbSend[:]); err != nil {
 		return Result{Failed: 1, Why: err.Error()}
 	}
 	return watch(c, settle, span)
@@ -34,7 +34,7 @@ func (t *Target) Up() (r Result) {
 		return Result{Failed: 1, Why: err.Error()}
 	}
 	defer func() { _ = c.Close() }()
-	if _, err = c.Write([]byte{verbTake}); err == nil {
+	if _, err = c.Write(verbTake[:]); err == nil {
 		go func() {
 			for {
 				if _, err := c.Write(pattern); err != nil {

@@ -85,11 +85,11 @@ func accept(l net.Listener) error {
 }
 
 func answer(c net.Conn) {
-	verb := make([]byte, 1)
-	if _, err := io.ReadFull(c, verb); err != nil {
+	var said verb
+	if _, err := io.ReadFull(c, said[:]); err != nil {
 		return
 	}
-	switch verb[0] {
+	switch said {
 	case verbSend:
 		for at := 0; ; {
 			n, err := c.Write(pattern[at:])
