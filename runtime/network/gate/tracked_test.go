@@ -46,3 +46,23 @@ func TestTrackingForgetsWhatIsOver(t *testing.T) {
 		}
 	}
 }
+
+// TestPortsAreFreeAgain: a client that makes many connections to one server doesn't run
+// out of ports for a minute.
+func TestPortsAreFreeAgain(t *testing.T) {
+	s := up(t, network.Egress{Name: "raw", CIDRs: []string{web + "/32"}, Ports: []uint16{7}})
+	s.nsenter("sh", "-c", "echo 40000 40031 > /proc/sys/net/ipv4/ip_local_port_range")
+	for round := range 3 {
+		for i := range 30 {
+			c, err := s.dial("tcp", web+":7")
+			if err != nil {
+				t.Fatalf("round %d, connection %d: %v", round, i, err)
+			}
+			if err := echoes(c, "x"); err != nil {
+				t.Fatal(err)
+			}
+			_ = c.Close()
+		}
+		time.Sleep(1200 * time.Millisecond) // for a timestamp that is another
+	}
+}

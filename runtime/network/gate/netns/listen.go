@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -47,9 +48,12 @@ func (s *Sockets) listenAt(host netip.Addr) error {
 		errs = append(errs, err)
 	}
 	tcp := func(port uint16, to *[]*net.TCPListener) {
-		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(host, port)))
-		if err == nil {
-			*to = append(*to, l)
+		// The other end is in the same kernel, which tells when it goes: nobody has to ask.
+		conf := net.ListenConfig{KeepAlive: -1}
+		conf.SetMultipathTCP(false) // whose flows would come from several addresses
+		l, err := conf.Listen(context.Background(), "tcp", netip.AddrPortFrom(host, port).String())
+		if tcp, ok := l.(*net.TCPListener); ok && err == nil {
+			*to = append(*to, tcp)
 		}
 		errs = append(errs, err)
 	}

@@ -27,6 +27,10 @@ var sysctls = []setting{
 	// it looks for a free one ever longer, and before Linux 6.3 drops what finds none. No
 	// packet comes late on lo.
 	{"net/netfilter/nf_conntrack_tcp_timeout_time_wait", "1"},
+	// Likewise a client has 28232 ports for each address and port that it connects to, and
+	// each would stay taken for a minute after its end: 470 connections a second. With
+	// timestamps, which nobody inside can switch off, one may be used again after a second.
+	{"net/ipv4/tcp_tw_reuse", "1"},
 }
 
 // sysctls6 are those that a kernel without IPv6 does not have.
