@@ -95,8 +95,10 @@ var hostTop = []string{"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 // hostEtc are the parts of the host's /etc that programs need and that tell
 // nothing about the host's people, services or secrets.
 var hostEtc = []string{
-	"etc/alternatives", "etc/ca-certificates", "etc/crypto-policies", "etc/fonts", "etc/ld.so.cache", "etc/ld.so.conf",
-	"etc/ld.so.conf.d", "etc/localtime", "etc/mime.types", "etc/os-release", "etc/pki/ca-trust", "etc/pki/tls/certs",
+	"etc/alternatives", "etc/ca-certificates", "etc/crypto-policies", "etc/fonts",
+	// Debian's Java starts only with these. Passwords of its management stay out.
+	"etc/java-*-openjdk/*.properties", "etc/java-*-openjdk/jvm-*.cfg", "etc/java-*-openjdk/security",
+	"etc/ld.so.cache", "etc/ld.so.conf", "etc/ld.so.conf.d", "etc/localtime", "etc/mime.types", "etc/os-release", "etc/pki/ca-trust", "etc/pki/tls/certs",
 	"etc/protocols", "etc/python3*", "etc/services", "etc/ssl/certs", "etc/ssl/openssl.cnf",
 }
 
