@@ -1,6 +1,6 @@
 # make demo   plays the tutorial on an example project
 # make test   runs everything: pure, story, kernel, crash and escape tests (as root)
-# make clients  tries curl, git, pip, requests, Node, PostgreSQL, ssh, ... in a sandbox, and installs them first (Debian starts its
+# make clients  tries curl, git, pip, requests, Node, Java, PostgreSQL, ssh, ... in a sandbox, and installs them first (Debian starts its
 #               database and sshd with that: do it on a machine or in a container where they may run)
 # make bench  measures Blast beside crun, bwrap and others, interleaved
 # make bench-plans  measures what a plan costs by the number of its items
@@ -23,7 +23,7 @@ APT      = gcc libc6-dev libseccomp-dev pkg-config e2fsprogs nftables iproute2 \
            python3 python3-venv xz-utils dpkg-dev ca-certificates git procps openssh-client \
            curl python3-requests
 BENCH    = crun bubblewrap
-CLIENTS  = nodejs postgresql openssh-server python3-pip python3-httpx python3-h2 python3-aiohttp
+CLIENTS  = nodejs postgresql openssh-server python3-pip python3-httpx python3-h2 python3-aiohttp default-jdk-headless
 PROXIES  = tinyproxy mitmproxy
 QEMU     = qemu-system-x86 qemu-system-common busybox-static kmod cpio e2fsprogs
 TOFU     = github.com/opentofu/opentofu@v1.12.6

@@ -51,6 +51,8 @@ func clients() []client {
 		python("aiohttp", "Permission denied", "payload is not completed|reset", true, []string{"aiohttp"}, web("websocket", "events")),
 		{name: "fetch", script: []string{"node", "/workspace/fetch.mjs"}, needs: []string{"node"}, tasks: append(web("events"), "http2"), http: true, idles: true,
 			hold: "https://" + cutName + "/fetch/endless", allowed: page, refused: "EACCES", cut: "ECONNRESET"},
+		{name: "HttpClient", script: []string{"java", "/workspace/Client.java"}, needs: []string{"java", "javac"}, tasks: append(web("events"), "http2", "http-http2"), http: true, idles: true,
+			hold: "https://" + cutName + "/java/endless", allowed: page, refused: "Permission denied", cut: "[Cc]onnection reset"},
 		{name: "net/http", script: []string{"/workspace/goclient"}, tasks: append(web("events", "expect"), "http2"), http: true, idles: true,
 			hold: "https://" + cutName + "/go/endless", allowed: page, refused: "permission denied", cut: "reset by peer"},
 		shell("git", "https://git.example", "Failed to connect", "reset by peer", "https://"+cutName+"/git/endless.git", false, []string{"git"}, []string{"clone", "push", "fetch"}),
