@@ -147,7 +147,7 @@ func (e *exchange) turn() error {
 		}
 		return err
 	}
-	said, heard := append(verbEcho[:], 'x'), make([]byte, 1)
+	said, heard := append(slices.Clone(verbEcho[:]), 'x'), make([]byte, 1)
 	if e.begun {
 		said = said[len(verbEcho):]
 	}
