@@ -28,19 +28,29 @@ import (
 // person is on whose behalf blast acts, as under sudo.
 const person = 1000
 
-func TestStories(t *testing.T) { play(t, "testdata") }
+func TestStories(t *testing.T) {
+	stories(t, func(p testscript.Params) {
+		p.Dir = "testdata"
+		testscript.Run(t, p)
+	})
+}
 
-// Scripts run side by side, so those that end the daemon are apart.
-func TestDaemonStories(t *testing.T) { play(t, "testdata/daemon") }
+// Scripts run side by side. These end the daemon of everybody, so each runs alone.
+func TestDaemonStories(t *testing.T) {
+	stories(t, func(p testscript.Params) {
+		files, err := filepath.Glob("testdata/daemon/*.txtar")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no script is there: %v", err)
+		}
+		for _, f := range files {
+			p.Files = []string{f}
+			t.Run("alone", func(t *testing.T) { testscript.Run(t, p) }) // it ends with its script
+		}
+	})
+}
 
-// This one does, too, so it is apart from the one above.
-func TestRecordStories(t *testing.T) { play(t, "testdata/record") }
-
-// And this one.
-func TestHeldStories(t *testing.T) { play(t, "testdata/held") }
-
-// play runs the scripts of a folder.
-func play(t *testing.T, dir string) {
+// stories has scripts run, and looks at what they leave.
+func stories(t *testing.T, play func(testscript.Params)) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it makes real sandboxes")
@@ -66,8 +76,7 @@ func play(t *testing.T, dir string) {
 		}
 		nothingLeft(t, scripts...)
 	})
-	testscript.Run(t, testscript.Params{
-		Dir:                 dir,
+	play(testscript.Params{
 		WorkdirRoot:         root,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
