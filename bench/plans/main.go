@@ -29,7 +29,7 @@ var shapes = []shape{
 	{1, 1, 0}, {1, 80, 20}, {1, 900, 100}, {2, 400, 100}, {10, 900, 100}, {1, 10_000, 0},
 }
 
-const rounds = 7
+const rounds = 20
 
 func main() {
 	if err := run(); err != nil {
