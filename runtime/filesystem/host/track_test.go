@@ -123,14 +123,20 @@ func TestNewFoldersAreWatched(t *testing.T) {
 	w.has(t, "rename /workspace/x /workspace/moved", "create /workspace/moved/y/z/second", "delete /workspace/moved/y/z/first")
 }
 
-// TestMovedIntoANewFolder, that is not watched yet: where it went the kernel still knows.
+// TestMovedIntoANewFolder, that is not watched yet: where it went the kernel still knows, as a rule.
 func TestMovedIntoANewFolder(t *testing.T) {
 	w := newWorld(t)
 	w.must(t, "cd /workspace; for i in $(seq 50); do : >f$i; done")
 	w.apply(t, track(filesystem.Writes))
 	w.must(t, "cd /workspace; mkdir new; mv f* new")
+	got := w.deeds(t)
 	for i := range 50 {
-		w.has(t, fmt.Sprintf("rename /workspace/f%d /workspace/new/f%d", i+1, i+1))
+		from, to := fmt.Sprintf("rename /workspace/f%d", i+1), fmt.Sprintf("/workspace/new/f%d", i+1)
+		whole := slices.Contains(got, from+" "+to)
+		parts := slices.Contains(got, from) && slices.Contains(got, "create "+to) // on a machine so busy that it didn't
+		if !whole && !parts {
+			t.Errorf("%s %s is not on record: %q", from, to, got)
+		}
 	}
 }
 

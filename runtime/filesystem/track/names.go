@@ -148,7 +148,16 @@ func (b *batch) on(id uint64, h fan.Handle) string {
 	if err != nil || !within(p, m.Point) { // it isn't below the mount's root
 		return ""
 	}
+	if p == "/" && !sameFile(f, root) { // nor is this, and the kernel has no other word for it
+		return ""
+	}
 	return p
+}
+
+func sameFile(a, b *os.File) bool {
+	x, err1 := a.Stat()
+	y, err2 := b.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 func linkOf(fd int) string { return fmt.Sprintf("/proc/thread-self/fd/%d", fd) }
