@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"strings"
 	"time"
@@ -51,14 +50,36 @@ const (
 
 // peopleOf are those of the sandbox whose init this is.
 func peopleOf(init int) (*people, error) {
-	ns, err := namespaceOf(init)
+	f, err := task.Open(init)
+	if err != nil {
+		return nil, fmt.Errorf("find pid namespace: %w", err)
+	}
+	defer f.Close()
+	ns, err := f.Namespace("pid")
 	if err != nil {
 		return nil, fmt.Errorf("find pid namespace: %w", err)
 	}
 	return &people{ns, map[int]person{}}, nil
 }
 
-func namespaceOf(pid int) (string, error) { return os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid)) }
+// ask says where a process is, and of one of the sandbox what it is.
+func (p *people) ask(pid int) (task.Process, place) {
+	f, err := task.Open(pid)
+	if err != nil {
+		return task.Process{}, gone
+	}
+	defer f.Close()
+	switch ns, err := f.Namespace("pid"); {
+	case err != nil:
+		return task.Process{}, gone
+	case ns != p.namespace:
+		return task.Process{}, outside
+	}
+	if t, ok := f.Process(); ok {
+		return t, inside
+	}
+	return task.Process{}, gone
+}
 
 // look says who a process is. One that is gone is inside if it was seen there before.
 func (p *people) look(pid int, now time.Time) (access.Process, place) {
@@ -66,20 +87,15 @@ func (p *people) look(pid int, now time.Time) (access.Process, place) {
 	if ok && now.Sub(was.looked) < freshFor {
 		return was.Process, was.place
 	}
-	ns, err := namespaceOf(pid)
-	if err != nil {
+	t, where := p.ask(pid)
+	if where == gone {
 		if ok && was.place == inside && now.Sub(was.seen) < departedIn {
 			return was.Process, inside
 		}
 		return access.Process{HostPID: pid, Unknown: access.Gone}, gone
 	}
-	is := person{Process: access.Process{HostPID: pid}, place: outside, looked: now, seen: now}
-	if ns == p.namespace {
-		t := task.Of(pid)
-		if t.HostPID == 0 { // it ended just now
-			return p.look(pid, now)
-		}
-		is.place = inside
+	is := person{Process: access.Process{HostPID: pid}, place: where, looked: now, seen: now}
+	if where == inside {
 		is.Process = access.Process{PID: t.PID, HostPID: pid, UID: t.UID, Command: t.Command, Script: t.Script}
 	}
 	p.remember(pid, is)
@@ -110,11 +126,12 @@ func (p *people) executes(pid int, program string, now time.Time) {
 		return
 	}
 	is := access.Process{HostPID: pid, Command: name[:min(len(name), maxComm)]}
-	if ns, err := namespaceOf(pid); err == nil && ns == p.namespace {
-		t := task.Of(pid) // its name may still be that of who started it
+	switch t, where := p.ask(pid); where {
+	case inside: // its name may still be that of who started it
 		is.PID, is.UID = t.PID, t.UID
-	} else if err == nil {
-		return // it came from outside
+	case outside: // it came from there
+		return
+	case gone:
 	}
 	p.remember(pid, person{Process: is, place: inside, seen: now})
 }

@@ -2,8 +2,9 @@
 package task
 
 import (
-	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,15 +19,63 @@ type Process struct {
 	Script       string // the first argument that names a Python file
 }
 
-// Of reads what a process is. One that is gone is zero.
-func Of(pid int) Process {
-	dir := fmt.Sprintf("/proc/%d", pid)
-	status, err := os.ReadFile(dir + "/status")
+// A Folder is that of a process in /proc. It stays that of this process: when it is gone
+// nothing can be read there, also if another one, of the host's perhaps, has its number. So
+// it is asked by its folder whose it is, and then what it is.
+type Folder struct {
+	root *os.Root
+	pid  int
+}
+
+// Open opens the folder of who has the number now. Close it.
+func Open(pid int) (*Folder, error) {
+	root, err := os.OpenRoot(filepath.Join("/proc", strconv.Itoa(pid)))
 	if err != nil {
-		return Process{}
+		return nil, err
 	}
-	p := Process{HostPID: pid, PID: pid}
-	for line := range strings.Lines(string(status)) {
+	return &Folder{root, pid}, nil
+}
+
+// Close gives the folder back.
+func (f *Folder) Close() { _ = f.root.Close() }
+
+// Namespace is one of the process's namespaces(7), as its link below ns reads: "net", "pid".
+func (f *Folder) Namespace(name string) (string, error) { return f.root.Readlink("ns/" + name) }
+
+// maxRead is how much of a file of /proc is read, in bytes: a sandbox chooses some of it.
+const maxRead = 16 << 10
+
+// Read returns the beginning of a file of the folder. One that is empty or can't be read,
+// as when the process has ended, is false.
+func (f *Folder) Read(name string) (text string, ok bool) {
+	file, err := f.root.Open(name)
+	if err != nil {
+		return "", false
+	}
+	defer func() { _ = file.Close() }()
+	b, err := io.ReadAll(io.LimitReader(file, maxRead))
+	return string(b), err == nil && len(b) > 0
+}
+
+// Process reads what the process is, or false if it has ended.
+func (f *Folder) Process() (Process, bool) {
+	status, ok := f.Read("status")
+	if !ok {
+		return Process{}, false
+	}
+	p := Process{HostPID: f.pid, PID: f.pid}
+	p.take(status)
+	words, _ := f.Read("cmdline") // what can't be read is not known
+	args := strings.Split(strings.TrimRight(words, "\x00"), "\x00")
+	if i := slices.IndexFunc(args, func(a string) bool { return strings.HasSuffix(a, ".py") }); i >= 0 {
+		p.Script = args[i]
+	}
+	return p, true
+}
+
+// take reads proc_pid_status(5).
+func (p *Process) take(status string) {
+	for line := range strings.Lines(status) {
 		key, value, _ := strings.Cut(line, ":")
 		words := strings.Fields(value)
 		if len(words) == 0 {
@@ -44,24 +93,4 @@ func Of(pid int) Process {
 			}
 		}
 	}
-	words := args(dir)
-	if i := slices.IndexFunc(words, func(a string) bool { return strings.HasSuffix(a, ".py") }); i >= 0 {
-		p.Script = words[i]
-	}
-	return p
-}
-
-func args(dir string) []string {
-	f, err := os.Open(dir + "/cmdline")
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = f.Close() }()
-	buf := make([]byte, 4096)
-	n, _ := f.Read(buf) // what can't be read is not known
-	text := strings.TrimRight(string(buf[:n]), "\x00")
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, "\x00")
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/hostinfo/task"
 	"blast.example/blast/runtime/network/gate/netns"
 )
 
@@ -31,14 +32,8 @@ type Socket struct {
 	Listens bool // it is a server's, of TCP: Local is where it listens
 }
 
-// A Process is what is known about a process. The sandbox chose Command and
-// Script.
-type Process struct {
-	PID, HostPID int
-	UID          *uint32 // on the host
-	Command      string
-	Script       string // the first argument that names a Python file
-}
+// A Process is what is known about a process of the sandbox.
+type Process = task.Process
 
 // Why a process is not known.
 var (
