@@ -58,27 +58,27 @@ func (cmd *statsCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if err != nil {
 		return err
 	}
-	var id string
+	var id, name string
 	if !cmd.All {
 		env, err := u.locate(g)
 		if err != nil {
 			return err
 		}
-		id = env.ID
+		id, name = env.ID, env.Name
 	}
 	claims, err := state.Claims()
 	if err != nil || !slices.ContainsFunc(claims, func(c state.Claim) bool { return id == "" || c.ID == id }) {
-		return errors.Join(err, cmd.nothing(u))
+		return errors.Join(err, cmd.nothing(u, name))
 	}
 	s := &statistics{cmd: cmd, u: u, c: c, id: id, tty: isTerminal(u.stdout)}
 	return s.all(ctx)
 }
 
-func (cmd *statsCmd) nothing(u *ui) error {
+func (cmd *statsCmd) nothing(u *ui, name string) error {
 	if cmd.JSON {
 		return nil
 	}
-	text := "The environment is not up: nothing runs in it.\n"
+	text := "Environment " + name + " is not up: nothing runs in it.\n"
 	if cmd.All {
 		text = "No environment is on this machine.\n"
 	}

@@ -354,7 +354,11 @@ func (c *converter) size(v cty.Value) (int64, bool) {
 }
 
 func (c *converter) duration(v cty.Value) (time.Duration, bool) {
-	d, good := measured(c, v, ParseDuration, []string{"ms", "s"})
+	units := []string{"ms", "s"}
+	if c.Min >= int64(time.Minute) { // nobody means less
+		units = []string{"m", "h"}
+	}
+	d, good := measured(c, v, ParseDuration, units)
 	return d, good && c.inRange(int64(d), c.expr.Range(), func(n int64) string { return FormatDuration(time.Duration(n)) })
 }
 

@@ -1,6 +1,7 @@
 package ttl
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,11 @@ func TestTTL(t *testing.T) {
 	}
 	for _, src := range []string{`"0"`, `"59s"`, `"9000h"`, "8", `"8 days"`, `"x"`} {
 		if _, diags := configtest.Load(t, configtest.Project(t, "ttl = "+src+"\n"), Words{}); len(diags) != 1 {
+			t.Errorf("%s: %v", src, diags)
+		}
+	}
+	for _, src := range []string{"8", `"8"`} { // of what? Of no millisecond
+		if _, diags := configtest.Load(t, configtest.Project(t, "ttl = "+src+"\n"), Words{}); len(diags) != 1 || !strings.Contains(diags[0].Detail, `"8m" or "8h"`) {
 			t.Errorf("%s: %v", src, diags)
 		}
 	}
