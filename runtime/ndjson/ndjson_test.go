@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -23,16 +24,14 @@ func TestScanPassesOverWhatIsNoLine(t *testing.T) {
 
 func lines(t *testing.T, n Name) []string {
 	t.Helper()
-	fs, err := Past(n)
+	p, err := OpenPast(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer CloseAll(fs)
+	defer p.Close()
 	var all []string
-	for _, f := range fs {
-		if err := Scan(f, func(b []byte) { all = append(all, string(b)) }); err != nil {
-			t.Fatal(err)
-		}
+	if err := p.Each(func(b []byte) error { all = append(all, string(b)); return nil }); err != nil {
+		t.Fatal(err)
 	}
 	return all
 }
@@ -73,5 +72,40 @@ func TestRecordIsBoundedAndOutlivesItsWriter(t *testing.T) {
 	got := lines(t, n)
 	if size := len(strings.Join(got, "\n")); size > 2*(int(n.MaxSize)+200) || got[0] != `"head"` || w.Close() != nil {
 		t.Errorf("%d bytes, begins with %q", size, got[0])
+	}
+}
+
+// A Past is one moment: what is written later isn't in it. An error ends it.
+func TestPastIsOneMoment(t *testing.T) {
+	n := Name{Dir: t.TempDir(), Now: "a", Old: "a.old", MaxSize: 1000}
+	w, err := Open(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	w.Append([]byte("1"))
+	if err := w.Turn([]any{2}); err != nil {
+		t.Fatal(err)
+	}
+	w.Append([]byte("3"))
+	p, err := OpenPast(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	w.Append([]byte("4"))
+	if err := w.Turn(nil); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if err := p.Each(func(b []byte) error { got += string(b); return nil }); err != nil || got != "123" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if at, there := p.Written(); !there || time.Since(at) > time.Minute {
+		t.Errorf("written %v, %v", at, there)
+	}
+	got = ""
+	if err := p.Each(func(b []byte) error { got += string(b); return os.ErrClosed }); err != os.ErrClosed || got != "1" { //nolint:errorlint // it is that very one
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // MaxLine bounds one line of a record, in bytes. A longer one is skipped.
@@ -38,26 +39,60 @@ func Scan(r io.Reader, each func([]byte)) error {
 	}
 }
 
-// Past opens what there is of a record, the old file first. Nothing may be there.
-func Past(n Name) ([]*os.File, error) {
-	var all []*os.File
+// A Past is what there was of a record at one moment.
+type Past struct {
+	files   []*os.File
+	sizes   []int64
+	written time.Time
+}
+
+// OpenPast opens what there is of a record. Nothing may be there. Who writes it goes on
+// meanwhile, and waits only for this. Close it.
+func OpenPast(n Name) (*Past, error) {
+	p := &Past{}
 	for _, name := range []string{n.Old, n.Now} {
 		f, err := os.Open(filepath.Join(n.Dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		var fi fs.FileInfo
+		if err == nil {
+			p.files = append(p.files, f)
+			fi, err = f.Stat()
+		}
 		if err != nil {
-			CloseAll(all)
+			p.Close()
 			return nil, fmt.Errorf("read record: %w", err)
 		}
-		all = append(all, f)
+		p.sizes, p.written = append(p.sizes, fi.Size()), fi.ModTime()
 	}
-	return all, nil
+	return p, nil
 }
 
-// CloseAll closes what Past has opened.
-func CloseAll(fs []*os.File) {
-	for _, f := range fs {
+// Written is when the record was last written to, if there is one.
+func (p *Past) Written() (at time.Time, there bool) { return p.written, len(p.files) > 0 }
+
+// Each calls each for the lines, the oldest first, as Scan does, until it returns an error.
+func (p *Past) Each(each func(line []byte) error) (err error) {
+	for i, f := range p.files {
+		serr := Scan(io.NewSectionReader(f, 0, p.sizes[i]), func(line []byte) {
+			if err == nil {
+				err = each(line)
+			}
+		})
+		if err == nil {
+			err = serr
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close gives the files back.
+func (p *Past) Close() {
+	for _, f := range p.files {
 		_ = f.Close()
 	}
 }

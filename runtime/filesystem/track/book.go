@@ -3,7 +3,6 @@ package track
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -90,31 +89,29 @@ func openBook(dir string, log *slog.Logger, fire func(access.Alert)) (*book, err
 
 // recall reads what earlier books wrote.
 func (b *book) recall() (*access.Gap, error) {
-	files, err := ndjson.Past(record(b.dir))
+	past, err := ndjson.OpenPast(record(b.dir))
 	if err != nil {
 		return nil, err
 	}
-	defer ndjson.CloseAll(files)
+	defer past.Close()
 	var stop *access.Stop
-	for _, f := range files {
-		err := ndjson.Scan(f, func(line []byte) {
-			v, err := access.Decode(line)
-			if err != nil {
-				return
-			}
+	err = past.Each(func(line []byte) error {
+		if v, err := access.Decode(line); err == nil {
 			if stop, _ = v.(*access.Stop); stop == nil {
 				b.remember(v)
 			}
-		})
-		if err != nil {
-			return nil, err
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	if b.totals.Since.IsZero() {
 		b.totals.Since = now
 	}
-	if len(files) == 0 {
+	last, there := past.Written()
+	if !there {
 		return nil, nil
 	}
 	gap := access.Gap{Type: access.TypeGap, To: now}
@@ -122,11 +119,7 @@ func (b *book) recall() (*access.Gap, error) {
 		gap.From, gap.Reason = stop.Time, stop.Reason
 		return &gap, nil
 	}
-	fi, err := files[len(files)-1].Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read record: %w", err)
-	}
-	gap.From, gap.Reason = fi.ModTime(), "blastd was killed"
+	gap.From, gap.Reason = last, "blastd was killed"
 	return &gap, nil
 }
 

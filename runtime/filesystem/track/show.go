@@ -3,9 +3,8 @@ package track
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"maps"
-	"os"
+	"slices"
 
 	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/ndjson"
@@ -36,8 +35,7 @@ func (b *book) show(ctx context.Context, follow bool, tell func(json.RawMessage)
 
 // A sight is the record at one moment: nothing falls between what was and what comes.
 type sight struct {
-	files  []*os.File
-	past   []io.Reader // of them, as far as they went
+	past   *ndjson.Past
 	paths  []access.Path
 	totals access.Totals
 	reader *ndjson.Reader
@@ -48,16 +46,8 @@ func (b *book) sight(follow bool) (sight, error) {
 	defer b.mu.Unlock()
 	var s sight
 	var err error
-	if s.files, err = ndjson.Past(record(b.dir)); err != nil {
+	if s.past, err = ndjson.OpenPast(record(b.dir)); err != nil {
 		return s, err
-	}
-	for _, f := range s.files {
-		fi, err := f.Stat()
-		if err != nil {
-			ndjson.CloseAll(s.files)
-			return s, err
-		}
-		s.past = append(s.past, io.NewSectionReader(f, 0, fi.Size()))
 	}
 	s.paths, s.totals = b.paths.all(), b.totals
 	s.totals.Ops, s.totals.Bytes, s.totals.Fired = maps.Clone(b.totals.Ops), maps.Clone(b.totals.Bytes), maps.Clone(b.totals.Fired)
@@ -68,7 +58,7 @@ func (b *book) sight(follow bool) (sight, error) {
 }
 
 func (b *book) leave(s sight) {
-	ndjson.CloseAll(s.files)
+	s.past.Close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.readers.Remove(s.reader)
@@ -76,35 +66,24 @@ func (b *book) leave(s sight) {
 
 // past shows what is on record of an environment in which nothing is tracked right now.
 func past(dir string, tell func(json.RawMessage) error) error {
-	files, err := ndjson.Past(record(dir))
+	p, err := ndjson.OpenPast(record(dir))
 	if err != nil {
 		return err
 	}
-	defer ndjson.CloseAll(files)
-	var rs []io.Reader
-	for _, f := range files {
-		rs = append(rs, f)
-	}
-	return showPast(rs, tell)
+	defer p.Close()
+	return showPast(p, tell)
 }
 
-func showPast(rs []io.Reader, tell func(json.RawMessage) error) (err error) {
-	for _, r := range rs {
-		serr := ndjson.Scan(r, func(line []byte) {
-			v, derr := access.Decode(line)
-			if err != nil || derr != nil {
-				return
-			}
+func showPast(p *ndjson.Past, tell func(json.RawMessage) error) error {
+	return p.Each(func(line []byte) error {
+		if v, err := access.Decode(line); err == nil {
 			switch v.(type) {
 			case *access.Access, *access.Alert, *access.Gap:
-				err = tell(append([]byte(nil), line...))
+				return tell(slices.Clone(line))
 			}
-		})
-		if err == nil {
-			err = serr
 		}
-	}
-	return err
+		return nil
+	})
 }
 
 func say(tell func(json.RawMessage) error, v any) error {

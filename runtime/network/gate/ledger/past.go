@@ -18,20 +18,19 @@ type past struct {
 // recall reads what there is of a record.
 func recall(dir string) (past, error) {
 	p := past{open: map[uint64]traffic.Connection{}}
-	fs, err := ndjson.Past(record(dir))
+	on, err := ndjson.OpenPast(record(dir))
 	if err != nil {
 		return p, err
 	}
-	defer ndjson.CloseAll(fs)
-	for _, f := range fs {
-		err := ndjson.Scan(f, func(b []byte) {
-			if l, err := traffic.Decode(b); err == nil {
-				p.add(l)
-			}
-		})
-		if err != nil {
-			return p, err
+	defer on.Close()
+	err = on.Each(func(b []byte) error {
+		if l, err := traffic.Decode(b); err == nil {
+			p.add(l)
 		}
+		return nil
+	})
+	if err != nil {
+		return p, err
 	}
 	p.totals.Type = traffic.TypeTotals
 	if p.totals.Since.IsZero() {

@@ -3,8 +3,6 @@ package ledger
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -48,8 +46,7 @@ func (l *Ledger) Show(ctx context.Context, follow bool, tell func(json.RawMessag
 // A sight is the record at one moment: nothing falls between what is over, open,
 // and coming.
 type sight struct {
-	files  []*os.File
-	past   []io.Reader // of them, as far as they went
+	past   *ndjson.Past
 	live   []*Entry
 	reader *ndjson.Reader
 }
@@ -59,16 +56,8 @@ func (l *Ledger) sight(follow bool) (sight, error) {
 	defer l.mu.Unlock()
 	var s sight
 	var err error
-	if s.files, err = ndjson.Past(record(l.o.Dir)); err != nil {
+	if s.past, err = ndjson.OpenPast(record(l.o.Dir)); err != nil {
 		return s, err
-	}
-	for _, f := range s.files {
-		fi, err := f.Stat()
-		if err != nil {
-			ndjson.CloseAll(s.files)
-			return s, err
-		}
-		s.past = append(s.past, io.NewSectionReader(f, 0, fi.Size()))
 	}
 	for e := range l.live {
 		s.live = append(s.live, e)
@@ -81,7 +70,7 @@ func (l *Ledger) sight(follow bool) (sight, error) {
 }
 
 func (l *Ledger) leave(s sight) {
-	ndjson.CloseAll(s.files)
+	s.past.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.readers.Remove(s.reader)
@@ -89,16 +78,12 @@ func (l *Ledger) leave(s sight) {
 
 // Past shows what is over of an environment that has no gate right now.
 func Past(dir string, tell func(json.RawMessage) error) error {
-	fs, err := ndjson.Past(record(dir))
+	p, err := ndjson.OpenPast(record(dir))
 	if err != nil {
 		return err
 	}
-	defer ndjson.CloseAll(fs)
-	var rs []io.Reader
-	for _, f := range fs {
-		rs = append(rs, f)
-	}
-	if err := showPast(rs, tell); err != nil {
+	defer p.Close()
+	if err := showPast(p, tell); err != nil {
 		return err
 	}
 	_, err = showDenials(dir, tell)
@@ -106,22 +91,14 @@ func Past(dir string, tell func(json.RawMessage) error) error {
 }
 
 // showPast tells the lines that say the last word of something.
-func showPast(rs []io.Reader, tell func(json.RawMessage) error) (err error) {
-	for _, r := range rs {
-		serr := ndjson.Scan(r, func(b []byte) {
-			var head struct{ Type, State string }
-			if err != nil || json.Unmarshal(b, &head) != nil {
-				return
-			}
-			if head.Type == traffic.TypeQuestion || head.Type == traffic.TypeConnection && head.State == traffic.Closed {
-				err = tell(slices.Clone(b))
-			}
-		})
-		if err == nil {
-			err = serr
+func showPast(p *ndjson.Past, tell func(json.RawMessage) error) error {
+	return p.Each(func(b []byte) error {
+		var head struct{ Type, State string }
+		if json.Unmarshal(b, &head) == nil && (head.Type == traffic.TypeQuestion || head.Type == traffic.TypeConnection && head.State == traffic.Closed) {
+			return tell(slices.Clone(b))
 		}
-	}
-	return err
+		return nil
+	})
 }
 
 // showDenials returns the time of the last one.
