@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,21 +95,13 @@ type sightings struct {
 func (s *sightings) all(ctx context.Context, c *client.Client, env state.Env) error {
 	p := wire.MonitorParams{Env: env, Record: traffic.Record, Follow: s.cmd.Follow}
 	for {
-		ctx, cancel := context.WithCancel(ctx)
-		err := c.Call(ctx, wire.Monitor, p, nil, func(ev wire.Event) {
-			if ev.Phase != wire.Reported {
-				s.u.event(ev)
-			} else if s.hear(ev.Line); s.err != nil {
-				cancel()
-			}
-		})
-		over := ctx.Err() != nil
-		cancel()
-		switch {
-		case errors.Is(s.err, syscall.EPIPE):
-			return nil
-		case s.err != nil:
+		over, err := s.u.monitor(ctx, c, p, func(line json.RawMessage) error {
+			s.hear(line)
 			return s.err
+		})
+		switch {
+		case errors.Is(err, syscall.EPIPE):
+			return nil
 		case err != nil && !over && s.cmd.Follow && s.ready && errors.Is(err, client.ErrDied):
 			s.again()
 		case err != nil:
