@@ -8,6 +8,7 @@
 package sitehook
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -43,23 +45,46 @@ func Lead(without string) string {
 }
 
 // Install puts the hook where the environment's sandbox finds it, and returns the folder
-// that the sandbox is to see.
+// that the sandbox is to see. One that is there already stays as it is: another sandbox of
+// the environment uses it, and goes on with it if this change is taken back in the middle.
 func Install(ctx context.Context, env state.Env) (string, error) {
 	names, err := fs.Glob(sources, "src/*.py")
 	if err != nil {
 		return "", err
 	}
+	whole := true
 	for _, name := range names {
 		b, err := sources.ReadFile(name)
 		if err != nil {
 			return "", err
 		}
+		if installed(inside.Path(env, folder), path.Base(name), b) {
+			continue
+		}
+		whole = false
 		if err := inside.Write(env, path.Join(folder, path.Base(name)), b); err != nil {
 			return "", fmt.Errorf("install the hook in Python: %w", err)
 		}
 	}
-	compile(ctx, inside.Path(env, folder))
+	if !whole {
+		compile(ctx, inside.Path(env, folder))
+	}
 	return inside.Make(env)
+}
+
+// installed reports whether a file of the hook is there, and compiled after it was written.
+func installed(dir, name string, want []byte) bool {
+	is, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil || !bytes.Equal(is, want) {
+		return false
+	}
+	compiled, _ := filepath.Glob(filepath.Join(dir, cacheDir, strings.TrimSuffix(name, ".py")+".*.pyc")) // only a bad pattern is an error
+	source, err := os.Stat(filepath.Join(dir, name))
+	if err != nil || len(compiled) != 1 {
+		return false
+	}
+	of, err := os.Stat(compiled[0])
+	return err == nil && !of.ModTime().Before(source.ModTime())
 }
 
 // Where the sandbox, too, has the host's Python, and how long it may take to compile.

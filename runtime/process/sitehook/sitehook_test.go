@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,81 @@ func need(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/usr/bin/python3"); err != nil {
 		t.Skip("needs /usr/bin/python3")
+	}
+}
+
+// TestInstalledStays: a change that is taken back in the middle leaves the hook of the
+// sandbox that goes on as it was, and one that is not whole is made whole.
+func TestInstalledStays(t *testing.T) {
+	need(t)
+	env := state.NewEnv(t.TempDir(), "default", os.Geteuid(), os.Getegid())
+	env.Run = t.TempDir()
+	dir := inside.Path(env, "python")
+	files := func() map[string]string {
+		t.Helper()
+		all := map[string]string{}
+		for _, pattern := range []string{"*", "__pycache__/*"} {
+			names, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				fi, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all[strings.TrimPrefix(name, dir)] = fi.ModTime().String()
+				if !fi.IsDir() {
+					b, err := os.ReadFile(name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					all[strings.TrimPrefix(name, dir)] += string(b)
+				}
+			}
+		}
+		return all
+	}
+	install := func(ctx context.Context) {
+		t.Helper()
+		if _, err := sitehook.Install(ctx, env); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install(t.Context())
+	first := files()
+	if len(first) != 5 { // two sources, the folder, and both compiled
+		t.Fatalf("%d files", len(first))
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	install(cancelled)
+	if !reflect.DeepEqual(first, files()) {
+		t.Error("a change that was cancelled has touched it")
+	}
+	for name, harm := range map[string]func(path string) error{
+		"gone":    os.Remove,
+		"another": func(path string) error { return os.WriteFile(path, []byte("x"), 0o644) },
+	} {
+		source := filepath.Join(dir, "sitecustomize.py")
+		want, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := harm(source); err != nil {
+			t.Fatal(err)
+		}
+		install(t.Context())
+		if got, err := os.ReadFile(source); err != nil || string(got) != string(want) || len(files()) != 5 {
+			t.Errorf("%s: %v, %d files", name, err, len(files()))
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "__pycache__")); err != nil {
+		t.Fatal(err)
+	}
+	install(t.Context())
+	if len(files()) != 5 {
+		t.Errorf("not compiled again: %d files", len(files()))
 	}
 }
 
