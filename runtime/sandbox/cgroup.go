@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/cgroups/manager"
 	"golang.org/x/sys/unix"
 
+	"blast.example/blast/runtime/hostinfo/task"
 	"blast.example/blast/state"
 )
 
@@ -75,6 +76,22 @@ func killAll(ctx context.Context, folders map[string]string) error {
 	}
 }
 
+// initsFirst puts those first with which all others of their pid namespace end. An init that
+// outlived a command would say that the command was killed, and not that its sandbox ended.
+func initsFirst(pids []int) {
+	first := map[int]int{}
+	for _, pid := range pids {
+		first[pid] = 1
+		if f, err := task.Open(pid); err == nil {
+			if p, ok := f.Process(); ok && p.PID == 1 {
+				first[pid] = 0
+			}
+			f.Close()
+		}
+	}
+	slices.SortStableFunc(pids, func(a, b int) int { return first[a] - first[b] })
+}
+
 // killRound ends those that are there, and returns how many they were. All are signalled
 // before the first is waited for: an init ends after all others of its namespace. A pidfd
 // says that it is still the same process, and it is killed only if it is still in the
@@ -93,6 +110,7 @@ func killRound(ctx context.Context, folders map[string]string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	initsFirst(now)
 	for _, pid := range now {
 		f := held[pid]
 		if f == nil {
