@@ -41,7 +41,25 @@ func spawn(cmd *wire.Command, fds []int) (pid, master int, failure *wire.Failure
 		}
 		return 0, -1, execFailure(cmd.Args[0], err)
 	}
+	volunteer(pid)
 	return pid, master, nil
+}
+
+// commandOOMScoreAdj is proc_pid_oom_score_adj(5) of commands: half of the memory that
+// there is, more than PID 1 ever takes.
+const commandOOMScoreAdj = "500"
+
+// volunteer has a command, and what it starts, killed for want of memory before PID 1,
+// whose end is the end of all. Among many small processes the kernel would take
+// whichever is the largest. What can't be written, as of a program that nobody may
+// read, stays as it is; so may a command lower it again, at its own cost.
+func volunteer(pid int) {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_, _ = unix.Write(fd, []byte(commandOOMScoreAdj))
+	_ = unix.Close(fd)
 }
 
 // checkStdio refuses what must not enter a sandbox. From a folder, openat(2)

@@ -156,6 +156,22 @@ func TestEndingByMemory(t *testing.T) {
 	}
 }
 
+// TestCommandsAreOutOfMemoryFirst, also when none of them is as large as PID 1.
+func TestCommandsAreOutOfMemoryFirst(t *testing.T) {
+	env := sandboxtest.Env(t)
+	s := sandboxtest.Start(t, env)
+	limitMemory(t, env, 16<<20)
+	const crowd = `for i in $(seq 400); do sleep 1000 >/dev/null 2>&1 & done; wait`
+	for range 3 {
+		if code, out := output(t, s, "sh", "-c", crowd); code != 137 {
+			t.Fatalf("the crowd had its memory: %d %s", code, out)
+		}
+		if code, out := output(t, s, "sh", "-c", "kill -9 -1"); code != 0 {
+			t.Fatalf("%d %s", code, out)
+		}
+	}
+}
+
 // That a command was killed for its memory before doesn't make it the reason.
 func TestEndingAfterOthersWereOutOfMemory(t *testing.T) {
 	if f, err := os.Open("/dev/kmsg"); err != nil || !hostinfo.InitialPIDs() {
