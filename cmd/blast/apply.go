@@ -156,7 +156,7 @@ func (cmd *applyCmd) todo(ctx context.Context, u *ui, g *Globals) (*planning, *p
 	}
 	mode, saved, text := cmd.mode(), plan.Plan{}, []byte(nil)
 	if cmd.Plan != "" {
-		if cmd.mode() != plan.Normal || cmd.Upgrade || !cmd.scope().Whole() {
+		if cmd.mode() != plan.Normal || cmd.upgrade().Any() || !cmd.scope().Whole() {
 			return nil, nil, u.misused("a saved plan is carried out as it stands: say to blast plan what it is to be about")
 		}
 		var err error
@@ -169,7 +169,7 @@ func (cmd *applyCmd) todo(ctx context.Context, u *ui, g *Globals) (*planning, *p
 	if err != nil {
 		return nil, nil, err
 	}
-	m.scope, m.upgrade, m.wait = cmd.scope(), cmd.Upgrade, cmd.LockTimeout
+	m.scope, m.upgrade, m.wait = cmd.scope(), cmd.upgrade(), cmd.LockTimeout
 	if cmd.Plan == "" {
 		p, err := m.make(ctx)
 		if err == nil {

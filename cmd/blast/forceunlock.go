@@ -1,7 +1,7 @@
 package main
 
 type forceUnlockCmd struct {
-	ID   string `arg:"" help:"Of the lock, as blast lock show prints it."`
+	ID   string `arg:"" help:"Of the lock, as blast state lock prints it."`
 	JSON bool   `name:"json" help:"Print the result as JSON."`
 }
 

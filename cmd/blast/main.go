@@ -49,9 +49,14 @@ type cli struct {
 
 	Snapshots snapshotsCmd `cmd:"" help:"List, compare, remove and export snapshots."`
 
+	Lock     lockCmd     `cmd:"" help:"Choose the versions of packages, and write the lock file; changes nothing else."`
+	Update   updateCmd   `cmd:"" help:"Take the newest of all packages, or of those that are named, and apply that."`
+	Outdated outdatedCmd `cmd:"" help:"List packages of which there is a newer version."`
+	Tree     treeCmd     `cmd:"" help:"Show which package needs which."`
+	Why      whyCmd      `cmd:"" help:"Say why a package is there: the line that asks for it, and what needs it."`
+
 	State   stateCmd   `cmd:"" help:"Look at what is recorded, or change it by hand."`
 	Ps      psCmd      `cmd:"" name:"ps" help:"List environments: of this project, or with --all of every project on this machine."`
-	Lock    lockCmd    `cmd:"" help:"Look at the lock that a command has while it changes an environment."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what this machine can enforce."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

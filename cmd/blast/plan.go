@@ -58,7 +58,7 @@ func (cmd *planCmd) check(u *ui) error {
 	switch {
 	case cmd.SignKey != "" && cmd.Out == "":
 		return u.misused("--sign-key signs a saved plan: add --out FILE")
-	case cmd.Base != "" && (cmd.Out != "" || cmd.mode() != plan.Normal || !cmd.scope().Whole() || cmd.Upgrade):
+	case cmd.Base != "" && (cmd.Out != "" || cmd.mode() != plan.Normal || !cmd.scope().Whole() || cmd.upgrade().Any()):
 		return u.misused("--base compares two revisions of blast.hcl, and nothing is carried out: leave out --out and what a plan of the host is about")
 	}
 	return cmd.scopeFlags.check(u)
@@ -117,7 +117,7 @@ func (cmd *planCmd) make(ctx context.Context, u *ui, g *Globals) (plan.Plan, err
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	m.scope, m.upgrade = cmd.scope(), cmd.Upgrade
+	m.scope, m.upgrade = cmd.scope(), cmd.upgrade()
 	p, err := m.make(ctx)
 	if err != nil {
 		return plan.Plan{}, err

@@ -17,6 +17,7 @@ import (
 	"blast.example/blast/runtime/hostinfo"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/kinds/words"
+	"blast.example/blast/runtime/packages/pep508"
 	"blast.example/blast/runtime/process"
 	"blast.example/blast/state"
 )
@@ -29,11 +30,22 @@ type scopeFlags struct {
 	RefreshOnly bool     `help:"Only record what others changed on this host; change nothing there."`
 	Refresh     bool     `default:"true" negatable:"" help:"Look at the host; with --no-refresh or --refresh=false take the records for what is there."`
 	Upgrade     bool     `help:"Take the newest packages that fit, not those of the lock."`
+	Upgrades    []string `name:"upgrade-package" short:"P" sep:"none" placeholder:"NAME" help:"Take the newest of this package, and those of the lock of all others where they fit. May be repeated."`
 	Destroy     bool     `help:"Plan what blast destroy would do."`
 }
 
 func (f scopeFlags) scope() plan.Scope {
 	return plan.Scope{Targets: f.Target, Excluded: f.Exclude, Replaced: f.Replace, Blind: !f.Refresh}
+}
+
+func (f scopeFlags) upgrade() kinds.Upgrade { return upgradeOf(f.Upgrade, f.Upgrades) }
+
+func upgradeOf(all bool, only []string) kinds.Upgrade {
+	up := kinds.Upgrade{All: all}
+	for _, name := range only {
+		up.Only = append(up.Only, pep508.NormalizeName(name))
+	}
+	return up
 }
 
 func (f scopeFlags) mode() plan.Mode {
@@ -55,8 +67,8 @@ func (f scopeFlags) check(u *ui) error {
 		return u.misused("--refresh-only records what is on the host, and --refresh=false doesn't look: choose one")
 	case f.RefreshOnly && len(f.Replace) > 0:
 		return u.misused("--refresh-only changes nothing on the host, and --replace does: choose one")
-	case f.Destroy && (len(f.Replace) > 0 || f.Upgrade):
-		return u.misused("--destroy makes nothing anew: leave out --replace and --upgrade")
+	case f.Destroy && (len(f.Replace) > 0 || f.upgrade().Any()):
+		return u.misused("--destroy makes nothing anew: leave out --replace, --upgrade and --upgrade-package")
 	}
 	for _, a := range f.Replace {
 		if !slices.Contains(replaceable, a) {
@@ -80,7 +92,7 @@ type planning struct {
 	wait time.Duration
 
 	scope   plan.Scope
-	upgrade bool
+	upgrade kinds.Upgrade
 	settled []plan.Object // of a saved plan
 	command string        // "blast plan"
 }
@@ -123,7 +135,7 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	}
 	out.For(m.mode, m.of)
 	out.Tell(look.Witnessed)
-	if m.upgrade {
+	if m.upgrade.Any() {
 		out.Upgraded()
 	}
 	out.Basis, out.Keep = m.basis(lock), look.Keep

@@ -18,6 +18,7 @@ import (
 type stateCmd struct {
 	List   stateListCmd `cmd:"" help:"List the recorded objects."`
 	Show   stateShowCmd `cmd:"" help:"Show one recorded object."`
+	Lock   stateLockCmd `cmd:"" help:"Say which command changes the environment right now."`
 	Pull   statePullCmd `cmd:"" help:"Print the recorded state, for a backup or a look."`
 	Push   statePushCmd `cmd:"" help:"Record a state that was pulled; changes nothing on the host."`
 	Remove stateRmCmd   `cmd:"" name:"rm" help:"Forget that objects are recorded; changes nothing on the host."`

@@ -55,7 +55,7 @@ type ResolveInput struct {
 	Project  string        // folder of blast.hcl
 	Objects  []plan.Object // all objects of one environment
 	Recorded []plan.Object // what the last apply left: preferred where it still fits
-	Upgrade  bool          // ignore the lock and take the newest
+	Upgrade  Upgrade       // take the newest of these, and not what the lock has
 	Settled  []plan.Object // of a saved plan or a snapshot: taken if they answer what is asked, and nothing else is
 	Of       string        // what Settled is of, if it is no saved plan: "snapshot clean"
 	Progress func(string)  // told what is being done; may be nil

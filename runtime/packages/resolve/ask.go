@@ -98,16 +98,13 @@ func (r *run) policies(prefer map[string]pep440.Version) map[string]*policy {
 }
 
 // preferred are the versions that are there: of the lock, or without one of the
-// last apply. Upgrade wants none of them.
+// last apply, but for what is to be upgraded.
 func (r *run) preferred(lock *pylock.File) map[string]pep440.Version {
 	out := map[string]pep440.Version{}
 	add := func(name, version string) {
-		if v, err := pep440.Parse(version); err == nil {
+		if v, err := pep440.Parse(version); err == nil && !r.in.Upgrade.Of(name) {
 			out[name] = v
 		}
-	}
-	if r.in.Upgrade {
-		return out
 	}
 	if lock != nil {
 		for _, p := range lock.Packages {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"blast.example/blast/config/nearest"
 	"blast.example/blast/runtime/packages"
 	"blast.example/blast/runtime/packages/pep440"
 	"blast.example/blast/runtime/packages/pylock"
@@ -19,6 +20,25 @@ import (
 
 func (r *run) lockPlace() *hcl.Range {
 	return &hcl.Range{Filename: r.set.Wishes.LockPath, Start: hcl.InitialPos, End: hcl.InitialPos}
+}
+
+// knownUpgrades refuses to upgrade what nobody has: it is a slip of the pen.
+func (r *run) knownUpgrades(lock *pylock.File) hcl.Diagnostics {
+	var known []string
+	for _, a := range r.asks {
+		known = append(known, a.req.Key())
+	}
+	if lock != nil {
+		for _, p := range lock.Packages {
+			known = append(known, p.Name)
+		}
+	}
+	for _, name := range r.in.Upgrade.Only {
+		if !slices.Contains(known, name) {
+			return problem(nil, "No such package", fmt.Sprintf("%s is to be upgraded, and neither a line nor %s has it.%s", name, r.set.Wishes.LockPath, nearest.Hint(name, known)))
+		}
+	}
+	return nil
 }
 
 // readLock reads the lock file, if there is one.

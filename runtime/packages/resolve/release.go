@@ -37,6 +37,21 @@ type reason struct {
 	text   string
 }
 
+// unlisted is the weight of the reason that the hashes of the lines leave a file out,
+// which would do otherwise.
+const unlisted = 7
+
+// newest is the version that would be chosen if no line said which: the newest release,
+// or if there is none the newest pre-release; nil if nothing can be used.
+func (pr *project) newest() *pep440.Version {
+	for _, c := range pr.candidates {
+		if rel := pr.releases[key(c.Version)]; c.Unusable == "" || rel.why.weight == unlisted {
+			return &c.Version
+		}
+	}
+	return nil
+}
+
 // newProject sorts the files of a project.
 func newProject(name, from string, files []index.File, py *interpreter.Found, p *policy) *project {
 	if p == nil {
@@ -132,7 +147,7 @@ func (p *policy) judge(f index.File, w tags.WheelName, py *interpreter.Found) (i
 	case f.Yanked != "" && !p.mayBeYanked(w.Version):
 		return 0, reason{6, "yanked: " + clip(f.Yanked)}
 	case len(p.hashes) > 0 && !slices.ContainsFunc(p.hashes, func(h string) bool { return matches(f, h) }):
-		return 0, reason{7, "its hash is not among those of the requirements"}
+		return 0, reason{unlisted, "its hash is not among those of the requirements"}
 	}
 	return rank, reason{}
 }

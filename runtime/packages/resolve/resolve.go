@@ -53,21 +53,29 @@ func (rv Resolver) Resolve(ctx context.Context, in kinds.ResolveInput) ([]plan.O
 		if o.Addr != packages.SetAddr {
 			continue
 		}
-		var set packages.Set
-		if err := o.Decode(&set); err != nil {
-			return nil, problem(nil, "Can't resolve packages", err.Error())
+		r, more := rv.run(ctx, in, o)
+		diags = append(diags, more...)
+		if !diags.HasErrors() {
+			diags = append(diags, r.settle()...)
 		}
-		r := &run{
-			Resolver: rv.complete(), ctx: ctx, in: in, set: &set, src: o.Src,
-			network: sync.OnceValue(func() []network.Policy { return policies(in.Objects) }),
-		}
-		diags = append(diags, r.settle()...)
 		if diags.HasErrors() {
 			return nil, diags
 		}
-		out[i] = o.With(set)
+		out[i] = o.With(*r.set)
 	}
 	return out, diags
+}
+
+// run prepares the resolution of one set.
+func (rv Resolver) run(ctx context.Context, in kinds.ResolveInput, o plan.Object) (*run, hcl.Diagnostics) {
+	r := &run{
+		Resolver: rv.complete(), ctx: ctx, in: in, set: &packages.Set{}, src: o.Src,
+		network: sync.OnceValue(func() []network.Policy { return policies(in.Objects) }),
+	}
+	if err := o.Decode(r.set); err != nil {
+		return nil, problem(nil, "Can't resolve packages", err.Error())
+	}
+	return r, nil
 }
 
 // complete fills in what isn't set.
@@ -100,12 +108,17 @@ type run struct {
 	network func() []network.Policy // read once: a policy is long, and each address is looked up in it
 }
 
-func (r *run) settle() hcl.Diagnostics {
+// ready finds out what is asked for, and for which interpreter.
+func (r *run) ready() hcl.Diagnostics {
 	if diags := r.findPython(); diags.HasErrors() {
 		return diags
 	}
 	r.set.Lock.Path = filepath.Join(r.in.Project, r.set.Wishes.LockPath)
-	if diags := r.readAsks(); diags.HasErrors() {
+	return r.readAsks()
+}
+
+func (r *run) settle() hcl.Diagnostics {
+	if diags := r.ready(); diags.HasErrors() {
 		return diags
 	}
 	if r.in.Lock != nil {
@@ -119,7 +132,7 @@ func (r *run) settle() hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
-	if lock != nil && !r.in.Upgrade && lock.Fit == r.fit() {
+	if lock != nil && !r.in.Upgrade.Any() && lock.Fit == r.fit() {
 		pinned, why := r.fromLock(lock)
 		if why == "" {
 			r.set.Packages, r.set.Lock.Content = pinned, text
@@ -154,6 +167,9 @@ func (r *run) findPython() hcl.Diagnostics {
 
 // anew chooses versions.
 func (r *run) anew(lock *pylock.File) hcl.Diagnostics {
+	if diags := r.knownUpgrades(lock); diags.HasErrors() {
+		return diags
+	}
 	if !slices.ContainsFunc(r.asks, func(a ask) bool { return !a.Constraint }) {
 		r.set.Packages = []packages.Pinned{}
 		r.set.Lock.Content = string(pylock.Encode(pylock.File{RequiresPython: r.requiresPython(), Fit: r.fit()}))
@@ -171,11 +187,7 @@ func (r *run) anew(lock *pylock.File) hcl.Diagnostics {
 
 // solve asks the index and the solver.
 func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
-	c := r.Client()
-	c.Indexes, c.Allow = r.set.Wishes.Index, r.allow
-	if r.CacheDir != "" {
-		c.Cache = &index.Cache{Dir: r.CacheDir}
-	}
+	c := r.client()
 	defer c.Close()
 	u := newUniverse(r, c, r.preferred(lock))
 	defer u.close()
@@ -193,6 +205,16 @@ func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
 	}
 	r.set.Packages, r.set.Lock.Content = pinned, string(pylock.Encode(file))
 	return u.unknownExtras(chosen)
+}
+
+// client talks to the indexes. Whoever asks for one closes it.
+func (r *run) client() *index.Client {
+	c := r.Client()
+	c.Indexes, c.Allow = r.set.Wishes.Index, r.allow
+	if r.CacheDir != "" {
+		c.Cache = &index.Cache{Dir: r.CacheDir}
+	}
+	return c
 }
 
 // explain turns what went wrong into a diagnostic, at the line that caused it.

@@ -233,16 +233,40 @@ func TestLockIsReused(t *testing.T) {
 	if got := s.must(t); got != "a 2, b 1" {
 		t.Errorf("a line that excludes what is locked: %s", got)
 	}
-	s.upgrade = true
+	s.upgrade.All = true
 	if got := s.must(t); got != "a 2, b 2" {
 		t.Errorf("upgrade: %s", got)
 	}
-	s.upgrade = false
+	s.upgrade.All = false
 	s.wishes.Requirements = newSetup(t, root, "a").wishes.Requirements
 	s.py = python(t, "3.11", 39)
 	before = len(x.Requests())
 	if got := s.must(t); got != "a 1, b 1" || len(x.Requests()) == before {
 		t.Errorf("another interpreter: %s, %d requests", got, len(x.Requests())-before)
+	}
+}
+
+// TestUpgradeOfOne leaves all others as the lock has them, where they fit.
+func TestUpgradeOfOne(t *testing.T) {
+	x, root := serve(t, "a 1: b", "b 1", "c 1: d", "d 1")
+	s := newSetup(t, root, "a", "c")
+	s.keepLock(t)
+	for _, p := range []string{"a 2: b", "b 2", "c 2: d>=2", "d 2"} {
+		add(t, x, p)
+	}
+	for _, u := range []struct{ name, want string }{
+		{"b", "a 1, b 2, c 1, d 1"},
+		{"a", "a 2, b 1, c 1, d 1"},
+		{"c", "a 1, b 1, c 2, d 2"}, // which needs the new d
+	} {
+		s.upgrade.Only = []string{u.name}
+		if got := s.must(t); got != u.want {
+			t.Errorf("upgrade of %s: %s", u.name, got)
+		}
+	}
+	s.upgrade.Only = []string{"bb"}
+	if got := s.fails(t); !strings.Contains(got, "bb is to be upgraded, and neither a line nor pylock.blast.toml has it.") {
+		t.Error(got)
 	}
 }
 
@@ -254,7 +278,7 @@ func TestRecordedIsPreferred(t *testing.T) {
 	if got := s.must(t); got != "a 1" {
 		t.Errorf("took %s", got)
 	}
-	s.upgrade = true
+	s.upgrade.All = true
 	if got := s.must(t); got != "a 2" {
 		t.Errorf("upgrade: %s", got)
 	}

@@ -52,7 +52,7 @@ type setup struct {
 	recorded []plan.Object
 	settled  []plan.Object
 	of       string
-	upgrade  bool
+	upgrade  kinds.Upgrade
 	now      time.Time
 	stall    time.Duration
 	progress []string
@@ -92,18 +92,7 @@ func (s *setup) resolve(t testing.TB) (packages.Set, hcl.Diagnostics) {
 
 func (s *setup) resolveIn(ctx context.Context, t testing.TB) (packages.Set, hcl.Diagnostics) {
 	t.Helper()
-	rv := resolve.Resolver{
-		Find:     func(context.Context, string) (*interpreter.Found, error) { return s.py, nil },
-		CacheDir: s.cache,
-		Now:      func() time.Time { return s.now },
-		Client:   func() *index.Client { return &index.Client{Stall: s.stall, Pause: time.Millisecond} },
-	}
-	in := kinds.ResolveInput{Project: s.project, Recorded: s.recorded, Settled: s.settled, Of: s.of, Upgrade: s.upgrade, Progress: func(text string) { s.progress = append(s.progress, text) },
-		Objects: []plan.Object{
-			plan.NewObject(network.PolicyAddr, s.policy, map[string]string{"": "blast.hcl:7"}),
-			plan.NewObject(packages.SetAddr, packages.Set{Wishes: s.wishes, Packages: []packages.Pinned{}}, map[string]string{"": "blast.hcl:1", "python": "blast.hcl:2"}),
-		}}
-	objs, diags := rv.Resolve(ctx, in)
+	objs, diags := s.resolver().Resolve(ctx, s.input())
 	var set packages.Set
 	if diags.HasErrors() {
 		return set, diags
@@ -112,6 +101,23 @@ func (s *setup) resolveIn(ctx context.Context, t testing.TB) (packages.Set, hcl.
 		t.Fatal(err)
 	}
 	return set, diags
+}
+
+func (s *setup) resolver() resolve.Resolver {
+	return resolve.Resolver{
+		Find:     func(context.Context, string) (*interpreter.Found, error) { return s.py, nil },
+		CacheDir: s.cache,
+		Now:      func() time.Time { return s.now },
+		Client:   func() *index.Client { return &index.Client{Stall: s.stall, Pause: time.Millisecond} },
+	}
+}
+
+func (s *setup) input() kinds.ResolveInput {
+	return kinds.ResolveInput{Project: s.project, Recorded: s.recorded, Settled: s.settled, Of: s.of, Upgrade: s.upgrade, Progress: func(text string) { s.progress = append(s.progress, text) },
+		Objects: []plan.Object{
+			plan.NewObject(network.PolicyAddr, s.policy, map[string]string{"": "blast.hcl:7"}),
+			plan.NewObject(packages.SetAddr, packages.Set{Wishes: s.wishes, Packages: []packages.Pinned{}}, map[string]string{"": "blast.hcl:1", "python": "blast.hcl:2"}),
+		}}
 }
 
 // must resolves, and returns "a 1.0, b 2.0".
