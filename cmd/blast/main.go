@@ -55,6 +55,7 @@ type cli struct {
 	Tree     treeCmd     `cmd:"" help:"Show which package needs which."`
 	Why      whyCmd      `cmd:"" help:"Say why a package is there: the line that asks for it, and what needs it."`
 
+	Cache   cacheCmd   `cmd:"" help:"Look at what is kept of packages, verify it, or remove it."`
 	State   stateCmd   `cmd:"" help:"Look at what is recorded, or change it by hand."`
 	Ps      psCmd      `cmd:"" name:"ps" help:"List environments: of this project, or with --all of every project on this machine."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what this machine can enforce."`

@@ -125,6 +125,7 @@ func setup(e *testscript.Env, bin string, index *url.URL) error {
 	e.Setenv("INDEX_PORT", index.Port())
 	e.Setenv("ID", id.ID)
 	e.Setenv("TRUST", project+".trust") // where no sandbox writes
+	e.Setenv("OUTSIDE", filepath.Dir(project))
 	e.Defer(func() {
 		cmd := exec.Command(filepath.Join(bin, "blast"), "-C", project, "destroy", "--auto-approve") //nolint:noctx // whatever became of the script
 		cmd.Env = e.Vars

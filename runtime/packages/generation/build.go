@@ -32,6 +32,11 @@ func (h *Host) build(ctx context.Context, f *folder, to target) (err error) {
 	if err := h.openCache(); err != nil {
 		return err
 	}
+	release, err := h.cache.Use(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	entries, err := h.entries(ctx, to)
 	if err != nil {
 		return err
