@@ -19,8 +19,11 @@ var sizeUnits = map[string]int64{
 
 var timeUnits = map[string]int64{
 	"us": int64(time.Microsecond), "ms": int64(time.Millisecond), "s": int64(time.Second),
-	"m": int64(time.Minute), "h": int64(time.Hour),
+	"m": int64(time.Minute), "h": int64(time.Hour), "d": int64(day),
 }
+
+// day is one without regard to the calendar: 24 hours.
+const day = 24 * time.Hour
 
 // errNoUnit is a number alone where a unit is needed.
 var errNoUnit = errors.New("has no unit")
@@ -32,7 +35,7 @@ func ParseSize(s string) (int64, error) {
 
 // ParseDuration reads "50ms", "1.5s" or "0".
 func ParseDuration(s string) (time.Duration, error) {
-	n, err := parseUnits(s, timeUnits, "us, ms, s, m, h")
+	n, err := parseUnits(s, timeUnits, "us, ms, s, m, h, d")
 	return time.Duration(n), err
 }
 

@@ -22,6 +22,11 @@ var Specs = []block.Block{
 			{Name: "version", Kind: block.String, Example: `"3.11"`, Default: "the newest that the host has", Source: "PEP 440", Doc: "A version or its beginning, or a specifier. It is looked for in the host's system folders."},
 			{Name: "manifest", Kind: block.String, Example: `"requirements.txt"`, Default: "none", Source: "PEP 508, PEP 621", Doc: "requirements.txt or pyproject.toml, in the project."},
 			{Name: "index", Kind: block.Strings, Example: `["https://pypi.org/simple"]`, Default: `["https://pypi.org/simple"]`, Source: "PEP 503, PEP 691", Doc: "Package indexes; the first that has a project wins."},
+			{Name: "groups", Kind: block.Strings, Example: `["dev"]`, Default: "[]", Source: "PEP 735", Doc: "Dependency groups of pyproject.toml that are installed, too."},
+			{Name: "extras", Kind: block.Strings, Example: `["postgres"]`, Default: "[]", Source: "PEP 621", Doc: "The project's own optional dependencies of pyproject.toml that are installed, too."},
+			{Name: "constraints", Kind: block.Strings, Example: `["urllib3 < 2"]`, Default: "[]", Source: "PEP 508", Doc: "Versions of projects if something asks for them; asks for none."},
+			{Name: "overrides", Kind: block.Strings, Example: `["numpy == 1.26.*"]`, Default: "[]", Source: "PEP 508", Doc: "Versions that are taken in place of what any line or project asks for. It can break what asked."},
+			{Name: "cooldown", Kind: block.Duration, Example: `"7d"`, Default: "none", Source: "PEP 700", Doc: "Take no file that was uploaded less than this before versions are chosen, as most that is malicious is found within days. What a line pins by == may be younger. The index has to tell when a file was uploaded."},
 			{Name: "lock", Kind: block.String, Example: `"pylock.blast.toml"`, Default: `"pylock.blast.toml"`, Source: "PEP 751", Doc: "Lock file, in the project. Check it in."},
 			{Name: "on_import", Kind: block.String, OneOf: []string{"deny"}, NotYet: []string{"install"}, Default: `"deny"`, Doc: "What a missing import may do."},
 		},
@@ -59,6 +64,11 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	if python.Has("manifest") {
 		w.Manifest = r.manifest(python, &w)
 	}
+	r.onlyPyproject(python, w.Manifest)
 	w.Requirements = append(w.Requirements, r.packages(root.Blocks("package"))...)
+	w.Requirements = append(w.Requirements, r.limits(python)...)
+	if d, ok := python.Duration("cooldown"); ok {
+		w.Cooldown = int64(d.Seconds())
+	}
 	return []plan.Object{r.src.Object(SetAddr, Set{Wishes: w, Packages: []Pinned{}})}, r.diags
 }

@@ -86,6 +86,50 @@ func TestPyproject(t *testing.T) {
 	}
 }
 
+// TestPartsOfPyproject: groups, extras of the project, and what is said about versions.
+func TestPartsOfPyproject(t *testing.T) {
+	const text = `[project]
+name = "shop"
+version = "1"
+dependencies = ["flask"]
+[project.optional-dependencies]
+Post_Gres = ["psycopg"]
+[dependency-groups]
+lint = ["ruff"]
+dev = ["pytest", { include-group = "lint" }]
+`
+	dir := configtest.Project(t, `python {
+  manifest    = "pyproject.toml"
+  extras      = ["post-gres"]
+  groups      = ["DEV"]
+  constraints = ["urllib3 < 2"]
+  overrides   = ["numpy == 1.26.*"]
+  cooldown    = "7d"
+}
+`)
+	write(t, dir, map[string]string{"pyproject.toml": text})
+	want := Wishes{
+		Manifest: "pyproject.toml", LockPath: "pylock.blast.toml", Index: []string{"https://pypi.org/simple"}, Cooldown: 7 * 24 * 3600,
+		Requirements: []Requirement{
+			{Text: "flask", Place: "pyproject.toml:4"},
+			{Text: "psycopg", Place: "pyproject.toml:6"},
+			{Text: "pytest", Place: "pyproject.toml:9"},
+			{Text: "ruff", Place: "pyproject.toml:8"},
+			{Text: "urllib3<2", Place: "blast.hcl:5", Constraint: true},
+			{Text: "numpy==1.26.*", Place: "blast.hcl:6", Override: true},
+		},
+	}
+	if d := cmp.Diff(want, wishes(t, dir)); d != "" {
+		t.Error(d)
+	}
+	dir = configtest.Project(t, "python {\n  manifest = \"pyproject.toml\"\n  groups = [\"devv\"]\n}\n")
+	write(t, dir, map[string]string{"pyproject.toml": text})
+	_, diags := configtest.Load(t, dir, Words{})
+	if len(diags) != 1 || !strings.Contains(diags[0].Detail, `Did you mean "dev"?`) || diags[0].Subject.Start.Line != 3 {
+		t.Error(diags)
+	}
+}
+
 // Each mistake has its place, and a sentence with the fix.
 func TestMistakes(t *testing.T) {
 	for src, want := range map[string]string{
@@ -101,6 +145,9 @@ func TestMistakes(t *testing.T) {
 		"python {\n  manifest = \"absent.txt\"\n}\n":                   "File can't be read",
 		"python {\n  manifest = \"link.txt\"\n}\n":                     "File can't be read",
 		"python {\n  on_import = \"install\"\n}\n":                     "Not supported yet",
+		"python {\n  groups = [\"dev\"]\n}\n":                          "No pyproject.toml",
+		"python {\n  constraints = [\"a 2\"]\n}\n":                     "Invalid requirement",
+		"python {\n  overrides = [\"a[x]==2\"]\n}\n":                   "Invalid requirement",
 		"package \"requests==2\" {\n}\n":                               "Invalid package name",
 		"package \"requests\" {\n  version = \"2.32\"\n}\n":            "Version without an operator",
 		"package \"requests\" {\n  version = \"=> 2\"\n}\n":            "Invalid version specifier",

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"blast.example/blast/config/block"
 	"blast.example/blast/config/wording"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/packages/pep508"
@@ -97,12 +99,20 @@ func wishItems(from, to Wishes) []plan.Item {
 	items = append(items, wording.Changed("python.index", strings.Join(from.Index, ", "), strings.Join(to.Index, ", "), plan.Same)...)
 	items = append(items, wording.Changed("python.manifest", from.Manifest, to.Manifest, plan.Same)...)
 	items = append(items, wording.Changed("python.requires_python", from.RequiresPython, to.RequiresPython, plan.Same)...)
+	items = append(items, wording.Changed("python.cooldown", cooldownText(from.Cooldown), cooldownText(to.Cooldown), plan.Same)...)
 	items = append(items, wording.Changed("python.lock", from.LockPath, to.LockPath, plan.Same)...)
 	before, after := asked(from.Requirements), asked(to.Requirements)
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(keys(from.Requirements), keys(to.Requirements)...)))) {
 		items = append(items, wording.Changed("package."+name, before[name], after[name], plan.Same)...)
 	}
 	return items
+}
+
+func cooldownText(seconds int64) string {
+	if seconds == 0 {
+		return ""
+	}
+	return block.FormatDuration(time.Duration(seconds) * time.Second)
 }
 
 // key is the normalised name of a requirement, or all of one that can't be read.
@@ -125,10 +135,17 @@ func keys(rs []Requirement) []string {
 func asked(rs []Requirement) map[string]string {
 	out := map[string]string{}
 	for _, r := range rs {
-		if k := r.key(); out[k] == "" {
-			out[k] = r.Text
+		k, text := r.key(), r.Text
+		switch {
+		case r.Constraint:
+			text += " (constraint)"
+		case r.Override:
+			text += " (override)"
+		}
+		if out[k] == "" {
+			out[k] = text
 		} else {
-			out[k] += " and " + r.Text
+			out[k] += " and " + text
 		}
 	}
 	return out
@@ -157,7 +174,8 @@ func (s Set) summary() string {
 		parts = append(parts, fmt.Sprintf("%d they need", deps))
 	}
 	if len(s.Packages) == 0 && len(s.Wishes.Requirements) > 0 {
-		parts = append(parts, fmt.Sprintf("%d packages to be chosen", len(s.Wishes.Requirements)))
+		n := len(slices.DeleteFunc(slices.Clone(s.Wishes.Requirements), func(r Requirement) bool { return !r.Asks() }))
+		parts = append(parts, fmt.Sprintf("%d packages to be chosen", n))
 	}
 	return strings.Join(parts, ", ")
 }

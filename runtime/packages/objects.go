@@ -35,6 +35,10 @@ type Wishes struct {
 	Requirements []Requirement `json:"requirements,omitempty"`
 
 	RequiresPython string `json:"requires_python,omitempty"` // of pyproject.toml, PEP 440 specifiers
+
+	// Cooldown is how old a file must be to be chosen, in seconds since it was uploaded
+	// (PEP 700); 0 takes any. What a line pins by == may be younger.
+	Cooldown int64 `json:"cooldown,omitempty"`
 }
 
 // Requirement is one line of a manifest or one package block.
@@ -43,8 +47,13 @@ type Requirement struct {
 	Place string `json:"place,omitempty"` // requirements.txt:3; for the resolver, Link drops it
 
 	Constraint bool     `json:"constraint,omitempty"` // "-c": limits the versions, but doesn't ask for the project
+	Override   bool     `json:"override,omitempty"`   // takes the place of whatever asks for the project, and doesn't ask for it
 	Hashes     []string `json:"hashes,omitempty"`     // "sha256:1234...": the only files that may be installed
 }
+
+// Asks reports whether the line asks for the project, and doesn't only say which
+// versions are taken if something else does.
+func (r Requirement) Asks() bool { return !r.Constraint && !r.Override }
 
 // Interpreter is a Python of the host that sandboxes can see, too.
 type Interpreter struct {

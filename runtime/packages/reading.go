@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path"
@@ -17,6 +18,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config/block"
+	"blast.example/blast/config/nearest"
 	"blast.example/blast/runtime/packages/pep440"
 	"blast.example/blast/runtime/packages/pep508"
 )
@@ -159,6 +161,46 @@ func (r *reading) pyproject(fsys fs.FS, v *block.Values, w *Wishes, name string)
 		}
 	}
 	w.Requirements, w.RequiresPython = r.lines(p.Dependencies, name), p.RequiresPython.String()
+	for _, part := range []struct {
+		attr, table string
+		lines       map[string][]pep508.Line
+	}{{"extras", "project.optional-dependencies", p.Optional}, {"groups", "dependency-groups", p.Groups}} {
+		for _, t := range v.Strings(part.attr) {
+			lines, there := part.lines[pep508.NormalizeName(t.Text)]
+			if !there && err == nil {
+				r.errorf(t.Range, "Unknown name", "%s has %q, and [%s] of %s hasn't.%s", part.attr, t.Text, part.table, name, nearest.Hint(t.Text, slices.Sorted(maps.Keys(part.lines))))
+			}
+			w.Requirements = append(w.Requirements, r.lines(lines, name)...)
+		}
+	}
+}
+
+// onlyPyproject refuses to look for groups and extras where there can be none.
+func (r *reading) onlyPyproject(v *block.Values, manifest string) {
+	for _, attr := range []string{"groups", "extras"} {
+		if len(v.Strings(attr)) > 0 && !strings.HasSuffix(manifest, ".toml") {
+			r.errorf(v.At(attr), "No pyproject.toml", "%s are of a pyproject.toml, and the manifest is none. Write manifest = \"pyproject.toml\", or remove %s.", attr, attr)
+		}
+	}
+}
+
+// limits are constraints and overrides: they say which versions, and ask for nothing.
+func (r *reading) limits(v *block.Values) []Requirement {
+	var out []Requirement
+	for _, attr := range []string{"constraints", "overrides"} {
+		for _, t := range v.Strings(attr) {
+			q, err := pep508.Parse(t.Text)
+			switch {
+			case err != nil:
+				r.errorf(t.Range, "Invalid requirement", "%s has %q: %v. Write for example \"urllib3 < 2\".", attr, t.Text, err)
+			case q.URL != "" || len(q.Extras) > 0:
+				r.errorf(t.Range, "Invalid requirement", "%s has %q, and only says which versions of a project are taken. Write %s and a version.", attr, t.Text, q.Name)
+			default:
+				out = append(out, Requirement{Text: q.String(), Place: block.Place(t.Range), Constraint: attr == "constraints", Override: attr == "overrides"})
+			}
+		}
+	}
+	return out
 }
 
 // maxManifest bounds a manifest, in bytes.

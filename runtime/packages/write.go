@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode"
 
 	"blast.example/blast/config/block"
@@ -43,6 +44,9 @@ func (Words) Write(objs []plan.Object, to *block.Writer) error {
 	b.Text("version", set.Wishes.Version)
 	b.Texts("index", set.Wishes.Index)
 	b.Text("lock", set.Wishes.LockPath)
+	if s := set.Wishes.Cooldown; s > 0 {
+		b.Duration("cooldown", time.Duration(s)*time.Second)
+	}
 	return nil
 }
 

@@ -120,6 +120,18 @@ func (x *Index) Yank(name, reason string) error {
 	return nil
 }
 
+// Upload sets when a file was uploaded (PEP 700).
+func (x *Index) Upload(name string, at time.Time) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f, ok := x.files[name]
+	if !ok {
+		return fmt.Errorf("upload %s: no such file", name)
+	}
+	f.uploaded = at
+	return nil
+}
+
 // Requests returns what was asked so far, in order.
 func (x *Index) Requests() []Request {
 	x.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // A File is one file of a project, as the index lists it.
@@ -18,6 +19,7 @@ type File struct {
 	SHA256         string            // "" if the index gives none
 	Size           int64             // bytes; 0 is unknown
 	RequiresPython string            // PEP 440
+	Uploaded       time.Time         // zero if the index doesn't tell (PEP 700)
 	Yanked         string            // reason; "" if not yanked
 	HasMetadata    bool              // its metadata is beside it (PEP 658)
 	MetadataSHA256 string            // "" if the index gives none
@@ -67,6 +69,7 @@ type jsonFile struct {
 	Hashes         map[string]string `json:"hashes"`
 	RequiresPython string            `json:"requires-python"`
 	Size           int64             `json:"size"`
+	UploadTime     string            `json:"upload-time"`
 	Yanked         flexible          `json:"yanked"`
 	CoreMetadata   *flexible         `json:"core-metadata"`
 	DistMetadata   *flexible         `json:"dist-info-metadata"`
@@ -135,6 +138,9 @@ func checkVersion(v string) error {
 func (f jsonFile) read(base *url.URL) File {
 	out := File{Name: f.Filename, RequiresPython: f.RequiresPython, Size: max(f.Size, 0), Hashes: map[string]string{}}
 	out.place(base, f.URL)
+	if t, err := time.Parse(time.RFC3339, f.UploadTime); err == nil {
+		out.Uploaded = t
+	}
 	for name, digits := range f.Hashes {
 		out.hash(name, digits)
 	}

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -70,6 +71,28 @@ type policy struct {
 	hashes []string         // "sha256:1234...": the only files that may be used; none: any
 	pinned []pep440.Version // by ==: may be yanked (PEP 592)
 	prefer *pep440.Version  // of the lock: comes first, and may be yanked
+	before time.Time        // a file must have been uploaded by then; zero: at any time
+}
+
+// overrides are the versions that are taken in place of what others ask for, by project.
+func (r *run) overrides() map[string]ask {
+	out := map[string]ask{}
+	for _, a := range r.asks {
+		if a.Override {
+			out[a.req.Key()] = a
+		}
+	}
+	return out
+}
+
+// instead is a requirement as the overrides have it, and the override; nil if there is none.
+func (u *universe) instead(req pep508.Requirement) (pep508.Requirement, *ask) {
+	o, there := u.override[req.Key()]
+	if !there {
+		return req, nil
+	}
+	req.Specifiers = o.req.Specifiers
+	return req, &o
 }
 
 // policies collects what the asks say. Only a person's own line lets a yanked

@@ -139,17 +139,21 @@ func (r *run) fromLock(f *pylock.File) ([]packages.Pinned, string) {
 
 // unanswered names a line that a lock doesn't answer.
 func (r *run) unanswered(there map[string]pylock.Package, pinned []packages.Pinned) string {
+	overridden := r.overrides()
 	for _, a := range r.asks {
 		p, ok := there[a.req.Key()]
-		if !ok && a.Constraint {
+		if !ok && !a.Asks() {
 			continue
+		}
+		if o, is := overridden[a.req.Key()]; is {
+			a.req.Specifiers = o.req.Specifiers
 		}
 		v, err := pep440.Parse(p.Version)
 		if !ok || err != nil || !a.req.Specifiers.Ranges().Contains(v) {
 			return fmt.Sprintf("%s (%s) is not met", orAny(a.Place), a.Text)
 		}
 		for _, e := range a.req.Extras {
-			if !a.Constraint && !slices.ContainsFunc(p.Extras, sameName(e)) {
+			if a.Asks() && !slices.ContainsFunc(p.Extras, sameName(e)) {
 				return fmt.Sprintf("%s (%s) is not met", orAny(a.Place), a.Text)
 			}
 		}

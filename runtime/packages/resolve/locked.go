@@ -52,7 +52,7 @@ func (r *run) locked() (*Locked, hcl.Diagnostics) {
 	}
 	l := &Locked{Path: r.set.Wishes.LockPath, Python: r.set.Python, Asked: map[string][]packages.Requirement{}}
 	for _, a := range r.asks {
-		if !a.Constraint {
+		if a.Asks() {
 			l.Asked[a.req.Key()] = append(l.Asked[a.req.Key()], a.Requirement)
 		}
 	}

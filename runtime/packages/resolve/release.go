@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"blast.example/blast/runtime/packages/index"
 	"blast.example/blast/runtime/packages/interpreter"
@@ -144,6 +145,10 @@ func (p *policy) judge(f index.File, w tags.WheelName, py *interpreter.Found) (i
 		return 0, reason{5, "it needs Python " + clip(f.RequiresPython)}
 	}
 	switch {
+	case !p.before.IsZero() && !p.isPinned(w.Version) && f.Uploaded.IsZero():
+		return 0, reason{5, "cooldown is set, and the index doesn't tell when it was uploaded"}
+	case !p.before.IsZero() && !p.isPinned(w.Version) && f.Uploaded.After(p.before):
+		return 0, reason{5, "it was uploaded on " + f.Uploaded.UTC().Format(time.DateOnly) + ", within the cooldown"}
 	case f.Yanked != "" && !p.mayBeYanked(w.Version):
 		return 0, reason{6, "yanked: " + clip(f.Yanked)}
 	case len(p.hashes) > 0 && !slices.ContainsFunc(p.hashes, func(h string) bool { return matches(f, h) }):
@@ -153,8 +158,10 @@ func (p *policy) judge(f index.File, w tags.WheelName, py *interpreter.Found) (i
 }
 
 func (p *policy) mayBeYanked(v pep440.Version) bool {
-	return p.prefer != nil && p.prefer.Equal(v) || slices.ContainsFunc(p.pinned, v.Equal)
+	return p.prefer != nil && p.prefer.Equal(v) || p.isPinned(v)
 }
+
+func (p *policy) isPinned(v pep440.Version) bool { return slices.ContainsFunc(p.pinned, v.Equal) }
 
 // matches compares "sha256:1234...".
 func matches(f index.File, hash string) bool {

@@ -170,7 +170,7 @@ func (r *run) anew(lock *pylock.File) hcl.Diagnostics {
 	if diags := r.knownUpgrades(lock); diags.HasErrors() {
 		return diags
 	}
-	if !slices.ContainsFunc(r.asks, func(a ask) bool { return !a.Constraint }) {
+	if !slices.ContainsFunc(r.asks, func(a ask) bool { return a.Asks() }) {
 		r.set.Packages = []packages.Pinned{}
 		r.set.Lock.Content = string(pylock.Encode(pylock.File{RequiresPython: r.requiresPython(), Fit: r.fit()}))
 		return nil
@@ -254,6 +254,9 @@ func (r *run) fit() pylock.Fit {
 	}
 	_ = json.NewEncoder(h).Encode(reqs) // texts always encode, and a hash takes every write
 	_ = json.NewEncoder(h).Encode(r.set.Wishes.Index)
+	if c := r.set.Wishes.Cooldown; c > 0 {
+		_ = json.NewEncoder(h).Encode(c)
+	}
 	return pylock.Fit{Requirements: hex.EncodeToString(h.Sum(nil)[:16]), Interpreter: r.py.Interpreter.Tags}
 }
 

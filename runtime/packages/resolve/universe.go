@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -22,13 +23,23 @@ import (
 type universe struct {
 	r        *run
 	policies map[string]*policy
+	override map[string]ask
+	before   time.Time // see policy
 	ahead    *ahead
 }
 
 func newUniverse(r *run, c *index.Client, prefer map[string]pep440.Version) *universe {
-	u := &universe{r: r, policies: r.policies(prefer)}
+	u := &universe{r: r, policies: r.policies(prefer), override: r.overrides()}
+	if s := r.set.Wishes.Cooldown; s > 0 {
+		u.before = r.Now().Add(-time.Duration(s) * time.Second)
+	}
 	u.ahead = newAhead(r.ctx, c, func(name, from string, files []index.File) *project {
-		return newProject(name, from, files, r.py, u.policies[name])
+		var p policy
+		if known := u.policies[name]; known != nil {
+			p = *known
+		}
+		p.before = u.before
+		return newProject(name, from, files, r.py, &p)
 	})
 	return u
 }
@@ -39,7 +50,16 @@ func (u *universe) close() { u.ahead.close() }
 // root is what the lines ask for.
 func (u *universe) root() (out []solver.Dependency) {
 	for _, a := range u.r.asks {
-		out = append(out, dependencies(a.req, a.Place, a.Constraint)...)
+		switch req, by := u.instead(a.req); {
+		case a.Override, by != nil && a.Constraint:
+		case by != nil:
+			for _, d := range dependencies(req, by.Place, false) {
+				d.Text += " (override of " + orAny(a.Place) + ")"
+				out = append(out, d)
+			}
+		default:
+			out = append(out, dependencies(a.req, a.Place, a.Constraint)...)
+		}
 	}
 	u.ahead.start(out)
 	return out
@@ -87,7 +107,14 @@ func (u *universe) Dependencies(_ context.Context, pkg string, v pep440.Version)
 		case applies && d.URL != "":
 			return nil, solver.UnusableError(fmt.Sprintf("it needs %s from an address, and Blast installs from indexes", d.Name))
 		case applies:
-			out = append(out, dependencies(d, "", false)...)
+			req, by := u.instead(d)
+			needs := dependencies(req, "", false)
+			for i := range needs {
+				if by != nil {
+					needs[i].Text += " (overridden in " + by.Place + ")"
+				}
+			}
+			out = append(out, needs...)
 		}
 	}
 	u.ahead.start(out)
@@ -141,7 +168,7 @@ func (u *universe) unknownExtras(chosen map[string]pep440.Version) hcl.Diagnosti
 	for _, a := range u.r.asks {
 		name := a.req.Key()
 		v, ok := chosen[name]
-		if !ok || a.Constraint {
+		if !ok || !a.Asks() {
 			continue
 		}
 		m, err := u.metadata(name, v)
@@ -169,7 +196,7 @@ func (u *universe) locked(name string, v pep440.Version, chosen map[string]pep44
 	out := pylock.Package{Name: name, Version: v.String(), RequiresPython: file.RequiresPython, Index: p.index,
 		Wheels: []pylock.Wheel{{Name: file.Name, URL: file.URL, Size: file.Size, SHA256: file.SHA256}}}
 	for _, a := range u.r.asks {
-		if a.req.Key() != name || a.Constraint {
+		if a.req.Key() != name || !a.Asks() {
 			continue
 		}
 		out.Direct = true
