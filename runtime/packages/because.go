@@ -21,7 +21,7 @@ func newReasons(from, to Set) reasons {
 	a, b := from.Wishes, to.Wishes
 	return reasons{
 		before: asked(a.Requirements), after: asked(b.Requirements), needed: needs(from.Lock, to.Lock),
-		others: a.Version != b.Version || a.RequiresPython != b.RequiresPython || !slices.Equal(a.Index, b.Index),
+		others: a.Version != b.Version || a.RequiresPython != b.RequiresPython || !slices.Equal(a.Indexes(), b.Indexes()),
 	}
 }
 

@@ -30,6 +30,13 @@ var Specs = []block.Block{
 			{Name: "lock", Kind: block.String, Example: `"pylock.blast.toml"`, Default: `"pylock.blast.toml"`, Source: "PEP 751", Doc: "Lock file, in the project. Check it in."},
 			{Name: "on_import", Kind: block.String, OneOf: []string{"deny"}, NotYet: []string{"install"}, Default: `"deny"`, Doc: "What a missing import may do."},
 		},
+		Blocks: []block.Block{{
+			Name: "registry", Label: "name", Doc: "An index of some projects, which come from nowhere else; it is asked for nothing else. So nobody can put a project of the same name in its place elsewhere.",
+			Attrs: []block.Attr{
+				{Name: "url", Kind: block.String, Required: true, Example: `"https://pypi.example.com/simple"`, Source: "PEP 503, PEP 691", Doc: "The index's root."},
+				{Name: "packages", Kind: block.Strings, Required: true, Example: `["torch", "corp-*"]`, Doc: "Names of projects, also with * for any part. Where two registries have a name, the first counts."},
+			},
+		}},
 	},
 	{
 		Name: "package", Label: "name", Doc: "A third-party project that is installed.", NotYet: []string{"for_each"},
@@ -60,7 +67,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 		python.Sources(r.src, "python")
 		r.src[""] = r.src["python"]
 	}
-	w := Wishes{Version: r.version(python), Index: r.indexes(python), LockPath: r.lock(python)}
+	w := Wishes{Version: r.version(python), Index: r.indexes(python), Registries: r.registries(python), LockPath: r.lock(python)}
 	if python.Has("manifest") {
 		w.Manifest = r.manifest(python, &w)
 	}

@@ -105,11 +105,16 @@ dev = ["pytest", { include-group = "lint" }]
   constraints = ["urllib3 < 2"]
   overrides   = ["numpy == 1.26.*"]
   cooldown    = "7d"
+  registry "corp" {
+    url      = "https://pypi.example.com/simple/"
+    packages = ["Corp_*", "b.c"]
+  }
 }
 `)
 	write(t, dir, map[string]string{"pyproject.toml": text})
 	want := Wishes{
 		Manifest: "pyproject.toml", LockPath: "pylock.blast.toml", Index: []string{"https://pypi.org/simple"}, Cooldown: 7 * 24 * 3600,
+		Registries: []Registry{{Name: "corp", URL: "https://pypi.example.com/simple", Packages: []string{"corp-*", "b-c"}}},
 		Requirements: []Requirement{
 			{Text: "flask", Place: "pyproject.toml:4"},
 			{Text: "psycopg", Place: "pyproject.toml:6"},
@@ -133,27 +138,32 @@ dev = ["pytest", { include-group = "lint" }]
 // Each mistake has its place, and a sentence with the fix.
 func TestMistakes(t *testing.T) {
 	for src, want := range map[string]string{
-		"python {\n  version = \"three\"\n}\n":                         "Invalid Python version",
-		"python {\n  index = []\n}\n":                                  "Empty list",
-		"python {\n  index = [\"pypi.org/simple\"]\n}\n":               "Invalid index",
-		"python {\n  index = [\"ftp://pypi.org/simple\"]\n}\n":         "Invalid index",
-		"python {\n  index = [\"https://pypi.org/simple?x=1\"]\n}\n":   "Invalid index",
-		"python {\n  index = [\"https://me:pw@pypi.org/simple\"]\n}\n": "Credentials in an address",
-		"python {\n  lock = \"../pylock.toml\"\n}\n":                   "Path outside of the project",
-		"python {\n  lock = \"blast.hcl\"\n}\n":                        "Invalid lock file",
-		"python {\n  manifest = \"/etc/passwd\"\n}\n":                  "Path outside of the project",
-		"python {\n  manifest = \"absent.txt\"\n}\n":                   "File can't be read",
-		"python {\n  manifest = \"link.txt\"\n}\n":                     "File can't be read",
-		"python {\n  on_import = \"install\"\n}\n":                     "Not supported yet",
-		"python {\n  groups = [\"dev\"]\n}\n":                          "No pyproject.toml",
-		"python {\n  constraints = [\"a 2\"]\n}\n":                     "Invalid requirement",
-		"python {\n  overrides = [\"a[x]==2\"]\n}\n":                   "Invalid requirement",
-		"package \"requests==2\" {\n}\n":                               "Invalid package name",
-		"package \"requests\" {\n  version = \"2.32\"\n}\n":            "Version without an operator",
-		"package \"requests\" {\n  version = \"=> 2\"\n}\n":            "Invalid version specifier",
-		"package \"requests\" {\n  extras = [\"a b\"]\n}\n":            "Invalid extra",
-		"package \"requests\" {\n  marker = \"python > 3\"\n}\n":       "Invalid marker",
-		"package \"a.b\" {\n}\npackage \"A-b\" {\n}\n":                 "Duplicate",
+		"python {\n  version = \"three\"\n}\n":                                                             "Invalid Python version",
+		"python {\n  index = []\n}\n":                                                                      "Empty list",
+		"python {\n  index = [\"pypi.org/simple\"]\n}\n":                                                   "Invalid index",
+		"python {\n  index = [\"ftp://pypi.org/simple\"]\n}\n":                                             "Invalid index",
+		"python {\n  index = [\"https://pypi.org/simple?x=1\"]\n}\n":                                       "Invalid index",
+		"python {\n  index = [\"https://me:pw@pypi.org/simple\"]\n}\n":                                     "Credentials in an address",
+		"python {\n  lock = \"../pylock.toml\"\n}\n":                                                       "Path outside of the project",
+		"python {\n  lock = \"blast.hcl\"\n}\n":                                                            "Invalid lock file",
+		"python {\n  manifest = \"/etc/passwd\"\n}\n":                                                      "Path outside of the project",
+		"python {\n  manifest = \"absent.txt\"\n}\n":                                                       "File can't be read",
+		"python {\n  manifest = \"link.txt\"\n}\n":                                                         "File can't be read",
+		"python {\n  on_import = \"install\"\n}\n":                                                         "Not supported yet",
+		"python {\n  registry \"x\" {\n    url = \"x\"\n    packages = [\"a\"]\n  }\n}\n":                  "Invalid index",
+		"python {\n  registry \"x\" {\n    url = \"https://x/simple\"\n    packages = [\"*\"]\n  }\n}\n":   "Invalid package name",
+		"python {\n  registry \"x\" {\n    url = \"https://x/simple\"\n    packages = [\"a b\"]\n  }\n}\n": "Invalid package name",
+		"python {\n  registry \"x\" {\n    url = \"https://x/simple\"\n    packages = []\n  }\n}\n":        "Empty list",
+		"python {\n  registry \"x\" {\n    url = \"https://x/simple\"\n  }\n}\n":                           "Missing",
+		"python {\n  groups = [\"dev\"]\n}\n":                                                              "No pyproject.toml",
+		"python {\n  constraints = [\"a 2\"]\n}\n":                                                         "Invalid requirement",
+		"python {\n  overrides = [\"a[x]==2\"]\n}\n":                                                       "Invalid requirement",
+		"package \"requests==2\" {\n}\n":                                                                   "Invalid package name",
+		"package \"requests\" {\n  version = \"2.32\"\n}\n":                                                "Version without an operator",
+		"package \"requests\" {\n  version = \"=> 2\"\n}\n":                                                "Invalid version specifier",
+		"package \"requests\" {\n  extras = [\"a b\"]\n}\n":                                                "Invalid extra",
+		"package \"requests\" {\n  marker = \"python > 3\"\n}\n":                                           "Invalid marker",
+		"package \"a.b\" {\n}\npackage \"A-b\" {\n}\n":                                                     "Duplicate",
 	} {
 		dir := configtest.Project(t, src)
 		if err := os.Symlink("/etc/hostname", filepath.Join(dir, "link.txt")); err != nil {

@@ -99,6 +99,7 @@ func wishItems(from, to Wishes) []plan.Item {
 	items = append(items, wording.Changed("python.index", strings.Join(from.Index, ", "), strings.Join(to.Index, ", "), plan.Same)...)
 	items = append(items, wording.Changed("python.manifest", from.Manifest, to.Manifest, plan.Same)...)
 	items = append(items, wording.Changed("python.requires_python", from.RequiresPython, to.RequiresPython, plan.Same)...)
+	items = append(items, wording.Changed("python.registry", registriesText(from.Registries), registriesText(to.Registries), plan.Same)...)
 	items = append(items, wording.Changed("python.cooldown", cooldownText(from.Cooldown), cooldownText(to.Cooldown), plan.Same)...)
 	items = append(items, wording.Changed("python.lock", from.LockPath, to.LockPath, plan.Same)...)
 	before, after := asked(from.Requirements), asked(to.Requirements)
@@ -106,6 +107,14 @@ func wishItems(from, to Wishes) []plan.Item {
 		items = append(items, wording.Changed("package."+name, before[name], after[name], plan.Same)...)
 	}
 	return items
+}
+
+func registriesText(rs []Registry) string {
+	var out []string
+	for _, r := range rs {
+		out = append(out, fmt.Sprintf("%s (%s)", r.URL, strings.Join(r.Packages, ", ")))
+	}
+	return strings.Join(out, "; ")
 }
 
 func cooldownText(seconds int64) string {

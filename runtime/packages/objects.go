@@ -2,6 +2,11 @@
 // which third-party projects an environment has.
 package packages
 
+import (
+	"path"
+	"slices"
+)
+
 // SetAddr is the address of the one object of this kind.
 const SetAddr = "packages.set"
 
@@ -28,8 +33,9 @@ type Set struct {
 
 // Wishes are the python and package blocks and the manifest, as written.
 type Wishes struct {
-	Version      string        `json:"version,omitempty"`  // PEP 440 specifier or prefix: "3.11", ">= 3.11"
-	Index        []string      `json:"index,omitempty"`    // simple API roots (PEP 503)
+	Version      string        `json:"version,omitempty"` // PEP 440 specifier or prefix: "3.11", ">= 3.11"
+	Index        []string      `json:"index,omitempty"`   // simple API roots (PEP 503)
+	Registries   []Registry    `json:"registries,omitempty"`
 	Manifest     string        `json:"manifest,omitempty"` // relative to the project
 	LockPath     string        `json:"lock_path"`          // relative to the project
 	Requirements []Requirement `json:"requirements,omitempty"`
@@ -39,6 +45,41 @@ type Wishes struct {
 	// Cooldown is how old a file must be to be chosen, in seconds since it was uploaded
 	// (PEP 700); 0 takes any. What a line pins by == may be younger.
 	Cooldown int64 `json:"cooldown,omitempty"`
+}
+
+// A Registry is an index of some projects: they come from nowhere else, and it is asked
+// for nothing else.
+type Registry struct {
+	Name     string   `json:"name"`
+	URL      string   `json:"url"`      // simple API root
+	Packages []string `json:"packages"` // normalised names, or patterns with "*"
+}
+
+// Has reports whether a project, by its normalised name, comes from the registry.
+func (r Registry) Has(project string) bool {
+	return slices.ContainsFunc(r.Packages, func(p string) bool {
+		ok, err := path.Match(p, project)
+		return ok && err == nil
+	})
+}
+
+// Roots are the indexes that are asked for a project, in their order.
+func (w Wishes) Roots(project string) []string {
+	for _, r := range w.Registries {
+		if r.Has(project) {
+			return []string{r.URL}
+		}
+	}
+	return w.Index
+}
+
+// Indexes are all that may be asked.
+func (w Wishes) Indexes() []string {
+	out := slices.Clone(w.Index)
+	for _, r := range w.Registries {
+		out = append(out, r.URL)
+	}
+	return out
 }
 
 // Requirement is one line of a manifest or one package block.

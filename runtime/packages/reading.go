@@ -57,21 +57,57 @@ func (r *reading) indexes(v *block.Values) []string {
 	}
 	var out []string
 	for _, t := range v.Strings("index") {
-		u, err := url.Parse(t.Text)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-			r.errorf(t.Range, "Invalid index", "%q is not the address of a package index. Write for example %q.", t.Text, defaultIndex)
-		case u.User != nil:
-			r.errorf(t.Range, "Credentials in an address", "The index has a user or password in it, and plans, state and lock would hold it; logging in to an index is not supported yet. Write the address without: %q.", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
-		case u.RawQuery != "" || u.Fragment != "":
-			r.errorf(t.Range, "Invalid index", "%q has a query or fragment, and an index is the root below which projects lie (PEP 503). Write it without.", t.Text)
-		default:
-			if s := strings.TrimRight(t.Text, "/"); !slices.Contains(out, s) {
-				out = append(out, s)
-			}
+		if root := r.root(t.Text, t.Range); root != "" && !slices.Contains(out, root) {
+			out = append(out, root)
 		}
 	}
 	return out
+}
+
+// root checks the address of an index; "" was reported.
+func (r *reading) root(text string, at hcl.Range) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		r.errorf(at, "Invalid index", "%q is not the address of a package index. Write for example %q.", text, defaultIndex)
+	case u.User != nil:
+		r.errorf(at, "Credentials in an address", "The index has a user or password in it, and plans, state and lock would hold it; logging in to an index is not supported yet. Write the address without: %q.", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+	case u.RawQuery != "" || u.Fragment != "":
+		r.errorf(at, "Invalid index", "%q has a query or fragment, and an index is the root below which projects lie (PEP 503). Write it without.", text)
+	default:
+		return strings.TrimRight(text, "/")
+	}
+	return ""
+}
+
+func (r *reading) registries(v *block.Values) []Registry {
+	var out []Registry
+	for _, b := range v.Blocks("registry") {
+		b.Sources(r.src, "python.registry."+b.Label)
+		reg := Registry{Name: b.Label, URL: r.root(b.String("url", ""), b.At("url"))}
+		for _, t := range b.Strings("packages") {
+			bare := strings.ReplaceAll(t.Text, "*", "")
+			if bare == "" || !pep508.ValidName(strings.ReplaceAll(t.Text, "*", "x")) {
+				r.errorf(t.Range, "Invalid package name", "packages of registry %q has %q, and takes names and patterns such as \"corp-*\". To ask an index for all projects, write it in index of the python block.", b.Label, t.Text)
+				continue
+			}
+			reg.Packages = append(reg.Packages, pattern(t.Text))
+		}
+		if b.Has("packages") && len(b.Strings("packages")) == 0 {
+			r.errorf(b.At("packages"), "Empty list", "packages of registry %q is empty, so it would be asked for nothing. Name projects, or remove the block.", b.Label)
+		}
+		out = append(out, reg)
+	}
+	return out
+}
+
+// pattern is a name with "*" in it as PEP 503 normalises names: "Corp_*" is "corp-*".
+func pattern(s string) string {
+	parts := strings.Split(s, "*")
+	for i, p := range parts {
+		parts[i] = pep508.NormalizeName(p)
+	}
+	return strings.Join(parts, "*")
 }
 
 func (r *reading) lock(v *block.Values) string {

@@ -43,6 +43,11 @@ func (Words) Write(objs []plan.Object, to *block.Writer) error {
 	b := to.Block("python")
 	b.Text("version", set.Wishes.Version)
 	b.Texts("index", set.Wishes.Index)
+	for _, r := range set.Wishes.Registries {
+		rb := b.Block("registry", r.Name)
+		rb.Text("url", r.URL)
+		rb.Texts("packages", r.Packages)
+	}
 	b.Text("lock", set.Wishes.LockPath)
 	if s := set.Wishes.Cooldown; s > 0 {
 		b.Duration("cooldown", time.Duration(s)*time.Second)

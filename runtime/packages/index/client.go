@@ -28,7 +28,9 @@ var ErrNotFound = errors.New("no index has this project")
 
 // A Client reads indexes. Its methods may be called at the same time.
 type Client struct {
-	Indexes []string // roots; the first one that has a project wins
+	// Roots are the indexes that are asked for a project, by its normalised name: the
+	// first one that has it wins.
+	Roots func(project string) []string
 
 	// Allow is asked before any connection, redirects included; nil allows all.
 	// An error of it is final.
@@ -74,8 +76,9 @@ const accept = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple
 // An index that fails is an error: to ask the next one instead could bring a
 // stranger's project of the same name (PEP 708).
 func (c *Client) Files(ctx context.Context, project string) ([]File, string, error) {
-	for _, root := range c.Indexes {
-		at := strings.TrimSuffix(root, "/") + "/" + pep508.NormalizeName(project) + "/"
+	name := pep508.NormalizeName(project)
+	for _, root := range c.Roots(name) {
+		at := strings.TrimSuffix(root, "/") + "/" + name + "/"
 		a, err := c.get(ctx, request{at: at, accept: accept, limit: maxPage})
 		if errors.Is(err, ErrNotFound) {
 			continue

@@ -230,7 +230,7 @@ func TestDowngrade(t *testing.T) {
 	if _, _, err := c.Files(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "it redirects from https to http") {
 		t.Errorf("%v", err)
 	}
-	c.Indexes = []string{srv.URL + "/page"}
+	c.Roots = func(string) []string { return []string{srv.URL + "/page"} }
 	files, _, err := c.Files(t.Context(), "a")
 	if err != nil || len(files) != 2 || files[0].Problem != "its address is http, and that of the index https" || !strings.HasPrefix(files[1].URL, "https://") {
 		t.Errorf("%+v, %v", files, err)

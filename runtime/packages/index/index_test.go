@@ -25,7 +25,7 @@ import (
 )
 
 func client(roots ...string) *index.Client {
-	return &index.Client{Indexes: roots, Stall: time.Minute, Pause: time.Millisecond}
+	return &index.Client{Roots: func(string) []string { return roots }, Stall: time.Minute, Pause: time.Millisecond}
 }
 
 // one is an index with one wheel, "a 1", that needs b.

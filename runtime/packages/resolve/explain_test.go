@@ -169,7 +169,7 @@ func TestFilesElsewhere(t *testing.T) {
 	s := newSetup(t, files, "a")
 	set := s.keepLock(t)
 	own := strings.TrimSuffix(strings.TrimPrefix(files, "http://"), "/simple/")
-	s.writeLock(t, strings.ReplaceAll(set.Lock.Content, own, "evil.example"))
+	s.writeLock(t, strings.ReplaceAll(set.Lock.Content, own+"/files", "evil.example/files"))
 	got := s.fails(t)
 	for _, want := range []string{"Packages come from evil.example:80,", `domains = ["evil.example"]`, "ports   = [80]"} {
 		if !strings.Contains(got, want) {

@@ -119,6 +119,9 @@ func (r *run) fromLock(f *pylock.File) ([]packages.Pinned, string) {
 		if p.Unusable != "" {
 			return nil, fmt.Sprintf("%s can't be installed (%s)", p.Name, p.Unusable)
 		}
+		if roots := r.set.Wishes.Roots(p.Name); p.Index != "" && !slices.Contains(roots, p.Index) {
+			return nil, fmt.Sprintf("%s is of %s, and has to come from %s", p.Name, p.Index, strings.Join(roots, " or "))
+		}
 		if p.Marker != "" {
 			return nil, p.Name + " is in it under a condition"
 		}

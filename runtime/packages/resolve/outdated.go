@@ -48,7 +48,7 @@ func (rv Resolver) Ages(ctx context.Context, in kinds.ResolveInput) ([]Age, hcl.
 	if diags.HasErrors() || len(l.Packages) == 0 {
 		return nil, diags
 	}
-	if diags := r.allowedURLs(r.set.Wishes.Index); diags.HasErrors() {
+	if diags := r.allowedURLs(r.set.Wishes.Indexes()); diags.HasErrors() {
 		return nil, diags
 	}
 	c := r.client()

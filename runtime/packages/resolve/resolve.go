@@ -175,7 +175,7 @@ func (r *run) anew(lock *pylock.File) hcl.Diagnostics {
 		r.set.Lock.Content = string(pylock.Encode(pylock.File{RequiresPython: r.requiresPython(), Fit: r.fit()}))
 		return nil
 	}
-	if diags := r.allowedURLs(r.set.Wishes.Index); diags.HasErrors() {
+	if diags := r.allowedURLs(r.set.Wishes.Indexes()); diags.HasErrors() {
 		return diags
 	}
 	diags := r.solve(lock)
@@ -210,7 +210,7 @@ func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
 // client talks to the indexes. Whoever asks for one closes it.
 func (r *run) client() *index.Client {
 	c := r.Client()
-	c.Indexes, c.Allow = r.set.Wishes.Index, r.allow
+	c.Roots, c.Allow = r.set.Wishes.Roots, r.allow
 	if r.CacheDir != "" {
 		c.Cache = &index.Cache{Dir: r.CacheDir}
 	}
@@ -254,6 +254,9 @@ func (r *run) fit() pylock.Fit {
 	}
 	_ = json.NewEncoder(h).Encode(reqs) // texts always encode, and a hash takes every write
 	_ = json.NewEncoder(h).Encode(r.set.Wishes.Index)
+	if rs := r.set.Wishes.Registries; len(rs) > 0 {
+		_ = json.NewEncoder(h).Encode(rs)
+	}
 	if c := r.set.Wishes.Cooldown; c > 0 {
 		_ = json.NewEncoder(h).Encode(c)
 	}

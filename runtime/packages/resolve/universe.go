@@ -74,7 +74,7 @@ func (u *universe) Candidates(_ context.Context, pkg string) ([]solver.Candidate
 	p, err := u.ahead.project(name)
 	switch {
 	case errors.Is(err, index.ErrNotFound):
-		return nil, solver.UnusableError("not in " + strings.Join(u.r.set.Wishes.Index, ", nor in "))
+		return nil, solver.UnusableError("not in " + strings.Join(u.r.set.Wishes.Roots(name), ", nor in "))
 	case err != nil:
 		return nil, err
 	case len(p.candidates) == 0:

@@ -1,6 +1,8 @@
 package resolve_test
 
 import (
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +95,53 @@ func TestCooldownNeedsATime(t *testing.T) {
 	s := newSetup(t, root, "a")
 	s.wishes.Cooldown = 3600
 	if got := s.fails(t); !strings.Contains(got, "doesn't tell when it was uploaded") {
+		t.Error(got)
+	}
+}
+
+// TestRegistry: a project of a registry comes from there and from nowhere else, and
+// nothing else does.
+func TestRegistry(t *testing.T) {
+	public, root := serve(t, "a 1: corp-a", "corp-a 9", "b 1")
+	private, own := serve(t, "corp-a 1", "a 5")
+	s := newSetup(t, root, "a")
+	other, err := url.Parse(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.ParseUint(other.Port(), 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.policy.Egress[0].Ports = append(s.policy.Egress[0].Ports, uint16(port))
+	s.keepLock(t)
+	if got := s.must(t); got != "a 1, corp-a 9" {
+		t.Fatalf("without a registry: %s", got)
+	}
+	s.wishes.Registries = []packages.Registry{{Name: "corp", URL: strings.TrimSuffix(own, "/"), Packages: []string{"corp-*"}}}
+	before := len(public.Requests())
+	set := s.keepLock(t)
+	if got := pinned(set); got != "a 1, corp-a 1" || !strings.HasPrefix(set.Packages[1].URL, other.Scheme+"://"+other.Host) {
+		t.Errorf("%s from %s", got, set.Packages[1].URL)
+	}
+	for _, q := range public.Requests()[before:] {
+		if strings.Contains(q.Path, "corp") {
+			t.Errorf("the public index was asked for %s", q.Path)
+		}
+	}
+	for _, q := range private.Requests() {
+		if !strings.Contains(q.Path, "corp") {
+			t.Errorf("the registry was asked for %s", q.Path)
+		}
+	}
+	// A lock that was edited doesn't bring the stranger back.
+	s.writeLock(t, strings.Replace(set.Lock.Content, `index = "`+strings.TrimSuffix(own, "/"), `index = "`+strings.TrimSuffix(root, "/"), 1))
+	again, diags := s.resolve(t)
+	if pinned(again) != "a 1, corp-a 1" || !strings.Contains(text(diags), "has to come from") {
+		t.Errorf("%s: %s", pinned(again), text(diags))
+	}
+	s.wishes.Requirements = newSetup(t, root, "corp-b").wishes.Requirements
+	if got := s.fails(t); !strings.Contains(got, own[:len(own)-1]) || strings.Contains(got, "not in "+root[:len(root)-1]) {
 		t.Error(got)
 	}
 }
