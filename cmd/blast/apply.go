@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"blast.example/blast/runtime/check"
 	"blast.example/blast/runtime/daemon/client"
 	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/packages"
+	"blast.example/blast/runtime/packages/login"
 	"blast.example/blast/runtime/process"
 )
 
@@ -223,6 +226,9 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 			return err
 		}
 	}
+	if secrets.Logins, err = m.logins(p); err != nil {
+		return err
+	}
 	u := m.u
 	u.talkOnInterrupt = true
 	var res wire.ApplyResult
@@ -249,6 +255,19 @@ func (m *planning) carryOut(ctx context.Context, p plan.Plan, keepPartial bool, 
 	}
 	out.Serial, out.Counts = res.Serial, p.Counts()
 	return nil
+}
+
+// logins are for the daemon to fetch packages with, if the plan changes those.
+func (m *planning) logins(p plan.Plan) (map[string]wire.Login, error) {
+	if !slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Addr == packages.SetAddr && s.To != nil }) {
+		return nil, nil
+	}
+	set, err := setOf(p.Desired)
+	if err != nil {
+		return nil, err
+	}
+	ls, err := login.Find(set.Wishes.Logins, m.env)
+	return wire.Reveal(ls), err
 }
 
 // afterDeath says what came of a plan whose daemon died: another one finishes it or

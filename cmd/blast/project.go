@@ -138,7 +138,7 @@ func (u *ui) settle(ctx context.Context, p *project, in kinds.ResolveInput, repl
 			objs = l.Link(kinds.LinkInput{Objects: objs, Recorded: in.Recorded, Replace: replace})
 		}
 	}
-	if diags := append(unguarded(p.file, objs), exposed(p.file, objs, p.env.Project)...); diags.HasErrors() {
+	if diags := append(unguarded(p.file, objs), slices.Concat(exposed(p.file, objs, p.env.Project), readable(p.file, objs, p.env))...); diags.HasErrors() {
 		return nil, &configError{diags, p.file.Sources}
 	}
 	return words.Order(objs), nil

@@ -271,7 +271,7 @@ func (e *Engine) carryOut(ctx, stop context.Context, p wire.ApplyParams, tell fu
 			return err
 		}
 	}
-	ctx = kinds.WithSecrets(ctx, p.Secrets.Hidden())
+	ctx = kinds.WithLogins(kinds.WithSecrets(ctx, p.Secrets.Hidden()), p.Secrets.Known())
 	ctx = kinds.WithProgress(ctx, func(m string) { tell(wire.Event{Phase: "progress", Message: m}) })
 	ctx = kinds.WithPassed(ctx, func(addr string, took time.Duration) {
 		tell(wire.Event{Phase: wire.Passed, Addr: addr, Message: fmt.Sprintf("%.1fs", took.Seconds())})

@@ -28,3 +28,22 @@ func TestWritable(t *testing.T) {
 		t.Error("a read-only workspace can be written")
 	}
 }
+
+func TestShows(t *testing.T) {
+	tree := filesystem.Tree{Mounts: []filesystem.Mount{
+		{Target: "/workspace", Type: filesystem.Bind, Source: "/p", Access: "ro"},
+		{Target: "/workspace/.blast", Type: filesystem.Hide},
+		{Target: "/workspace/a", Type: filesystem.ReadOnly},
+		{Target: "/workspace/over", Type: filesystem.Tmpfs},
+		{Target: "/data", Type: filesystem.Bind, Source: "/p/hidden", Access: "ro"},
+		{Target: "/workspace/hidden", Type: filesystem.Hide},
+	}}
+	for file, want := range map[string]bool{
+		"/p/b": true, "/p/a/x": true, "/p/.blast/x": false, "/p/over/x": false, "/q": false,
+		"/p/hidden/x": true, // through the other mount
+	} {
+		if got := tree.Shows(file); got != want {
+			t.Errorf("%s: %v", file, got)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package kinds
 import (
 	"context"
 
+	"blast.example/blast/runtime/packages/login"
 	"blast.example/blast/runtime/process/secret"
 )
 
@@ -20,4 +21,17 @@ func WithSecrets(ctx context.Context, values map[string]secret.Value) context.Co
 func Secrets(ctx context.Context) map[string]secret.Value {
 	values, _ := ctx.Value(secretsKey{}).(map[string]secret.Value)
 	return values
+}
+
+type loginsKey struct{}
+
+// WithLogins returns a context in which Logins finds what indexes want to hear.
+func WithLogins(ctx context.Context, l login.Logins) context.Context {
+	return context.WithValue(ctx, loginsKey{}, l)
+}
+
+// Logins are there as Secrets are: only in an apply, and not in the recovery of one.
+func Logins(ctx context.Context) login.Logins {
+	l, _ := ctx.Value(loginsKey{}).(login.Logins)
+	return l
 }

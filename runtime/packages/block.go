@@ -31,6 +31,12 @@ var Specs = []block.Block{
 			{Name: "on_import", Kind: block.String, OneOf: []string{"deny"}, NotYet: []string{"install"}, Default: `"deny"`, Doc: "What a missing import may do."},
 		},
 		Blocks: []block.Block{{
+			Name: "login", Label: "host[:port]", Doc: "What an index is told, by HTTPS, before it hands out packages (Basic authentication, RFC 7617).",
+			Attrs: []block.Attr{
+				{Name: "user", Kind: block.String, Example: `"ci"`, Default: `"__token__", or that of netrc`, Doc: "Who logs in."},
+				{Name: "password", Kind: block.String, Required: true, Example: `"env:INDEX_TOKEN"`, Source: "RFC 7617; netrc(5)", Doc: "Where the password or token is: \"env:NAME\", a variable of the environment that blast is called in; \"file:PATH\"; or \"netrc\", the file $NETRC or .netrc in the person's home. It itself is in no plan, state, lock, log or snapshot, and no sandbox sees it."},
+			},
+		}, {
 			Name: "registry", Label: "name", Doc: "An index of some projects, which come from nowhere else; it is asked for nothing else. So nobody can put a project of the same name in its place elsewhere.",
 			Attrs: []block.Attr{
 				{Name: "url", Kind: block.String, Required: true, Example: `"https://pypi.example.com/simple"`, Source: "PEP 503, PEP 691", Doc: "The index's root."},
@@ -67,7 +73,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 		python.Sources(r.src, "python")
 		r.src[""] = r.src["python"]
 	}
-	w := Wishes{Version: r.version(python), Index: r.indexes(python), Registries: r.registries(python), LockPath: r.lock(python)}
+	w := Wishes{Version: r.version(python), Index: r.indexes(python), Registries: r.registries(python), Logins: r.logins(python), LockPath: r.lock(python)}
 	if python.Has("manifest") {
 		w.Manifest = r.manifest(python, &w)
 	}

@@ -9,6 +9,7 @@ import (
 	"blast.example/blast/config/block"
 	"blast.example/blast/config/wording"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/packages/login"
 	"blast.example/blast/runtime/packages/pep508"
 )
 
@@ -100,6 +101,7 @@ func wishItems(from, to Wishes) []plan.Item {
 	items = append(items, wording.Changed("python.manifest", from.Manifest, to.Manifest, plan.Same)...)
 	items = append(items, wording.Changed("python.requires_python", from.RequiresPython, to.RequiresPython, plan.Same)...)
 	items = append(items, wording.Changed("python.registry", registriesText(from.Registries), registriesText(to.Registries), plan.Same)...)
+	items = append(items, wording.Changed("python.login", loginsText(from.Logins), loginsText(to.Logins), plan.Same)...)
 	items = append(items, wording.Changed("python.cooldown", cooldownText(from.Cooldown), cooldownText(to.Cooldown), plan.Same)...)
 	items = append(items, wording.Changed("python.lock", from.LockPath, to.LockPath, plan.Same)...)
 	before, after := asked(from.Requirements), asked(to.Requirements)
@@ -113,6 +115,14 @@ func registriesText(rs []Registry) string {
 	var out []string
 	for _, r := range rs {
 		out = append(out, fmt.Sprintf("%s (%s)", r.URL, strings.Join(r.Packages, ", ")))
+	}
+	return strings.Join(out, "; ")
+}
+
+func loginsText(ls []login.Place) string {
+	var out []string
+	for _, l := range ls {
+		out = append(out, l.Host+" by "+l.Password)
 	}
 	return strings.Join(out, "; ")
 }

@@ -5,6 +5,8 @@ package packages
 import (
 	"path"
 	"slices"
+
+	"blast.example/blast/runtime/packages/login"
 )
 
 // SetAddr is the address of the one object of this kind.
@@ -36,6 +38,7 @@ type Wishes struct {
 	Version      string        `json:"version,omitempty"` // PEP 440 specifier or prefix: "3.11", ">= 3.11"
 	Index        []string      `json:"index,omitempty"`   // simple API roots (PEP 503)
 	Registries   []Registry    `json:"registries,omitempty"`
+	Logins       []login.Place `json:"logins,omitempty"`
 	Manifest     string        `json:"manifest,omitempty"` // relative to the project
 	LockPath     string        `json:"lock_path"`          // relative to the project
 	Requirements []Requirement `json:"requirements,omitempty"`

@@ -19,8 +19,10 @@ import (
 
 	"blast.example/blast/config/block"
 	"blast.example/blast/config/nearest"
+	"blast.example/blast/runtime/packages/login"
 	"blast.example/blast/runtime/packages/pep440"
 	"blast.example/blast/runtime/packages/pep508"
+	"blast.example/blast/runtime/process/secret"
 )
 
 // reading makes wishes of decoded blocks.
@@ -71,7 +73,7 @@ func (r *reading) root(text string, at hcl.Range) string {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		r.errorf(at, "Invalid index", "%q is not the address of a package index. Write for example %q.", text, defaultIndex)
 	case u.User != nil:
-		r.errorf(at, "Credentials in an address", "The index has a user or password in it, and plans, state and lock would hold it; logging in to an index is not supported yet. Write the address without: %q.", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+		r.errorf(at, "Credentials in an address", "The index has a user or password in it, and plans, state and lock would hold it. Write the address without: %q; and in the python block a login %q with password = \"env:NAME\".", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), u.Host)
 	case u.RawQuery != "" || u.Fragment != "":
 		r.errorf(at, "Invalid index", "%q has a query or fragment, and an index is the root below which projects lie (PEP 503). Write it without.", text)
 	default:
@@ -97,6 +99,25 @@ func (r *reading) registries(v *block.Values) []Registry {
 			r.errorf(b.At("packages"), "Empty list", "packages of registry %q is empty, so it would be asked for nothing. Name projects, or remove the block.", b.Label)
 		}
 		out = append(out, reg)
+	}
+	return out
+}
+
+func (r *reading) logins(v *block.Values) []login.Place {
+	var out []login.Place
+	for _, b := range v.Blocks("login") {
+		b.Sources(r.src, "python.login."+b.Label)
+		l := login.Place{Host: strings.ToLower(b.Label), User: b.String("user", ""), Password: b.String("password", "")}
+		if u, err := url.Parse("https://" + b.Label); err != nil || u.Host != b.Label || u.Hostname() == "" || strings.HasSuffix(b.Label, ":") {
+			r.errorf(b.LabelRange, "Invalid host", "login %q is for no host. Write the index's host, and its port if that is not 443: \"pypi.example.com\".", b.Label)
+		}
+		if strings.ContainsFunc(l.User, unicode.IsControl) || strings.Contains(l.User, ":") {
+			r.errorf(b.At("user"), "Invalid user", "A user of Basic authentication has no colon and no control character (RFC 7617). Write it without.")
+		}
+		if err := secret.CheckSource(l.Password); err != nil && b.Has("password") && l.Password != login.FromNetrc {
+			r.errorf(b.At("password"), "Unknown source of a password", "%s. Or write \"netrc\" for the file $NETRC or .netrc in your home.", strings.Replace(err.Error(), "from", "password", 1))
+		}
+		out = append(out, l)
 	}
 	return out
 }

@@ -43,6 +43,11 @@ func (Words) Write(objs []plan.Object, to *block.Writer) error {
 	b := to.Block("python")
 	b.Text("version", set.Wishes.Version)
 	b.Texts("index", set.Wishes.Index)
+	for _, l := range set.Wishes.Logins {
+		lb := b.Block("login", l.Host)
+		lb.Text("user", l.User)
+		lb.Text("password", l.Password)
+	}
 	for _, r := range set.Wishes.Registries {
 		rb := b.Block("registry", r.Name)
 		rb.Text("url", r.URL)

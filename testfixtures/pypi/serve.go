@@ -14,7 +14,25 @@ import (
 // simple API, with a slash at its end.
 func Serve(t testing.TB, x *Index) string {
 	t.Helper()
-	s, err := Start("127.0.0.1:0", x)
+	return serve(t, x)
+}
+
+// ServeTo is Serve for those who log in (RFC 7617): for everything, wheels too.
+func ServeTo(t testing.TB, x *Index, user, password string) string {
+	t.Helper()
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if u, p, ok := r.BasicAuth(); !ok || u != user || p != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="packages"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		x.ServeHTTP(w, r)
+	}))
+}
+
+func serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	s, err := Start("127.0.0.1:0", h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,15 +51,15 @@ type Server struct {
 	done chan error
 }
 
-// Start serves x on a TCP address, like "127.0.0.1:0", until Close.
-func Start(addr string, x *Index) (*Server, error) {
+// Start serves h, mostly an Index, on a TCP address, like "127.0.0.1:0", until Close.
+func Start(addr string, h http.Handler) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for index: %w", err)
 	}
 	s := &Server{
 		URL:  "http://" + l.Addr().String() + "/simple/",
-		http: &http.Server{Handler: x, ReadHeaderTimeout: 10 * time.Second},
+		http: &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second},
 		done: make(chan error, 1),
 	}
 	go func() { s.done <- s.http.Serve(l) }()

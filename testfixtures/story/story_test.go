@@ -25,6 +25,9 @@ import (
 	"blast.example/blast/testfixtures/pypi"
 )
 
+// shutPassword is that of an index which lets only those in who have it.
+const shutPassword = "open-sesame-of-the-story"
+
 // person is on whose behalf blast acts, as under sudo.
 const person = 1000
 
@@ -61,6 +64,7 @@ func stories(t *testing.T, play func(testscript.Params)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shut := pypi.ServeTo(t, projects(t), "ci", shutPassword)
 	root, err := os.MkdirTemp("", "blast-story-") // not t.TempDir: the person must get through
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +85,10 @@ func stories(t *testing.T, play func(testscript.Params)) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE") != "",
-		Setup:               func(e *testscript.Env) error { return setup(e, bin, index) },
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("SHUT_INDEX", strings.TrimSuffix(shut, "/")) // one that wants a password
+			return setup(e, bin, index)
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"blast":   blast,
 			"end":     end, // kill is a word of testscript's own

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"blast.example/blast/runtime/packages/login"
 	"blast.example/blast/runtime/process/secret"
 )
 
@@ -16,6 +17,14 @@ type Secrets struct {
 	// Values are those of the environment's secrets by name, if something in the
 	// daemon starts commands that get them.
 	Values map[string][]byte `json:"values,omitempty"`
+	// Logins are those of the hosts that packages are fetched from, if some are.
+	Logins map[string]Login `json:"logins,omitempty"`
+}
+
+// A Login is a user and a password.
+type Login struct {
+	User     string `json:"user"`
+	Password []byte `json:"password"`
 }
 
 // Format implements fmt.Formatter: they print as nothing.
@@ -26,6 +35,24 @@ func (s Secrets) Hidden() map[string]secret.Value {
 	out := make(map[string]secret.Value, len(s.Values))
 	for name, v := range s.Values {
 		out[name] = secret.NewValue(string(v))
+	}
+	return out
+}
+
+// Reveal lets logins be sent.
+func Reveal(ls login.Logins) map[string]Login {
+	out := map[string]Login{}
+	for host, b := range ls {
+		out[host] = Login{b.User, []byte(b.Password.Reveal())}
+	}
+	return out
+}
+
+// Known are the logins as the daemon hands them on.
+func (s Secrets) Known() login.Logins {
+	out := login.Logins{}
+	for host, l := range s.Logins {
+		out[host] = login.Basic{User: l.User, Password: secret.NewValue(string(l.Password))}
 	}
 	return out
 }

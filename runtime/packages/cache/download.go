@@ -42,6 +42,7 @@ type downloader struct {
 	hosts  []string // "host:port"
 	pause  time.Duration
 	stall  time.Duration
+	login  func(*http.Request)
 }
 
 // refusedError is an answer that another attempt would not change.
@@ -108,6 +109,9 @@ func (d *downloader) checkRedirect(req *http.Request, via []*http.Request) error
 	case !slices.Contains(d.hosts, hostPort(req.URL)):
 		return &refusedError{fmt.Sprintf("it redirects to %s, which is not a host of the lock file", req.URL.Host)}
 	}
+	if d.login != nil {
+		d.login(req)
+	}
 	return nil
 }
 
@@ -164,6 +168,9 @@ func (d *downloader) attempt(ctx context.Context, w Wheel, f *os.File, progress 
 		return 0, &refusedError{"its URL can't be used"}
 	}
 	req.Header.Set("User-Agent", "blast")
+	if d.login != nil {
+		d.login(req)
+	}
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return 0, because(ctx, err)

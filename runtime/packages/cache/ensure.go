@@ -57,6 +57,7 @@ func (c *Cache) Ensure(ctx context.Context, wheels []Wheel, s Settings) ([]Entry
 		return nil, err
 	}
 	defer d.close()
+	d.login = s.Login
 	f := &fetcher{cache: c, download: d, settings: s, wheels: wheels, entries: entries}
 	return entries, f.all(ctx, missing)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -20,6 +21,8 @@ type Settings struct {
 	// Python compiles modules ahead of time, in a process without rights (see
 	// compile); "" leaves that to each run of the program.
 	Python string
+	// Login is asked about each download, redirects included; nil logs in nowhere.
+	Login func(*http.Request)
 	// Progress is told about downloads; nil is nobody. It may be called from
 	// several goroutines, but never at the same time.
 	Progress func(Progress)

@@ -79,7 +79,7 @@ func (h *Host) entries(ctx context.Context, to target) ([]cache.Entry, error) {
 
 func (h *Host) settings(ctx context.Context, to target) cache.Settings {
 	return cache.Settings{
-		Target: to.wheelTarget(), Python: to.set.Python.Path,
+		Target: to.wheelTarget(), Python: to.set.Python.Path, Login: kinds.Logins(ctx).Apply,
 		Progress: func(p cache.Progress) { kinds.Progress(ctx, p.String()) },
 	}
 }

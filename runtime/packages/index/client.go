@@ -36,6 +36,9 @@ type Client struct {
 	// An error of it is final.
 	Allow func(host string, port uint16) error
 
+	// Login is asked about each request, redirects included; nil logs in nowhere.
+	Login func(*http.Request)
+
 	Cache *Cache // nil: no cache
 
 	Stall time.Duration // the longest time without a byte; 0: 30 s

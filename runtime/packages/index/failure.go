@@ -90,7 +90,10 @@ func badStatus(at string, resp *http.Response) error {
 	e := &Error{URL: redacted(at), Reason: strings.TrimSpace(fmt.Sprintf("the server answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))), Fix: tryLater, Status: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		e.Fix = "It lets only those in whom it knows, and logging in to an index is not supported yet. Name an index in the python block that needs no password."
+		e.Fix = fmt.Sprintf("It lets only those in whom it knows. Say in the python block where the password is: login %q { password = \"env:NAME\" }", resp.Request.URL.Host)
+		if resp.Request.Header.Get("Authorization") != "" {
+			e.Fix = "It doesn't take the user and the password of the login block for it. Check them."
+		}
 	case http.StatusNotAcceptable:
 		e.Fix = notAnIndex
 	}

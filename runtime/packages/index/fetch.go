@@ -72,7 +72,14 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	case req.URL.User != nil:
 		return &refusedError{"it redirects to an address with a password"}
 	}
+	c.logIn(req)
 	return c.allowed(req.URL)
+}
+
+func (c *Client) logIn(r *http.Request) {
+	if c.Login != nil {
+		c.Login(r)
+	}
 }
 
 // get fetches a URL, with more attempts for what may pass.
@@ -109,6 +116,7 @@ func (c *Client) attempt(parent context.Context, r request) (a answer, again boo
 	}
 	req.Header.Set("Accept", r.accept)
 	req.Header.Set("User-Agent", "blast")
+	c.logIn(req)
 	var old *entry
 	if r.ranges != "" {
 		req.Header.Set("Range", r.ranges)

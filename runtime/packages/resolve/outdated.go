@@ -51,6 +51,9 @@ func (rv Resolver) Ages(ctx context.Context, in kinds.ResolveInput) ([]Age, hcl.
 	if diags := r.allowedURLs(r.set.Wishes.Indexes()); diags.HasErrors() {
 		return nil, diags
 	}
+	if diags := r.logIn(); diags.HasErrors() {
+		return nil, diags
+	}
 	c := r.client()
 	defer c.Close()
 	u := newUniverse(r, c, nil)

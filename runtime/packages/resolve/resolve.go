@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"blast.example/blast/runtime/packages/cachedir"
 	"blast.example/blast/runtime/packages/index"
 	"blast.example/blast/runtime/packages/interpreter"
+	"blast.example/blast/runtime/packages/login"
 	"blast.example/blast/runtime/packages/pylock"
 	"blast.example/blast/runtime/packages/solver"
 )
@@ -104,6 +106,8 @@ type run struct {
 	src  map[string]string
 	py   *interpreter.Found
 	asks []ask // what the requirements say for this interpreter
+
+	logins login.Logins // found when the index is to be asked
 
 	network func() []network.Policy // read once: a policy is long, and each address is looked up in it
 }
@@ -187,6 +191,9 @@ func (r *run) anew(lock *pylock.File) hcl.Diagnostics {
 
 // solve asks the index and the solver.
 func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
+	if diags := r.logIn(); diags.HasErrors() {
+		return diags
+	}
 	c := r.client()
 	defer c.Close()
 	u := newUniverse(r, c, r.preferred(lock))
@@ -207,10 +214,24 @@ func (r *run) solve(lock *pylock.File) hcl.Diagnostics {
 	return u.unknownExtras(chosen)
 }
 
+// logIn finds what the indexes want to hear.
+func (r *run) logIn() (diags hcl.Diagnostics) {
+	var err error
+	if r.logins, err = login.Find(r.set.Wishes.Logins, r.in.Env); err != nil {
+		var at *login.Error
+		place := ""
+		if errors.As(err, &at) {
+			place = "python.login." + at.Host + ".password"
+		}
+		return problem(r.place(place), "No password for an index", strings.TrimSuffix(err.Error(), ".")+".")
+	}
+	return nil
+}
+
 // client talks to the indexes. Whoever asks for one closes it.
 func (r *run) client() *index.Client {
 	c := r.Client()
-	c.Roots, c.Allow = r.set.Wishes.Roots, r.allow
+	c.Roots, c.Allow, c.Login = r.set.Wishes.Roots, r.allow, r.logins.Apply
 	if r.CacheDir != "" {
 		c.Cache = &index.Cache{Dir: r.CacheDir}
 	}
