@@ -26,7 +26,7 @@ var Spec = block.Block{
 	Blocks: []block.Block{
 		{Name: "workspace", Doc: "The project, at /workspace. Without it the sandbox doesn't see the project.", Attrs: []block.Attr{
 			{Name: "source", Kind: block.String, Example: `"."`, Default: `"."`, Doc: "A folder of the project, or the project itself."},
-			{Name: "access", Kind: block.String, OneOf: []string{"rw", "ro"}, NotYet: []string{"overlay"}, Default: `"rw"`, Doc: "Whether commands may write there. What they write belongs to the person who ran blast."},
+			{Name: "access", Kind: block.String, OneOf: []string{"rw", "ro", Overlay}, Default: `"rw"`, Doc: "Whether commands may write there. What they write belongs to the person who ran blast. With overlay it lies in the writable layer, and the project stays as it is until blast accept takes it over."},
 			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Default: "[]", Doc: "Paths in it that can't be written, renamed or removed, also while they are absent."},
 			{Name: "hide", Kind: block.Strings, Example: `["secrets"]`, Default: "[]", Doc: "Paths in it that can't be seen. A final / makes a folder of an absent one."},
 			{Name: "show", Kind: block.Strings, Example: `[".env"]`, Default: "[]", Doc: "Paths that are hidden by default and shall be seen. A plan shows them as widening."},

@@ -149,6 +149,9 @@ func opposite(a plan.Access) plan.Access {
 // on the host.
 var openness = map[string]int{Hide: 0, Tmpfs: 0, Layer: 0, ReadOnly: 1, Bind: 2}
 
+// writing orders accesses of a bind by what commands may do with the source.
+var writing = map[string]int{Overlay: 1, "rw": 2}
+
 // changed is the direction of a mount that differs at the same place.
 func changed(old, m Mount) plan.Access {
 	switch {
@@ -156,9 +159,9 @@ func changed(old, m Mount) plan.Access {
 		return more(int64(openness[old.Type])+1, int64(openness[m.Type])+1)
 	case old.Source != m.Source:
 		return plan.Both
-	case old.Access != m.Access && m.Access == "rw" || !old.Exec && m.Exec:
+	case writing[m.Access] > writing[old.Access] || !old.Exec && m.Exec:
 		return plan.Widen
-	case old.Access != m.Access || old.Exec && !m.Exec:
+	case writing[m.Access] < writing[old.Access] || old.Exec && !m.Exec:
 		return plan.Narrow
 	}
 	return more(old.Size, m.Size)
@@ -200,8 +203,11 @@ func (m Mount) text() string {
 func (m Mount) inside() string { return strings.TrimPrefix(m.Target, WorkspaceDir+"/") }
 
 func accessName(access string) string {
-	if access == "rw" {
+	switch access {
+	case "rw":
 		return "read-write"
+	case Overlay:
+		return "below a layer"
 	}
 	return "read-only"
 }

@@ -48,13 +48,16 @@ const (
 	ReadOnly = "read-only" // what lies there already, but not to be written, renamed or removed
 )
 
+// Overlay is the access of a bind whose source is only read: what commands write there lies in the layer.
+const Overlay = "overlay"
+
 // Mount is one place in the sandbox.
 type Mount struct {
 	Name   string `json:"name"`             // key into Src: "workspace", "workspace.hide", "mount./models"
 	Target string `json:"target"`           // absolute, in the sandbox, clean
 	Type   string `json:"type"`             //
 	Source string `json:"source,omitempty"` // absolute on the host, clean
-	Access string `json:"access,omitempty"` // bind: ro | rw
+	Access string `json:"access,omitempty"` // bind: ro | rw | overlay
 	Size   int64  `json:"size,omitempty"`   // tmpfs, in bytes
 	Exec   bool   `json:"exec,omitempty"`   // files may be executed
 	// Dir says what to make of an absent path below a bind mount that is to be

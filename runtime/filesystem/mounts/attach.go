@@ -60,6 +60,9 @@ func (b *box) detached(i int, place *os.File) (*os.File, error) {
 	w := b.tree[i]
 	switch w.Type {
 	case filesystem.Bind:
+		if w.overlay() {
+			return b.overlay(i)
+		}
 		return b.bind(w)
 	case filesystem.Tmpfs:
 		attrs := always

@@ -20,7 +20,7 @@ func (b *box) exchange(i int, r mountns.Row) error {
 	if err != nil {
 		return err
 	}
-	if old == nil || b.tree[w.base].Type != filesystem.Bind {
+	if old == nil || !b.tree[w.base].onHost() {
 		return errRebuild
 	}
 	defer func() { _ = old.Close() }()

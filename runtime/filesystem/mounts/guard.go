@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -44,6 +45,8 @@ type guard struct {
 	stopped *os.File
 	done    chan struct{}
 
+	overlays bool // there is an overlay in the sandbox
+
 	bell, rung *os.File // a pipe: who rings has the guard look at once
 	mu         sync.Mutex
 	asked      []chan struct{} // closed after the next look
@@ -56,6 +59,10 @@ const heartbeat = 5 * time.Second
 // deafbeat is how often it looks where renames can't be told: a look takes less
 // than a millisecond.
 const deafbeat = 50 * time.Millisecond
+
+// overlaybeat is how often it lets an overlay ask again what the host has: what was replaced there
+// shows as it was for as long as the kernel remembers it.
+const overlaybeat = time.Second
 
 // newGuard starts a guard, which has looked once when it returns.
 func newGuard(ctx context.Context, h *Host, env state.Env, t filesystem.Tree) (*guard, error) {
@@ -156,11 +163,7 @@ func (g *guard) run() {
 	defer close(g.done)
 	ctx := context.Background()
 	for {
-		beat := heartbeat
-		if g.renames.deaf() {
-			beat = deafbeat
-		}
-		why, err := g.wait(beat)
+		why, err := g.wait(g.beat())
 		if err != nil {
 			g.fail(err)
 			return
@@ -181,6 +184,17 @@ func (g *guard) run() {
 			return
 		}
 	}
+}
+
+// beat is how long a guard waits to be told something.
+func (g *guard) beat() time.Duration {
+	switch {
+	case g.renames.deaf():
+		return deafbeat
+	case g.overlays:
+		return overlaybeat
+	}
+	return heartbeat
 }
 
 // pause lets time pass, and reports whether to end. After a look that found
@@ -268,6 +282,7 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 	}
 	defer g.box.scope()()
 	g.box.want(ws, g.tree.Layer.ID)
+	g.overlays = slices.ContainsFunc(ws, want.overlay)
 	for first := true; ; first = false {
 		s, err := g.box.look()
 		if err != nil {
@@ -283,6 +298,9 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 			mended = true
 			g.log.Warn("mounts put back", "missing", s.drift())
 		} else if !first {
+			if err := g.box.refresh(); err != nil { // it shows what it showed: no protection is missing
+				g.log.Warn("an overlay may show files of the project as they were", "err", err)
+			}
 			return mended, nil
 		}
 		// First watch, then look: what comes between is seen by one of the two.

@@ -149,7 +149,7 @@ func remove(ctx context.Context, env state.Env, keepLayer bool, id string) error
 	if err := env.DropNote(limitsNote); err != nil {
 		return err
 	}
-	if err := env.DropNote(treeNote); err != nil {
+	if err := errors.Join(env.DropNote(treeNote), env.DropNote(placesNote)); err != nil {
 		return err
 	}
 	if !keepLayer {
@@ -232,7 +232,7 @@ func tidy(env state.Env, tree json.RawMessage) error {
 // is mounted on it there.
 func uses(ws []want, file string) (shown, needed bool) {
 	for _, w := range ws {
-		if w.Type == filesystem.Bind && within(file, w.Source) {
+		if w.onHost() && within(file, w.Source) {
 			shown = true
 			target := w.Target + file[len(w.Source):]
 			needed = needed || indexOf(ws, target) >= 0

@@ -37,7 +37,11 @@ func (b *box) options(w want) (uint64, error) {
 		}
 		defer func() { _ = src.Close() }()
 		inherited, err := inherited(src)
-		if w.Access != "rw" {
+		switch w.Access {
+		case "rw":
+		case filesystem.Overlay: // the layers below map the owners
+			return o | inherited&^unix.MOUNT_ATTR_RDONLY, err
+		default:
 			o |= unix.MOUNT_ATTR_RDONLY
 		}
 		return o | inherited | unix.MOUNT_ATTR_IDMAP, err

@@ -38,6 +38,9 @@ func (b *box) makePlace(i int, where placement) error {
 	if w.base < 0 {
 		return b.makeInSkeleton(w.Target, folder)
 	}
+	if b.tree[w.base].overlay() {
+		return b.noPlace(w, where)
+	}
 	raw, err := b.raw(w.base, where)
 	if err != nil {
 		return err

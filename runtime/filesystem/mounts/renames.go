@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 )
 
@@ -51,7 +50,7 @@ func (b *box) watchRenames() (*renames, error) {
 	}
 	r := &renames{os.NewFile(uintptr(fd), "inotify")}
 	for _, w := range b.tree {
-		if w.base < 0 || b.tree[w.base].Type != filesystem.Bind {
+		if w.base < 0 || !b.tree[w.base].onHost() {
 			continue
 		}
 		if err := b.watchRename(r, w); errors.Is(err, unix.ENOSPC) {

@@ -190,6 +190,9 @@ func (b *box) same(s *sight, w want, r mountns.Row) (bool, error) {
 	if w.Type == filesystem.Hide {
 		return got.Dev != 0 && slices.ContainsFunc(b.masks(), func(m unix.Stat_t) bool { return sameFile(m, got) }), nil
 	}
+	if w.overlay() {
+		return b.sameOverlay(w, r)
+	}
 	src, err := openSource(b.env, w.Mount)
 	if err != nil {
 		return false, nil // a source that is gone or may not be shown is not what is mounted

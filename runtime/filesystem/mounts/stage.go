@@ -23,6 +23,8 @@ const (
 	stageNew   = "new"
 	stageOld   = "old"
 	stageLayer = "layer"
+
+	stageLower, stagePlaces, stageUpper = "lower", "places", "upper" // of an overlay
 )
 
 // skeleton opens the root of the sandbox as the host sees it: without any mount.
@@ -70,7 +72,7 @@ func (b *box) offStage(name string) error {
 // clearStage removes the stage with all that is on it.
 func (b *box) clearStage() error {
 	b.layer = nil
-	for _, name := range []string{stageNew, stageOld, stageLayer, ""} {
+	for _, name := range []string{stageNew, stageOld, stageLayer, stageLower, stagePlaces, stageUpper, ""} {
 		if err := b.offStage(name); err != nil {
 			return err
 		}

@@ -27,6 +27,12 @@ func (w want) mask() bool {
 	return w.Type == filesystem.Hide || w.Type == filesystem.ReadOnly || w.Type == pin
 }
 
+// overlay reports whether w shows its source below a layer.
+func (w want) overlay() bool { return w.Type == filesystem.Bind && w.Access == filesystem.Overlay }
+
+// onHost reports whether w shows a source itself: what is made in it is made on the host.
+func (w want) onHost() bool { return w.Type == filesystem.Bind && !w.overlay() }
+
 // expand lists all mounts that a tree takes, a parent before what lies on it.
 func expand(mounts []filesystem.Mount) ([]want, error) {
 	var ws []want
