@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/plan/view"
@@ -13,24 +16,41 @@ import (
 )
 
 type diffCmd struct {
-	A    string `arg:"" help:"A generation, of blast history."`
-	B    string `arg:"" optional:"" help:"Another one; by default the current."`
-	JSON bool   `name:"json" help:"Print as JSON, as blast show --json does a plan."`
+	Of    []string `arg:"" optional:"" help:"Files and folders of the project; or a generation of blast history, and another one, by default the current. A file whose name is a number is written ./7."`
+	Patch bool     `short:"p" help:"Show what differs in text files, line by line."`
+	JSON  bool     `name:"json" help:"Print as JSON: a line for each file; generations as blast show --json does a plan."`
 
-	Markdown string `placeholder:"FILE" help:"Write a comment for a review; - is stdout, and to $GITHUB_STEP_SUMMARY it is added."`
+	ExitCode bool   `help:"Exit with 2 if files differ."`
+	Markdown string `placeholder:"FILE" help:"Of generations, write a comment for a review; - is stdout, and to $GITHUB_STEP_SUMMARY it is added."`
 }
 
-// Run says what leads from one generation to another. It reads records only.
-func (cmd *diffCmd) Run(u *ui, g *Globals) error {
+// Run says what commands have written over the project, where that lies in the layer; or
+// what leads from one generation to another, of which it reads records only.
+func (cmd *diffCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	generations := len(cmd.Of) > 0 && !slices.ContainsFunc(cmd.Of, func(s string) bool { return strings.Trim(s, "0123456789") != "" })
+	switch {
+	case !generations && cmd.Markdown != "":
+		return u.misused("--markdown is for two generations: blast diff A [B]")
+	case !generations:
+		return cmd.files(ctx, u, g)
+	case cmd.Patch || cmd.ExitCode:
+		return u.misused("--patch and --exit-code are for files; a file whose name is a number is written ./7")
+	case len(cmd.Of) > 2:
+		return u.misused("two generations are compared, and not more")
+	}
+	return cmd.generations(u, g, cmd.Of[0], strings.Join(cmd.Of[1:], ""))
+}
+
+func (cmd *diffCmd) generations(u *ui, g *Globals, from, to string) error {
 	env, err := u.locate(g)
 	if err != nil {
 		return err
 	}
-	a, err := generationOf(env, cmd.A)
+	a, err := generationOf(env, from)
 	if err != nil {
 		return err
 	}
-	b, err := generationOf(env, cmd.B)
+	b, err := generationOf(env, to)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,9 @@ type cli struct {
 	Destroy  destroyCmd  `cmd:"" help:"Remove the sandbox and all that belongs to it."`
 	History  historyCmd  `cmd:"" help:"List the generations that are kept."`
 	Rollback rollbackCmd `cmd:"" help:"Go back to an earlier generation, as one transaction."`
-	Diff     diffCmd     `cmd:"" help:"Compare two generations."`
+	Diff     diffCmd     `cmd:"" help:"Show what commands have written over the project, or compare two generations."`
+	Accept   acceptCmd   `cmd:"" help:"Make what commands have written over the project the project's own."`
+	Discard  discardCmd  `cmd:"" help:"Drop what commands have written over the project."`
 	Save     saveCmd     `cmd:"" help:"Make a snapshot: what is recorded, and the files that commands wrote outside of workspace and mounts."`
 	Load     loadCmd     `cmd:"" help:"Go to a snapshot, as one transaction."`
 

@@ -37,7 +37,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		err error
 	}
 	out := make(chan accepted, 1)
-	go func() { c, err := accept(ln); out <- accepted{c, err} }()
+	go func() { c, err := acceptNext(ln); out <- accepted{c, err} }()
 	select {
 	case a := <-out:
 		t.Errorf("without a descriptor: %v, %v", a.c, a.err)
@@ -50,7 +50,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	}
 	_ = a.c.Close()
 	_ = ln.Close()
-	if _, err := accept(ln); !errors.Is(err, net.ErrClosed) {
+	if _, err := acceptNext(ln); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"blast.example/blast/apply"
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/daemon/wire"
+	"blast.example/blast/runtime/filesystem/overlay/accept"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
 )
@@ -160,6 +161,9 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 	if err := e.thawLeft(ctx, env); err != nil { // or what is saved next would be of who knows when
 		return false, err
 	}
+	if err := e.takeOn(ctx, env); err != nil {
+		return false, err
+	}
 	owners, err := e.undoers(env)
 	if err != nil {
 		return false, err
@@ -183,7 +187,7 @@ func (e *Engine) recoverLocked(ctx context.Context, env state.Env, tell func(wir
 // quiet reports whether there is nothing to recover: nobody died while he changed the
 // environment, which these are the records of, if they can be read.
 func quiet(env state.Env, st state.State, err error) bool {
-	return !env.Dirty() && (err != nil || !remains(env, st)) && env.Settled() && !frozen(env)
+	return !accept.Under(env.Dir) && !env.Dirty() && (err != nil || !remains(env, st)) && env.Settled() && !frozen(env)
 }
 
 // left is remains, by the records as they are now.

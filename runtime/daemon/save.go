@@ -93,7 +93,7 @@ func (e *Engine) copier() kinds.Copier {
 func (e *Engine) still(ctx context.Context, k kinds.Copier, p wire.SaveParams, tell func(wire.Event)) (c kinds.Copy, res *saving, err error) {
 	tell(wire.Event{Phase: "progress", Message: "commands stand still while their files are copied"})
 	begun := time.Now()
-	if err := e.freeze(ctx, p, func(ctx context.Context) (err error) {
+	if err := e.freeze(ctx, p.Env, p.Within, func(ctx context.Context) (err error) {
 		c, err = k.Copy(ctx, p.Env)
 		return err
 	}); err != nil {
@@ -108,29 +108,29 @@ func (e *Engine) still(ctx context.Context, k kinds.Copier, p wire.SaveParams, t
 }
 
 // freeze runs work while nothing runs in the environment.
-func (e *Engine) freeze(ctx context.Context, p wire.SaveParams, work func(context.Context) error) (err error) {
-	short, cancel := context.WithTimeout(ctx, p.Within)
+func (e *Engine) freeze(ctx context.Context, env state.Env, within time.Duration, work func(context.Context) error) (err error) {
+	short, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if _, err := os.Lstat(p.Env.Run); err == nil { // else nothing can be there to be frozen
-		if err := p.Env.WriteNote(frozenNote, os.Getpid()); err != nil {
+	if _, err := os.Lstat(env.Run); err == nil { // else nothing can be there to be frozen
+		if err := env.WriteNote(frozenNote, os.Getpid()); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, e.thaw(context.WithoutCancel(ctx), p.Env)) }()
+		defer func() { err = errors.Join(err, e.thaw(context.WithoutCancel(ctx), env)) }()
 		for name, h := range e.hosts {
 			if f, ok := h.(kinds.Freezer); ok {
-				if err := f.Freeze(short, p.Env); err != nil {
-					return tooLong(ctx, p, fmt.Errorf("save: hold %s still: %w", name, err))
+				if err := f.Freeze(short, env); err != nil {
+					return tooLong(ctx, within, fmt.Errorf("hold %s still: %w", name, err))
 				}
 			}
 		}
 	}
-	return tooLong(ctx, p, work(short))
+	return tooLong(ctx, within, work(short))
 }
 
 // tooLong says what to do about a freeze that took too long.
-func tooLong(ctx context.Context, p wire.SaveParams, err error) error {
+func tooLong(ctx context.Context, within time.Duration, err error) error {
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w; commands went on after %s and nothing was saved: try again while they do less, or allow more with --freeze-timeout", err, p.Within)
+		return fmt.Errorf("%w; commands went on after %s and nothing was done: try again while they do less, or allow more with --freeze-timeout", err, within)
 	}
 	return err
 }

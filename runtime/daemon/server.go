@@ -67,7 +67,7 @@ func (s *Server) Serve(ctx context.Context, ready func()) error {
 	ready()
 	var wg sync.WaitGroup
 	for {
-		conn, err := accept(ln)
+		conn, err := acceptNext(ln)
 		if err != nil {
 			break
 		}
@@ -87,9 +87,9 @@ func (s *Server) Serve(ctx context.Context, ready func()) error {
 // acceptAgain is how long to wait when the kernel gives no connection away.
 const acceptAgain = 20 * time.Millisecond
 
-// accept takes the next connection. An error means that ln is closed: a daemon that is
+// acceptNext takes the next connection. An error means that ln is closed: a daemon that is
 // out of descriptors, which a sandbox may have a share in, must not go for that.
-func accept(ln *net.UnixListener) (*net.UnixConn, error) {
+func acceptNext(ln *net.UnixListener) (*net.UnixConn, error) {
 	for {
 		conn, err := ln.AcceptUnix()
 		if err == nil || errors.Is(err, net.ErrClosed) {
@@ -251,6 +251,12 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 		return with(req, func(p wire.DoctorParams) (any, error) { return s.Doctor(ctx, p.Dir) })
 	case wire.Save:
 		return with(req, func(p wire.SaveParams) (any, error) { return s.Engine.Save(ctx, p, tell) })
+	case wire.Changes:
+		return with(req, func(p wire.ChangesParams) (any, error) { return s.Engine.Changes(ctx, p, tell) })
+	case wire.Take:
+		return with(req, func(p wire.TakeParams) (any, error) { return s.Engine.Take(ctx, p, tell) })
+	case wire.Discard:
+		return with(req, func(p wire.TakeParams) (any, error) { return s.Engine.Discard(ctx, p, tell) })
 	case wire.Monitor:
 		return with(req, func(p wire.MonitorParams) (any, error) { return struct{}{}, s.Engine.Monitor(ctx, p, tell) })
 	case wire.Flush:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem/overlay"
 	"blast.example/blast/state"
 	"blast.example/blast/state/snapshot/layer"
 )
@@ -125,6 +126,25 @@ type Killer interface {
 	// and returns how many they were. After SIGKILL it returns when they have ended, also
 	// those that stand still, which run no more; those that are started meanwhile, too.
 	Kill(ctx context.Context, env state.Env, sig syscall.Signal) (int, error)
+}
+
+// Choose says which of all changes are meant, or why none is.
+type Choose func(all []overlay.Change) ([]overlay.Change, error)
+
+// A Layered has a layer that commands write in the place of the project. The objects are
+// those on record.
+type Layered interface {
+	// Changes lists what is in the layer; with content also the bytes of files that are not
+	// large. It changes nothing.
+	Changes(ctx context.Context, env state.Env, objs []plan.Object, content bool) ([]overlay.Change, error)
+	// Take makes changes the project's own, all or none, and takes them out of the layer; Discard does only
+	// that. Nothing runs in the environment meanwhile. They return how many
+	// stay in the layer, though they are the project's, for as long as a command is in their folder.
+	Take(ctx context.Context, env state.Env, objs []plan.Object, choose Choose) (stay int, err error)
+	Discard(ctx context.Context, env state.Env, objs []plan.Object, choose Choose) (stay int, err error)
+	// Half reports whether a Take was cut off. Recover takes it back or finishes it.
+	Half(env state.Env) bool
+	Recover(ctx context.Context, env state.Env, objs []plan.Object) error
 }
 
 // A Copier has files that belong into a snapshot.

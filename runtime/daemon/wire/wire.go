@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem/overlay"
 	"blast.example/blast/state"
 	"blast.example/blast/state/backend"
 )
@@ -57,6 +58,9 @@ const (
 	Hold     = "hold"     // HoldParams → HoldResult: nothing runs any more
 	Release  = "release"  // ReleaseParams → HoldResult: all goes on
 	Kill     = "kill"     // KillParams → KillResult
+	Changes  = "changes"  // ChangesParams → ChangesResult: what commands wrote over the project
+	Take     = "take"     // TakeParams → TakeResult: it becomes the project's
+	Discard  = "discard"  // TakeParams → TakeResult: it goes
 	Monitor  = "monitor"  // MonitorParams → {}: what is on record comes as events of phase Reported
 	Flush    = "flush"    // FlushParams → {}: what was denied until now is on record
 	Doctor   = "doctor"   // DoctorParams → hostinfo.Facts
@@ -309,6 +313,37 @@ type SaveResult struct {
 	Copied  int64         `json:"copied"`  // bytes that were copied while they stood still
 }
 
+// ChangesParams asks what commands wrote over the project.
+type ChangesParams struct {
+	Env     state.Env `json:"env"`
+	Paths   []string  `json:"paths,omitempty"`   // relative to the workspace; none is all
+	Content bool      `json:"content,omitempty"` // also the bytes of files that are not large
+	Caller
+}
+
+// ChangesResult is the answer to Changes.
+type ChangesResult struct {
+	Changes []overlay.Change `json:"changes"`
+	None    []string         `json:"none,omitempty"` // paths without any
+}
+
+// TakeParams asks for changes to be taken over, or discarded.
+type TakeParams struct {
+	Env    state.Env     `json:"env"`
+	Paths  []string      `json:"paths,omitempty"`
+	Digest string        `json:"digest"`          // of what was shown: CodeStale if it is something else by now
+	Force  bool          `json:"force,omitempty"` // also what is doubtful, or was changed in the project, too
+	Within time.Duration `json:"within"`          // for how long commands may stand still
+	Caller
+}
+
+// TakeResult is the answer to Take and Discard.
+type TakeResult struct {
+	Changes int           `json:"changes"`
+	Stay    int           `json:"stay,omitempty"` // in the layer, though they are the project's
+	Frozen  time.Duration `json:"frozen"`
+}
+
 // FlushParams asks for the records of an environment to be complete.
 type FlushParams struct {
 	Env state.Env `json:"env"`
@@ -392,6 +427,12 @@ func (p ApplyParams) About() state.Env { return p.Env }
 func (p SaveParams) About() state.Env { return p.Env }
 
 // About is LookParams.About.
+func (p ChangesParams) About() state.Env { return p.Env }
+
+// About implements the check of each request.
+func (p TakeParams) About() state.Env { return p.Env }
+
+// About implements the check of each request.
 func (p FlushParams) About() state.Env { return p.Env }
 
 // About is LookParams.About.

@@ -196,7 +196,7 @@ func checkMask(env state.Env, ws []want, i int) (*kinds.Problem, error) {
 	if !errors.As(err, &in) {
 		return nil, err
 	}
-	return problem(in.Name, upper(in.Fix)+".", "%s %s", path.Join(base.Source, rel), in.Why), nil
+	return problem(in.Name, capital(in.Fix)+".", "%s %s", path.Join(base.Source, rel), in.Why), nil
 }
 
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -73,6 +73,9 @@ func unpackInto(ctx context.Context, env state.Env, s *snapshot.Store, l snapsho
 		return layer.Unpack(ctx, src, root, layer.Owner{UID: env.UID, GID: env.GID})
 	})
 	if err == nil {
+		err = markLoaded(root, time.Now().UnixNano())
+	}
+	if err == nil {
 		err = unix.Syncfs(int(root.Fd())) // what the disk below has no room for is told here
 	}
 	return noRoom(root, image, err)

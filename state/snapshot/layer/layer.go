@@ -11,7 +11,7 @@
 //   - there are regular files, folders, symbolic links, FIFOs, hard links to what
 //     came before, and overlayfs's whiteouts (character device 0:0), nothing else;
 //   - setuid and setgid bits of files are not kept, nor are extended attributes
-//     other than user.*: in a sandbox they mean nothing (it is mounted nosuid), and
+//     other than user.*, and overlayfs's mark of an opaque folder: in a sandbox they mean nothing (it is mounted nosuid), and
 //     elsewhere they must not.
 //
 // Sockets are left out: nobody listens behind them any more.
@@ -52,6 +52,10 @@ const (
 	sparseRecord = "BLAST.sparse"
 	attrPrefix   = "SCHILY.xattr."
 	userPrefix   = "user."
+
+	// opaqueAttr says of a folder that overlayfs shows nothing of what lies below it. No other value
+	// than "y" is kept, and nothing else of overlayfs's: it could lead a reader elsewhere.
+	opaqueAttr, opaqueValue = "trusted.overlay.opaque", "y"
 )
 
 // Stats counts what was packed, unpacked or checked.
@@ -206,7 +210,8 @@ func (e *Entry) records(h *tar.Header) error {
 }
 
 func (e *Entry) attr(name, value string) error {
-	if e.Kind != File && e.Kind != Folder || len(name) > maxComponent || len(name) <= len(userPrefix) || !strings.HasPrefix(name, userPrefix) {
+	opaque := e.Kind == Folder && name == opaqueAttr && value == opaqueValue
+	if !opaque && e.unkept(name) {
 		return refuse(e.Name, "has the extended attribute %q, and only user.* of files and folders are kept", name)
 	}
 	if e.Attrs == nil {
@@ -214,6 +219,10 @@ func (e *Entry) attr(name, value string) error {
 	}
 	e.Attrs[name] = value
 	return nil
+}
+
+func (e *Entry) unkept(name string) bool {
+	return e.Kind != File && e.Kind != Folder || len(name) > maxComponent || len(name) <= len(userPrefix) || !strings.HasPrefix(name, userPrefix)
 }
 
 // number reads what strconv.FormatInt writes, and not below 0.

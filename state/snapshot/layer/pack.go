@@ -282,13 +282,16 @@ func attrsOf(f *os.File) (map[string]string, error) {
 	}
 	records := map[string]string{}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
-		if !strings.HasPrefix(name, userPrefix) {
+		if !strings.HasPrefix(name, userPrefix) && name != opaqueAttr {
 			continue
 		}
 		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
 		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
 		if err != nil {
 			return nil, fmt.Errorf("read extended attribute %s: %w", name, err)
+		}
+		if name == opaqueAttr && string(value[:n]) != opaqueValue {
+			continue
 		}
 		records[attrPrefix+name] = string(value[:n])
 	}
