@@ -145,6 +145,7 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	if out, err = out.Within(look.Recorded); err != nil {
 		return nil, err
 	}
+	m.noteLayer(ctx, &out, look.Recorded)
 	return &planned{Plan: out, look: look}, nil
 }
 

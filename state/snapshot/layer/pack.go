@@ -157,7 +157,7 @@ func (p *packer) subfolder(dir *os.File, name string, h *tar.Header, mode uint32
 	defer func() { _ = f.Close() }()
 	full := h.Name
 	h.Typeflag, h.Name, h.Mode = tar.TypeDir, full+"/", int64(mode&0o3777)
-	if h.PAXRecords, err = attrsOf(f); err != nil {
+	if h.PAXRecords, err = attrsOf(f, true); err != nil {
 		return fmt.Errorf("%s: %w", full, err)
 	}
 	if err := p.header(h); err != nil {
@@ -182,7 +182,7 @@ func (p *packer) file(dir *os.File, name string, h *tar.Header) error {
 	}
 	defer func() { _ = f.Close() }()
 	h.Typeflag = tar.TypeReg
-	if h.PAXRecords, err = attrsOf(f); err != nil {
+	if h.PAXRecords, err = attrsOf(f, false); err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
 	size, stretches, err := stretchesOf(f)
@@ -271,7 +271,7 @@ func stretchesOf(f *os.File) (size int64, all []stretch, err error) {
 }
 
 // attrsOf are a file's extended attributes, as far as they are kept, xattr(7).
-func attrsOf(f *os.File) (map[string]string, error) {
+func attrsOf(f *os.File, folder bool) (map[string]string, error) {
 	list := make([]byte, 64<<10) // XATTR_LIST_MAX
 	n, err := unix.Flistxattr(int(f.Fd()), list)
 	if errors.Is(err, unix.EOPNOTSUPP) || n == 0 && err == nil {
@@ -282,7 +282,7 @@ func attrsOf(f *os.File) (map[string]string, error) {
 	}
 	records := map[string]string{}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
-		if !strings.HasPrefix(name, userPrefix) && name != opaqueAttr {
+		if !strings.HasPrefix(name, userPrefix) && (name != opaqueAttr || !folder) {
 			continue
 		}
 		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
