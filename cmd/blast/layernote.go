@@ -28,7 +28,7 @@ func (m *planning) noteLayer(ctx context.Context, p *plan.Plan, recorded []plan.
 			return
 		}
 		if n := len(res.Changes); n > 0 {
-			p.Steps[i].Notes = append(s.Notes, fmt.Sprintf("%s in the layer, over the project, %s (blast diff lists, blast accept takes over)", plural(n, "change"), what))
+			p.Steps[i].Notes = append(p.Steps[i].Notes, fmt.Sprintf("%s in the layer, over the project, %s (blast diff lists, blast accept takes over)", plural(n, "change"), what))
 		}
 	}
 }

@@ -241,22 +241,10 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 		return wire.StatusResult{PID: os.Getpid(), RSS: residentMemory(), Environments: envs}, err
 	case wire.Survey:
 		return with(req, func(p wire.SurveyParams) (any, error) { return s.Engine.Survey(ctx, p) })
-	case wire.Hold:
-		return with(req, func(p wire.HoldParams) (any, error) { return s.Engine.Hold(ctx, p, tell) })
-	case wire.Release:
-		return with(req, func(p wire.ReleaseParams) (any, error) { return s.Engine.Release(ctx, p, tell) })
-	case wire.Kill:
-		return with(req, func(p wire.KillParams) (any, error) { return s.Engine.Kill(ctx, p, tell) })
 	case wire.Doctor:
 		return with(req, func(p wire.DoctorParams) (any, error) { return s.Doctor(ctx, p.Dir) })
 	case wire.Save:
 		return with(req, func(p wire.SaveParams) (any, error) { return s.Engine.Save(ctx, p, tell) })
-	case wire.Changes:
-		return with(req, func(p wire.ChangesParams) (any, error) { return s.Engine.Changes(ctx, p, tell) })
-	case wire.Take:
-		return with(req, func(p wire.TakeParams) (any, error) { return s.Engine.Take(ctx, p, tell) })
-	case wire.Discard:
-		return with(req, func(p wire.TakeParams) (any, error) { return s.Engine.Discard(ctx, p, tell) })
 	case wire.Monitor:
 		return with(req, func(p wire.MonitorParams) (any, error) { return struct{}{}, s.Engine.Monitor(ctx, p, tell) })
 	case wire.Flush:
@@ -267,6 +255,25 @@ func (s *Server) answer(ctx, stop context.Context, req wire.Request, tell func(w
 	case wire.Shutdown:
 		s.leave(ctx)
 		return struct{}{}, nil
+	}
+	return s.command(ctx, req, tell)
+}
+
+// command answers what changes a running environment or its layer, without a plan.
+func (s *Server) command(ctx context.Context, req wire.Request, tell func(wire.Event)) (any, error) {
+	switch req.Method {
+	case wire.Hold:
+		return with(req, func(p wire.HoldParams) (any, error) { return s.Engine.Hold(ctx, p, tell) })
+	case wire.Release:
+		return with(req, func(p wire.ReleaseParams) (any, error) { return s.Engine.Release(ctx, p, tell) })
+	case wire.Kill:
+		return with(req, func(p wire.KillParams) (any, error) { return s.Engine.Kill(ctx, p, tell) })
+	case wire.Changes:
+		return with(req, func(p wire.ChangesParams) (any, error) { return s.Engine.Changes(ctx, p, tell) })
+	case wire.Take:
+		return with(req, func(p wire.TakeParams) (any, error) { return s.Engine.Take(ctx, p, tell) })
+	case wire.Discard:
+		return with(req, func(p wire.TakeParams) (any, error) { return s.Engine.Discard(ctx, p, tell) })
 	}
 	return nil, fmt.Errorf("unknown method %q", req.Method)
 }

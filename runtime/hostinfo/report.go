@@ -187,8 +187,8 @@ func (f Facts) mounts() []Finding {
 	m := f.Mounts
 	return []Finding{
 		needed("mounts", first(m.Tmpfs, m.Clone), "Use a kernel with the mount API of 5.12, outside of a container that forbids mounts."),
-		wanted("overlay", m.Overlay, "writable layers can't keep their files in the project folder",
-			"Keep the project on a disk of the host's: ext4, xfs or btrfs, not an overlay or a network file system."),
+		wanted("overlay", m.Overlay, "a workspace can't have access = \"overlay\"",
+			"Load the overlay module, and keep the project on a disk of the host's: ext4, xfs or btrfs, not a network file system."),
 		wanted("idmapped mounts", m.IDMapped, "files written into the workspace would not belong to you",
 			"Keep the project on ext4, xfs, btrfs or tmpfs."),
 	}

@@ -45,7 +45,7 @@ type written struct {
 	image        *os.File // that nobody else has mounted
 }
 
-func (w *written) close() {
+func (w *written) close(ctx context.Context) {
 	for _, f := range slices.Backward(w.open) {
 		_ = f.Close()
 	}
@@ -53,7 +53,7 @@ func (w *written) close() {
 		w.box.close()
 	}
 	if w.image != nil {
-		_ = letGo(context.Background(), w.image)
+		_ = letGo(ctx, w.image)
 		_ = w.image.Close()
 	}
 }
@@ -78,7 +78,7 @@ func writtenOver(ctx context.Context, env state.Env, objs []plan.Object) (*writt
 		return nil, fmt.Errorf("the environment has no workspace: %w", fs.ErrNotExist)
 	}
 	if err := w.openAll(ctx, t); err != nil {
-		w.close()
+		w.close(ctx)
 		return nil, err
 	}
 	return w, nil
@@ -218,7 +218,7 @@ func (h *Host) Changes(ctx context.Context, env state.Env, objs []plan.Object, c
 	if err != nil {
 		return nil, fmt.Errorf("read layer: %w", err)
 	}
-	defer w.close()
+	defer w.close(ctx)
 	return w.changes(ctx, content)
 }
 
@@ -259,7 +259,7 @@ func (h *Host) with(ctx context.Context, env state.Env, objs []plan.Object, choo
 	if err != nil {
 		return 0, fmt.Errorf("read layer: %w", err)
 	}
-	defer w.close()
+	defer w.close(ctx)
 	all, err := w.changes(ctx, false)
 	if err != nil {
 		return 0, err
@@ -281,7 +281,7 @@ func (h *Host) Recover(ctx context.Context, env state.Env, objs []plan.Object) e
 	if err != nil {
 		return fmt.Errorf("go on with an accept that was cut off: %w", err)
 	}
-	defer w.close()
+	defer w.close(ctx)
 	t := w.taking()
 	changes, taken, err := t.Recover()
 	if err != nil || !taken {

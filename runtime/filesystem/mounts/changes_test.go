@@ -240,6 +240,51 @@ func TestTakeOnAFullDisk(t *testing.T) {
 	w.take(t, tree)
 }
 
+// Whenever the process that takes over is killed, the next one finds all or nothing of it, and no
+// change is in neither place.
+func TestKilledWhileTaking(t *testing.T) {
+	w := newWorld(t, map[string]string{"a": "a", "gone": "x", "d/e": "e"})
+	w.start(t, box1)
+	tree := w.overlaid(box1)
+	w.create(t, tree)
+	var all, nothing, ended int
+	for n := 0; ended < 2 && n < 80; n++ {
+		w.must(t, box1, fmt.Sprintf("cd /workspace; echo %d > a; rm -rf gone d new*; mkdir -p new%d/er; for i in 1 2 3 4 5 6 7 8; do echo $i > new%d/er/$i; done; head -c 250000 /dev/urandom | od -x > big", n, n, n))
+		before, seen := w.onDisk(t), w.seen(t)
+		over := w.killedAt(t, map[string]any{"Env": w.env, "Take": w.objects(tree)}, time.Duration(n)*4*time.Millisecond)
+		if w.host.Half(w.env) {
+			if err := w.host.Recover(t.Context(), w.env, w.objects(tree)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := w.onDisk(t)
+		switch got {
+		case seen:
+			all++
+			if left := listed(w.changes(t, tree)); left != "" {
+				t.Fatalf("%d: taken over, and still in the layer: %s", n, left)
+			}
+		case before:
+			nothing++
+		default:
+			t.Fatalf("%d: half of it:\n%s\nbefore:\n%s\nseen:\n%s", n, got, before, seen)
+		}
+		if got := w.seen(t); got != seen {
+			t.Fatalf("%d: commands see something else:\n%s\nbefore:\n%s", n, got, seen)
+		}
+		if over {
+			ended++
+		}
+		if w.host.Half(w.env) {
+			t.Fatal("its folder is left")
+		}
+	}
+	t.Logf("%d whole, %d nothing", all, nothing)
+	if all == 0 || nothing == 0 {
+		t.Error("no kill hit: the test shows nothing")
+	}
+}
+
 // Whatever commands did in whatever order: what is accepted is what they saw, and what
 // is discarded is as if they had done nothing.
 func TestRandomWrites(t *testing.T) {

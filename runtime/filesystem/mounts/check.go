@@ -138,6 +138,10 @@ func checkBind(env state.Env, w want) (*kinds.Problem, error) {
 	}
 	defer func() { _ = owners.Close() }()
 	m, err := mountns.Clone(src, mountns.Attr{UserNS: owners})
+	if err == nil && w.overlay() {
+		defer func() { _ = m.Close() }()
+		return checkOverlay(w, m, src), nil
+	}
 	if err == nil {
 		return nil, m.Close()
 	}
@@ -146,6 +150,16 @@ func checkBind(env state.Env, w want) (*kinds.Problem, error) {
 	}
 	return problem(w.Name, "Move it to ext4, xfs, btrfs or tmpfs, or use a newer kernel.",
 		"%s lies on %s, which can't show the person's files as the sandbox's user's on this kernel (idmapped mounts)", w.Source, typeOf(src)), nil
+}
+
+// checkOverlay tries to lay an overlay over a source.
+func checkOverlay(w want, m, src *os.File) *kinds.Problem {
+	err := mountns.TryOverlay(m)
+	if err == nil {
+		return nil
+	}
+	return problem(w.Name, "Write access = \"rw\" or \"ro\", load the overlay module (modprobe overlay), or use Linux 5.19 or newer with the project on ext4, xfs, btrfs or tmpfs.",
+		"access = \"overlay\" takes an overlayfs over %s, which lies on %s, and this host can't make one: %v", w.Source, typeOf(src), err)
 }
 
 // probeID is some id that sandboxes have.

@@ -33,6 +33,7 @@ func daemon(job string) int {
 	var in struct {
 		Env    state.Env
 		Change plan.Change
+		Take   []plan.Object // or this: all changes of the layer over them
 	}
 	if err := json.Unmarshal([]byte(job), &in); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -40,7 +41,14 @@ func daemon(job string) int {
 	}
 	fmt.Println("begun")
 	h := mounts.New(slog.New(slog.DiscardHandler))
-	if err := h.Apply(context.Background(), in.Env, in.Change); err != nil {
+	do := func() error { return h.Apply(context.Background(), in.Env, in.Change) }
+	if in.Take != nil {
+		do = func() error {
+			_, err := h.Take(context.Background(), in.Env, in.Take, paths())
+			return err
+		}
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -51,7 +59,12 @@ func daemon(job string) int {
 // reports whether the process had ended by itself.
 func (w *world) killed(t *testing.T, c plan.Change, after time.Duration) bool {
 	t.Helper()
-	job, err := json.Marshal(map[string]any{"Env": w.env, "Change": c})
+	return w.killedAt(t, map[string]any{"Env": w.env, "Change": c}, after)
+}
+
+func (w *world) killedAt(t *testing.T, what map[string]any, after time.Duration) bool {
+	t.Helper()
+	job, err := json.Marshal(what)
 	if err != nil {
 		t.Fatal(err)
 	}

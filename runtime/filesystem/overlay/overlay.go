@@ -46,6 +46,9 @@ type Change struct {
 	Refused  string `json:"refused,omitempty"`
 	Doubtful string `json:"doubtful,omitempty"`
 
+	// Stamp is when what lies in the project was changed last, in ns after 1970 (ctime). It
+	// is in the digest: who accepts has seen what it is compared with.
+	Stamp int64 `json:"before_ctime,omitempty"`
 	// Content is a digest of the bytes of a file.
 	Content string `json:"content,omitempty"`
 
@@ -92,17 +95,7 @@ func Select(cs []Change, paths []string) (chosen []Change, none []string) {
 			}
 		}
 	}
-	for i, c := range cs {
-		if want[i] || c.Type != Folder || c.Kind != Added && c.Kind != Retyped {
-			continue
-		}
-		for j := i + 1; j < len(cs) && within(cs[j].Path, c.Path); j++ { // they are sorted
-			if want[j] {
-				want[i] = true
-				break
-			}
-		}
-	}
+	bringFolders(cs, want)
 	for i, c := range cs {
 		if want[i] {
 			chosen = append(chosen, c)
@@ -114,6 +107,18 @@ func Select(cs []Change, paths []string) (chosen []Change, none []string) {
 		}
 	}
 	return chosen, none
+}
+
+// bringFolders wants each new folder that something wanted lies in. Changes are sorted by path.
+func bringFolders(cs []Change, want []bool) {
+	for i, c := range cs {
+		if c.Type != Folder || c.Kind != Added && c.Kind != Retyped {
+			continue
+		}
+		for j := i + 1; !want[i] && j < len(cs) && within(cs[j].Path, c.Path); j++ {
+			want[i] = want[j]
+		}
+	}
 }
 
 func within(p, dir string) bool {

@@ -43,6 +43,50 @@ func (in *Inside) Overlay(o Overlay, attrs int) (m *os.File, err error) {
 	return m, err
 }
 
+// TryOverlay makes an overlay over a detached mount where nobody sees it, and says why it can't be.
+func TryOverlay(lower *os.File) (err error) {
+	OnOwnThread(func() { err = tryOverlay(lower) })
+	return err
+}
+
+func tryOverlay(lower *os.File) error {
+	const room = "/run" // a folder that every host has; nobody sees what this thread mounts there
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Chdir("/proc"); err != nil {
+		return err
+	}
+	if err := unix.Mount("blast", room, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=1m"); err != nil {
+		return fmt.Errorf("make tmpfs: %w", err)
+	}
+	open := map[string]*os.File{}
+	for _, name := range []string{"lower", "upper", "work"} {
+		if err := unix.Mkdir(room+"/"+name, 0o700); err != nil {
+			return err
+		}
+		if name == "lower" {
+			if err := unix.MoveMount(int(lower.Fd()), "", unix.AT_FDCWD, room+"/lower", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+				return fmt.Errorf("attach mount: %w", err)
+			}
+		}
+		f, err := os.OpenFile(room+"/"+name, unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		open[name] = f
+	}
+	m, err := Overlay{Source: "blast", Lower: []*os.File{open["lower"]}, Upper: open["upper"], Work: open["work"]}.mount(0)
+	if err != nil {
+		return err
+	}
+	return m.Close()
+}
+
 // mount needs the host's procfs as the working folder of its thread.
 func (o Overlay) mount(attrs int) (*os.File, error) {
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)

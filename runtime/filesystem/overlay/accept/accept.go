@@ -71,8 +71,8 @@ type step struct {
 	Slot string `json:"slot"`          // its name in the folder: of what is put, and then of what was there
 	New  uint64 `json:"new,omitempty"` // inode of what is put; 0 if the path is only removed
 	Old  uint64 `json:"old,omitempty"` // of what is there; 0 if nothing is
-	// Changed is when Old was changed last, in ns after 1970.
-	Changed int64 `json:"changed,omitempty"`
+	// Written is when Old was written last, in ns after 1970: a rename leaves that as it is.
+	Written int64 `json:"written,omitempty"`
 }
 
 // Under reports whether a taking is under way in a state folder.
@@ -195,6 +195,14 @@ func (t *Taking) switchAll(ctx context.Context) error {
 			return err
 		}
 	}
+	return t.sync()
+}
+
+// sync has on disk all that was done: once for all files, not once for each.
+func (t *Taking) sync() error {
+	if err := unix.Syncfs(int(t.staged.Fd())); err != nil {
+		return fmt.Errorf("write the project out: %w", err)
+	}
 	return nil
 }
 
@@ -218,11 +226,11 @@ func (t *Taking) change(s step) error {
 	}
 	if s.Old != 0 { // what came out is what was looked at
 		var st unix.Stat_t
-		if err := unix.Fstatat(from, s.Slot, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Ino != s.Old {
+		if err := unix.Fstatat(from, s.Slot, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Ino != s.Old || st.Mtim.Nano() != s.Written {
 			return errors.Join(moved(s.Path), err)
 		}
 	}
-	return dir.Sync()
+	return nil
 }
 
 func moved(p string) error {

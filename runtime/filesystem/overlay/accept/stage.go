@@ -39,7 +39,7 @@ func (t *Taking) stage(ctx context.Context, changes []overlay.Change) error {
 		}
 		t.did.Steps = append(t.did.Steps, s)
 	}
-	return t.staged.Sync()
+	return t.sync()
 }
 
 // bare are changes without what is in their files.
@@ -61,9 +61,11 @@ func (t *Taking) before(s *step, c overlay.Change) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	if s.Old = inode(dir, path.Base(s.Path)); s.Old == 0 {
-		return moved(s.Path)
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(dir.Fd()), path.Base(s.Path), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || c.Stamp != 0 && c.Stamp != st.Ctim.Nano() {
+		return errors.Join(moved(s.Path), err)
 	}
+	s.Old, s.Written = st.Ino, st.Mtim.Nano()
 	return nil
 }
 
@@ -118,8 +120,5 @@ func (t *Taking) copyFile(ctx context.Context, slot string, c overlay.Change) er
 	if err := to.Chown(t.UID, t.GID); err != nil {
 		return err
 	}
-	if err := to.Chmod(os.FileMode(c.Mode).Perm()); err != nil {
-		return err
-	}
-	return to.Sync()
+	return to.Chmod(os.FileMode(c.Mode).Perm())
 }

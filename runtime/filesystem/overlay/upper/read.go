@@ -167,6 +167,7 @@ func (r *Reading) deletion(p string, lower *os.File, name string, was *unix.Stat
 	if r.Holds(p) {
 		c.Refused = "holds a path that is protected"
 	}
+	c.Stamp = was.Ctim.Nano()
 	var err error
 	if c.Conflict, err = r.replaced(lower, name, was, btime); err != nil {
 		return err
@@ -253,7 +254,7 @@ func (r *Reading) folder(p, name string, upper, lower *os.File, was *unix.Stat_t
 	}
 	c := overlay.Change{Path: p, Kind: overlay.Added, Type: overlay.Folder, Mode: perm(st.Mode)}
 	if was != nil {
-		c.Kind, c.Before, c.Conflict = overlay.Retyped, typeOf(was.Mode), r.conflict(was, born(u, "."))
+		c.Kind, c.Before, c.Stamp, c.Conflict = overlay.Retyped, typeOf(was.Mode), was.Ctim.Nano(), r.conflict(was, born(u, "."))
 	}
 	at := len(r.changes)
 	if err := r.add(c); err != nil {
@@ -286,7 +287,7 @@ func (r *Reading) file(p, name string, upper, lower *os.File, now, was *unix.Sta
 		c.Refused = "is no file, folder or symbolic link"
 	}
 	if was != nil {
-		c.Kind, c.Before, c.Was = overlay.Modified, typeOf(was.Mode), 0
+		c.Kind, c.Before, c.Stamp = overlay.Modified, typeOf(was.Mode), was.Ctim.Nano()
 		if c.Before == overlay.File {
 			c.Was = was.Size
 		}
