@@ -4,7 +4,7 @@
 #               database and sshd with that: do it on a machine or in a container where they may run)
 # make bench  measures Blast beside crun, bwrap and others, interleaved
 # make bench-plans  measures what a plan costs by the number of its items
-# make bench-files  measures what tracking of files costs (as root)
+# make bench-files  measures what tracking of files, and an overlay, costs (as root)
 # make bench-network  measures what the network costs, beside NAT and proxies (as root; ten minutes)
 # make accuracy  measures limits of CPU, memory and I/O by programs inside (as root; two minutes)
 # make test-vm  runs kernel tests on cgroup v2 and another kernel, in an emulated machine (as root; ten minutes and more)
@@ -104,6 +104,7 @@ bench-network: build
 bench-files: build
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/files ./bench/files
 	$(BIN)/files $(ROUNDS)
+	$(BIN)/files --overlay $(ROUNDS)
 
 accuracy: build
 	bench/accuracy/run.sh $(BIN)

@@ -37,7 +37,41 @@ var works = []kind{
 	{"create", "create a file, and delete it", manyWrites, create},
 	{"status", "git status of 5 000 files", 1, func(int) error { return git("status", "--porcelain") }},
 	{"grep", "read all of a tree of 5 000 files", 1, func(int) error { return read("tree") }},
+	{"import", "start Python, and import 20 modules", 5, imports},
+	{"large", "write 10 bytes into a file of 100 MB", 1, func(int) error { return poke("large") }},
 	{"install", "copy a tree of 5 000 files, and delete it, as pip install and uninstall do", 1, install},
+}
+
+// largeSize is that of a file, in bytes.
+const largeSize = 100 << 20
+
+// imports starts Python with modules that lie in the workspace.
+func imports(n int) error {
+	var code string
+	for i := range 20 {
+		if err := os.WriteFile(fmt.Sprintf("m%d.py", i), []byte("x = 1\n"), 0o600); err != nil {
+			return err
+		}
+		code += fmt.Sprintf("import m%d\n", i)
+	}
+	for range n {
+		if out, err := exec.Command("python3", "-c", code).CombinedOutput(); err != nil { //nolint:noctx,gosec // it is short
+			return fmt.Errorf("python: %w\n%s", err, out)
+		}
+	}
+	return nil
+}
+
+// poke writes a little into a large file.
+func poke(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt([]byte("0123456789"), largeSize/2); err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func work(name string) {

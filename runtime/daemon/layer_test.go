@@ -50,7 +50,7 @@ func newDesk(t *testing.T, cs ...overlay.Change) (*rig, *desk) {
 	t.Helper()
 	r, c := newCrowd(t)
 	h := &desk{crowd: c, changes: cs}
-	r.Server.Engine = NewEngine(map[string]kinds.Host{"resource": h}, slog.New(slog.DiscardHandler))
+	r.Engine = NewEngine(map[string]kinds.Host{"resource": h}, slog.New(slog.DiscardHandler))
 	r.applied(t)
 	return r, h
 }

@@ -101,10 +101,11 @@ func TestKilled(t *testing.T) {
 	a := w.usual(box1, filesystem.Mount{Name: "workspace.hide", Target: "/workspace/secrets", Type: filesystem.Hide, Dir: true})
 	b := w.usual(box1, filesystem.Mount{Name: "workspace.read_only", Target: "/workspace/secrets", Type: filesystem.ReadOnly, Dir: true})
 	b.Mounts[3].Access = "ro"
+	over := w.overlaid(box1, filesystem.Mount{Name: "workspace.hide", Target: "/workspace/secrets", Type: filesystem.Hide, Dir: true})
 	for i, done := 0, 0; done < 3 && i < 60; i++ {
 		after := time.Duration(i) * 700 * time.Microsecond
 		done = 0
-		for _, c := range []plan.Change{change(nil, &a), change(&a, &b), change(&b, nil)} {
+		for _, c := range []plan.Change{change(nil, &a), change(&a, &b), change(&b, &over), change(&over, nil)} {
 			w.killed(t, c, after)
 			w.mustApply(t, c.Reverse(), after)
 			w.is(t, c.From, empty, after)
