@@ -35,7 +35,7 @@ func (Words) Describe(c plan.Change) plan.Description {
 	d.Items = append(d.Items, mountItems(from, to)...)
 	d.Items = append(d.Items, openedItems(from.Opened, to.Opened)...)
 	d.Items = append(d.Items, wording.Changed("size", size(from.LayerSize), size(to.LayerSize), more(from.LayerSize, to.LayerSize))...)
-	d.Items = append(d.Items, wording.Changed("inodes", count(from.Inodes()), count(to.Inodes()), more(from.Inodes(), to.Inodes()))...)
+	d.Items = append(d.Items, wording.Changed("inodes", from.inodes(), to.inodes(), more(from.Inodes(), to.Inodes()))...)
 	d.Items = append(d.Items, wording.Changed("reserve", from.reserve(), to.reserve(), opposite(more(from.reserved(), to.reserved())))...)
 	d.Items = append(d.Items, wording.Changed("max_file_size", size(from.MaxFileSize), size(to.MaxFileSize), more(from.MaxFileSize, to.MaxFileSize))...)
 	return d
@@ -220,6 +220,14 @@ func (m Mount) options() string {
 }
 
 func count(n int64) string { return strconv.FormatInt(n, 10) }
+
+// inodes are those of the layer, as a plan shows them; "" by default.
+func (t Tree) inodes() string {
+	if t.LayerInodes == 0 {
+		return ""
+	}
+	return count(t.LayerInodes)
+}
 
 // reserve is what stays free of the host's disks, as a plan shows it; "" by default.
 func (t Tree) reserve() string {

@@ -22,12 +22,12 @@ const sector = 512
 // of the host's disk it takes.
 func (*Host) Measure(_ context.Context, env state.Env, v *state.Vitals) error {
 	var st unix.Stat_t
-	err := unix.Lstat(imagePath(env), &st)
+	err := unix.Lstat(images{env}.path(current), &st)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
 	if err != nil {
-		return &fs.PathError{Op: "stat", Path: imagePath(env), Err: err}
+		return &fs.PathError{Op: "stat", Path: images{env}.path(current), Err: err}
 	}
 	v.Layer = &state.Space{Used: st.Blocks * sector, Max: st.Size}
 	return nil

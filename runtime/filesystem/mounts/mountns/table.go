@@ -20,6 +20,7 @@ type Row struct {
 	Point   string `json:"point"`   // where it is mounted, in the sandbox
 	Options string `json:"options"` // of the mount: ro, nosuid, idmapped, …
 	Type    string `json:"type"`    // of the file system
+	Source  string `json:"source"`  // what the file system is of: /dev/loop0
 	Super   string `json:"super"`   // options of the file system: size=…
 }
 
@@ -84,7 +85,7 @@ func parseRow(line string) (Row, error) {
 	}
 	return Row{
 		ID: id, Parent: parent, Device: l[2], Root: unescape(l[3]), Point: unescape(l[4]),
-		Options: l[5], Type: r[0], Super: r[len(r)-1],
+		Options: l[5], Type: r[0], Source: unescape(r[1]), Super: r[len(r)-1],
 	}, nil
 }
 

@@ -14,10 +14,10 @@ func TestParseTable(t *testing.T) {
 	if err != nil || len(rows) != 2 {
 		t.Fatal(rows, err)
 	}
-	if got, want := rows[0], (Row{36, 35, "98:0", "/a b", "/mnt\t2\\#", "rw,noatime", "ext3", "rw,errors=continue"}); got != want {
+	if got, want := rows[0], (Row{36, 35, "98:0", "/a b", "/mnt\t2\\#", "rw,noatime", "ext3", "/dev/root", "rw,errors=continue"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if got, want := rows[1], (Row{37, 36, "0:42", "/", "/x", "ro,idmapped", "tmpfs", "rw,size=4k"}); got != want {
+	if got, want := rows[1], (Row{37, 36, "0:42", "/", "/x", "ro,idmapped", "tmpfs", "", "rw,size=4k"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if !rows[1].Has("idmapped") || rows[1].Has("id") || rows[0].Has("ro") {

@@ -1,0 +1,217 @@
+//go:build linux
+
+package host_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem"
+	"blast.example/blast/runtime/filesystem/room"
+	"blast.example/blast/runtime/resource/cgroup"
+)
+
+// smallDisk is a file system of its own on a disk of that size.
+func smallDisk(t *testing.T, size int64) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "disk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	image, at := filepath.Join(dir, "image"), filepath.Join(dir, "at")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, size); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"mkfs.ext4", "-q", "-F", "-m", "0", image}, {"mount", "-o", "loop", image, at}} {
+		if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+func freeOf(dir string) int64 {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return -1
+	}
+	return int64(st.Bavail) * st.Bsize
+}
+
+// lowest watches what is free of a disk, until stop is called: then it says how little
+// that was at least.
+func lowest(dir string) (stop func() int64) {
+	var least atomic.Int64
+	least.Store(freeOf(dir))
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				least.Store(min(least.Load(), freeOf(dir)))
+			}
+		}
+	}()
+	return func() int64 { close(done); <-ended; return least.Load() }
+}
+
+func reserving(o plan.Object, reserve int64) plan.Object {
+	var tree filesystem.Tree
+	if err := o.Decode(&tree); err != nil {
+		panic(err)
+	}
+	tree.Reserve = reserve
+	return o.With(tree)
+}
+
+// TestDiskIsNotFilled: writers into a writable mount stand still before the host's disk is
+// full, go on when there is room again, and are not let go on before, but by force.
+func TestDiskIsNotFilled(t *testing.T) {
+	disk := smallDisk(t, 1<<30)
+	w := newWorld(t)
+	const reserve = 256 * mib
+	w.apply(t, reserving(w.tree(filesystem.Mount{Name: "mount./data", Target: "/data", Type: filesystem.Bind, Source: disk, Access: "rw", Exec: true}), reserve))
+	if err := os.Chown(disk, person, person); err != nil {
+		t.Fatal(err)
+	}
+	stop := lowest(disk)
+	out := make(chan int, 1)
+	begun := time.Now()
+	go func() {
+		code, _ := w.run(t, "/bin/sh", "-c", "for i in 1 2 3; do dd if=/dev/zero of=/data/fill$i bs=1M 2>/dev/null & done; wait; exit 7")
+		out <- code
+	}()
+	eventually(t, "nothing stands still", func() bool { return frozen(t, w) })
+	took := time.Since(begun)
+	time.Sleep(50 * time.Millisecond)
+	least := stop()
+	t.Logf("frozen after %v at %d MiB/s; %d MiB of the disk were free at least, and %d MiB should be", took, (freeOf(disk)>>20-1000)*-1000/max(took.Milliseconds(), 1), least>>20, reserve>>20)
+	if least <= 0 {
+		t.Error("the disk was full")
+	}
+	hold := w.env.Held()
+	if hold == nil || hold.By != room.By || !strings.Contains(hold.Why, disk) {
+		t.Fatalf("%+v", hold)
+	}
+	if err := w.host.Doubt(t.Context(), w.env, false); err == nil || !strings.Contains(err.Error(), disk) {
+		t.Errorf("it is let go on: %v", err)
+	}
+	if err := w.host.Doubt(t.Context(), w.env, true); err != nil { // by force
+		t.Fatal(err)
+	}
+	w.sync(t)
+	before := freeOf(disk)
+	w.letGo(t)
+	eventually(t, "it doesn't stand still again", func() bool { return frozen(t, w) })
+	if now := freeOf(disk); now <= 0 || now >= before {
+		t.Errorf("%d bytes are free, and %d were", now, before)
+	}
+	for i := 1; i <= 3; i++ { // somebody cleans up
+		if err := os.Truncate(filepath.Join(disk, fmt.Sprintf("fill%d", i)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.host.Doubt(t.Context(), w.env, false); err != nil {
+		t.Error(err)
+	}
+	if f, err := room.LoadFloors(w.env); err != nil || len(f) > 0 {
+		t.Errorf("the force goes on: %v %v", f, err)
+	}
+	w.kill(t)
+	w.letGo(t)
+	<-out
+}
+
+func (w *world) letGo(t *testing.T) {
+	t.Helper()
+	if err := w.env.LetGo(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (cgroup.Host{}).Thaw(t.Context(), w.env); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill ends the commands, which may stand still.
+func (w *world) kill(t *testing.T) {
+	t.Helper()
+	if _, err := w.box.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLayerDoesNotFillTheDisk that its image lies on, nor do inodes.
+func TestLayerDoesNotFillTheDisk(t *testing.T) {
+	for name, c := range map[string]struct{ script, why string }{
+		"bytes":  {"cat /dev/zero >~/fill", "MiB free"},
+		"inodes": {"mkdir d; cd d; i=0; while :; do i=$((i+1)); : >$i || break; done; exit 3", "inodes free"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", smallDisk(t, 256*mib))
+			w := newWorld(t)
+			tree := w.tree()
+			var v filesystem.Tree
+			if err := tree.Decode(&v); err != nil {
+				t.Fatal(err)
+			}
+			v.LayerSize = 512 * mib // more than there is
+			if ps, err := w.host.Check(t.Context(), w.env, []plan.Object{tree.With(v)}); err != nil || len(ps) > 1 {
+				t.Errorf("%+v %v", ps, err)
+			}
+			go func() { w.run(t, "/bin/sh", "-c", c.script) }()
+			eventually(t, "nothing stands still", func() bool { return frozen(t, w) })
+			if h := w.env.Held(); h == nil || !strings.Contains(h.Why, c.why) {
+				t.Errorf("%+v", h)
+			}
+			if n := freeOf(os.Getenv("TMPDIR")); n <= 0 {
+				t.Errorf("%d bytes are free", n)
+			}
+			w.kill(t)
+			w.letGo(t)
+		})
+	}
+}
+
+// TestIdleIsNotHeld: a full disk is no reason to stop who does nothing, and who begins to
+// do something then stands still.
+func TestIdleIsNotHeld(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, reserving(w.tree(), 1<<60))
+	time.Sleep(300 * time.Millisecond)
+	if h := w.env.Held(); h != nil {
+		t.Fatalf("%+v", h)
+	}
+	go func() { w.run(t, "/bin/sleep", "1000") }()
+	eventually(t, "nothing stands still", func() bool { return frozen(t, w) })
+	w.kill(t)
+	w.letGo(t)
+	w.apply(t, reserving(w.tree(), filesystem.NoReserve))
+	eventually(t, "no command runs", func() bool { code, _ := w.run(t, "/bin/true"); return code == 0 })
+	time.Sleep(300 * time.Millisecond)
+	if h := w.env.Held(); h != nil {
+		t.Errorf("%+v", h)
+	}
+}
