@@ -18,6 +18,7 @@ import (
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/room"
 	"blast.example/blast/runtime/resource/cgroup"
+	"blast.example/blast/runtime/resource/usage"
 )
 
 // smallDisk is a file system of its own on a disk of that size.
@@ -165,35 +166,59 @@ func (w *world) kill(t *testing.T) {
 
 // TestLayerDoesNotFillTheDisk that its image lies on, nor do inodes.
 func TestLayerDoesNotFillTheDisk(t *testing.T) {
-	for name, c := range map[string]struct{ script, why string }{
-		"bytes":  {"cat /dev/zero >~/fill", "MiB free"},
-		"inodes": {"mkdir d; cd d; i=0; while :; do i=$((i+1)); : >$i || break; done; exit 3", "inodes free"},
+	for name, c := range map[string]struct {
+		script, why string
+		left        int64
+	}{
+		"bytes":  {"cat /dev/zero >~/fill", "MiB free", 40 * mib},
+		"inodes": {"mkdir d; cd d; i=0; while :; do i=$((i+1)); : >$i || break; done; exit 3", "inodes free", 400 * mib},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("TMPDIR", smallDisk(t, 256*mib))
-			w := newWorld(t)
-			tree := w.tree()
-			var v filesystem.Tree
-			if err := tree.Decode(&v); err != nil {
+			disk := smallDisk(t, 1<<30)
+			t.Setenv("TMPDIR", disk)
+			other, err := os.Create(filepath.Join(disk, "other")) // of somebody else's
+			if err != nil {
 				t.Fatal(err)
 			}
-			v.LayerSize = 512 * mib // more than there is
-			if ps, err := w.host.Check(t.Context(), w.env, []plan.Object{tree.With(v)}); err != nil || len(ps) > 1 {
-				t.Errorf("%+v %v", ps, err)
+			defer func() { _ = other.Close() }()
+			if err := unix.Fallocate(int(other.Fd()), 0, 0, freeOf(disk)-1<<30/20-c.left); err != nil {
+				t.Fatal(err)
 			}
+			w := newWorld(t)
+			w.counted(t)
 			go func() { w.run(t, "/bin/sh", "-c", c.script) }()
 			eventually(t, "nothing stands still", func() bool { return frozen(t, w) })
+			time.Sleep(time.Second) // what is in memory is written now
+			unix.Sync()
 			if h := w.env.Held(); h == nil || !strings.Contains(h.Why, c.why) {
 				t.Errorf("%+v", h)
 			}
-			if n := freeOf(os.Getenv("TMPDIR")); n <= 0 {
-				t.Errorf("%d bytes are free", n)
+			n := freeOf(disk)
+			t.Logf("%d MiB are free, and %d should be", n>>20, 1<<10/20)
+			if n <= 0 {
+				t.Error("the disk is full")
 			}
 			w.kill(t)
 			w.letGo(t)
 		})
 	}
 }
+
+// counted lets it be known where the kernel counts, as resource limits do.
+func (w *world) counted(t *testing.T) {
+	t.Helper()
+	for _, root := range []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup"} {
+		if dir := root + w.env.Cgroup; exists(filepath.Join(dir, "memory.stat")) {
+			if err := (usage.Groups{Memory: dir}).Keep(w.env); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("the kernel doesn't count memory")
+}
+
+func exists(path string) bool { _, err := os.Lstat(path); return err == nil }
 
 // TestIdleIsNotHeld: a full disk is no reason to stop who does nothing, and who begins to
 // do something then stands still.

@@ -244,6 +244,12 @@ func check(ctx context.Context, image *os.File, force bool) error {
 	if errors.As(err, &exit) && exit.ExitCode() == 1 { // errors corrected
 		return nil
 	}
+	if err != nil && exit != nil {
+		if _, full := filled(image); full {
+			return fmt.Errorf("check layer: %w: the disk of the state folder is full: free some space", err)
+		}
+		return fmt.Errorf("check layer: %w: repair it yourself (e2fsck -f %s), or run blast destroy, which deletes what the sandbox wrote", err, image.Name())
+	}
 	if err != nil {
 		return fmt.Errorf("check layer: %w", err)
 	}

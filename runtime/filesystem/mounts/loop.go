@@ -108,6 +108,10 @@ func mountImage(image *os.File, flags uint32) (*os.File, error) {
 	if err := unix.FsconfigSetString(fs, "source", device.Name()); err != nil {
 		return nil, fmt.Errorf("mount layer: %w", err)
 	}
+	// What an image that its disk had no room for lacks must not be made worse.
+	if err := unix.FsconfigSetString(fs, "errors", "remount-ro"); err != nil {
+		return nil, fmt.Errorf("mount layer: %w", err)
+	}
 	attrs := always
 	if flags&unix.LO_FLAGS_READ_ONLY != 0 {
 		attrs |= unix.MOUNT_ATTR_RDONLY

@@ -135,7 +135,7 @@ func (d *disk) look() (space, error) {
 func (s space) lack(r reserve) string {
 	switch {
 	case s.free < r.bytes:
-		return fmt.Sprintf("%s free, and %s is to stay so", about(s.free), about(r.bytes))
+		return fmt.Sprintf("%s free, and %s is to stay so", about(max(s.free, 0)), about(r.bytes))
 	case s.all > 0 && s.inodes < r.inodes:
 		return fmt.Sprintf("%d inodes free, and %d are to stay so", s.inodes, r.inodes)
 	}

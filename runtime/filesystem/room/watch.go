@@ -13,6 +13,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
+	"blast.example/blast/runtime/resource/usage"
 	"blast.example/blast/runtime/sandbox"
 	"blast.example/blast/state"
 )
@@ -29,6 +30,19 @@ const (
 	seldom = time.Second
 	often  = 5 * time.Millisecond
 )
+
+// unwritten is more than the kernel leaves unwritten of a sandbox, as a rule, in bytes.
+const unwritten = 8 << 30
+
+// pending is what is still to be written. What goes into the layer is in memory twice
+// before its image takes room for it, and goes on to be written while all stands still.
+func pending(env state.Env) int64 {
+	g, err := usage.Find(env)
+	if err != nil {
+		return 0 // nothing is counted
+	}
+	return g.Unwritten()
+}
 
 // actWithin bounds a freeze: a process that waits for a device can't be stopped before it
 // has that. Then it is tried again.
@@ -80,6 +94,9 @@ func (w *watch) look(ctx context.Context) time.Duration {
 		if err != nil {
 			w.warn("the room on a disk is not known", err)
 			continue
+		}
+		if is.free-d.floor.bytes < unwritten {
+			is.free -= pending(w.env)
 		}
 		if lack := is.lack(d.floor); lack != "" {
 			if w.env.Held() != nil {
