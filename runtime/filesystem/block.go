@@ -23,7 +23,7 @@ var Spec = block.Block{
 	Attrs: []block.Attr{
 		{Name: "base", Kind: block.String, Example: `"host"`, Default: `"host"`, Doc: "What lies below everything: the host's system folders, read-only."},
 		{Name: "size", Kind: block.Size, Example: `"5GiB"`, Min: 1 << 20, Default: `"5GiB"`, Doc: "All that may be written outside of mounts and of what is in memory."},
-		{Name: "inodes", Kind: block.Int, Example: "100000", Min: 1 << 10, Max: 1 << 31, Default: "one for each 16 KiB of size", Source: "mke2fs(8), -N", Doc: "How many files and folders that may be, rounded up to whole blocks of the layer's tables. Fixed when the layer is made."},
+		{Name: "inodes", Kind: block.Int, Example: "100000", Min: 1 << 10, Max: 1 << 31, Default: "one for each 16 KiB of size", Source: "mke2fs(8), -N", Doc: "How many files and folders that may be, rounded to whole blocks of the layer's tables. Fixed when the layer is made."},
 		{Name: "reserve", Kind: block.Size, Example: `"2GiB"`, Default: `"1GiB", or a twentieth of a disk that is smaller than 20 GiB`, Doc: "What stays free of each of the host's disks that commands can fill, through the workspace, mounts or the layer: below that, they stand still (blast thaw). \"0\" is nothing."},
 		{Name: "max_file_size", Kind: block.Size, Example: `"100MiB"`, Min: 1, Default: "none", Source: "getrlimit(2), RLIMIT_FSIZE", Doc: "The largest file that a command may write."},
 	},

@@ -184,7 +184,7 @@ func (x images) fits(have found, t filesystem.Tree) ([]kinds.Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := sb.inodesAt(t.LayerSize); t.LayerInodes > 0 && (n < t.LayerInodes || n > t.LayerInodes+sb.rounding(t.LayerSize)) {
+	if n := sb.inodesAt(t.LayerSize); t.LayerInodes > 0 && max(n-t.LayerInodes, t.LayerInodes-n) > sb.rounding(t.LayerSize) {
 		return []kinds.Problem{*problem("inodes", fmt.Sprintf("Write inodes = %d, or run blast destroy, which deletes what the sandbox wrote, and apply then.", n),
 			"the writable layer has %d inodes at %s, and ext4 has them from when it was made", n, block.FormatSize(t.LayerSize))}, nil
 	}
@@ -294,8 +294,8 @@ func (s super) groups(size int64) int64 {
 // inodesAt is how many inodes it has when it is as large as that.
 func (s super) inodesAt(size int64) int64 { return s.groups(size) * s.groupInodes }
 
-// rounding is how many inodes more than it was asked for mke2fs makes at most: tables of
-// whole blocks, and eight at a time.
+// rounding is by how many inodes mke2fs misses what it was asked for at most: tables are
+// of whole blocks, and of eight inodes at a time.
 func (s super) rounding(size int64) int64 { return s.groups(size) * max(s.perBlock, 8) }
 
 // thatFile is the image for the programs of e2fsprogs: the descriptor that they
