@@ -97,7 +97,10 @@ type Python struct {
 // Disk is where the state folder lies.
 type Disk struct {
 	Type string `json:"type"` // ext4
-	Free uint64 `json:"free"` // bytes, for this user
+	Size uint64 `json:"size"` // bytes
+	Free uint64 `json:"free"` // likewise, for this user
+	// Quotas is that the file system is mounted with project quotas, quotactl(2).
+	Quotas bool `json:"project_quotas,omitempty"`
 	Err  string `json:"err,omitempty"`
 }
 
