@@ -114,7 +114,11 @@ func (w *watch) look(ctx context.Context) time.Duration {
 // pause is how long a disk may be left alone: no longer than the fastest writer needs for
 // what there is above the reserve and half of that itself.
 func pause(above, floor int64) time.Duration {
-	return min(max(time.Duration(max(above, 0)+floor/2)*time.Second/fastest, often), seldom)
+	seconds := (float64(max(above, 0)) + float64(floor)/2) / fastest
+	if seconds >= seldom.Seconds() {
+		return seldom
+	}
+	return max(time.Duration(seconds*float64(time.Second)), often)
 }
 
 // stop lets the environment stand still, if a command runs in it.

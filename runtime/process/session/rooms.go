@@ -51,7 +51,7 @@ func (s Session) explainRooms(st state.State, rooms []state.Room, code int) {
 		if full == "" {
 			continue
 		}
-		tell(filled(r, full)+" (ENOSPC, No space left on device)", bound(r, full), item(st, r, full), wider(r, full))
+		tell(filled(r, full)+" (ENOSPC, No space left on device)", bound(r, full), item(r, full), wider(r, full))
 	}
 	if code == tooLarge {
 		var t tree
@@ -82,14 +82,15 @@ func filled(r state.Room, full string) string {
 const layerItem = "size"
 
 // item is the key of the line that says how much there is.
-func item(st state.State, r state.Room, full string) string {
-	switch {
-	case r.Name != layerItem:
-		return r.Name
-	case full == "inodes":
-		return "inodes"
+func item(r state.Room, full string) string {
+	word := "size"
+	if full == "inodes" {
+		word = "inodes"
 	}
-	return "size"
+	if r.Name != layerItem {
+		return r.Name + "." + word
+	}
+	return word
 }
 
 func bound(r state.Room, full string) string {
@@ -111,14 +112,11 @@ func wider(r state.Room, full string) string {
 	}
 	switch {
 	case r.Name != layerItem:
-		if full == "inodes" {
-			line = "size = " + quoted(uint64(r.Max)) + ", " + line
-		}
-		return fmt.Sprintf("filesystem { tmpfs %q { %s } }, say; then blast apply, and what runs goes on", r.Path, line)
+		return fmt.Sprintf("write %s in tmpfs %q of the filesystem block, say; then blast apply, and what runs goes on", line, r.Path)
 	case r.Memory:
-		return "filesystem { " + line + " }, say; then blast apply, and what runs goes on"
+		return "write " + line + " in the filesystem block, say; then blast apply, and what runs goes on"
 	}
-	return "filesystem { " + line + " }, say; then blast destroy and blast apply: what is in it goes, or blast save it before"
+	return "write " + line + " in the filesystem block, say; then blast destroy and blast apply: what is in it goes, or blast save it before"
 }
 
 // quoted is a size as blast.hcl has it, in whole MiB.

@@ -18,7 +18,7 @@ func roomsTold(t *testing.T, rooms []state.Room, code int) string {
 	}
 	st := state.State{Objects: []plan.Object{{
 		Addr: treeAddr, Attrs: []byte(`{"max_file_size":1048576}`),
-		Src: map[string]string{"": "blast.hcl:1", "size": "blast.hcl:2", "max_file_size": "blast.hcl:3", "tmpfs./data": "blast.hcl:4"},
+		Src: map[string]string{"": "blast.hcl:1", "size": "blast.hcl:2", "max_file_size": "blast.hcl:3", "tmpfs./data": "blast.hcl:4", "tmpfs./data.inodes": "blast.hcl:5"},
 	}}}
 	Session{Stderr: w}.explainRooms(st, rooms, code)
 	if err := w.Close(); err != nil {
@@ -36,8 +36,8 @@ func TestFullRoomsAreExplained(t *testing.T) {
 	data := state.Room{Name: "tmpfs./data", Path: "/data", Used: 1 << 20, Max: 8 << 20, Inodes: 64, Most: 64, Memory: true}
 	text := roomsTold(t, []state.Room{layer, data, {Name: "tmp", Path: "/tmp", Used: 9, Max: 256 << 20, Inodes: 1, Most: 65536}}, 1)
 	for _, want := range []string{
-		"[R102]", "/home/sandbox in it, is full: 5 GiB of 5 GiB", "blast.hcl:2\n", `filesystem { size = "10GiB" }, say; then blast destroy and blast apply`,
-		"/data has no inode left of 64", "blast.hcl:4\n", `filesystem { tmpfs "/data" { size = "8MiB", inodes = 128 } }, say; then blast apply, and what runs goes on`,
+		"[R102]", "/home/sandbox in it, is full: 5 GiB of 5 GiB", "blast.hcl:2\n", `write size = "10GiB" in the filesystem block, say; then blast destroy and blast apply`,
+		"/data has no inode left of 64", "blast.hcl:5\n", `write inodes = 128 in tmpfs "/data" of the filesystem block, say; then blast apply, and what runs goes on`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no word of %q:\n%s", want, text)
