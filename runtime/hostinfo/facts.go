@@ -100,8 +100,8 @@ type Disk struct {
 	Size uint64 `json:"size"` // bytes
 	Free uint64 `json:"free"` // likewise, for this user
 	// Quotas is that the file system is mounted with project quotas, quotactl(2).
-	Quotas bool `json:"project_quotas,omitempty"`
-	Err  string `json:"err,omitempty"`
+	Quotas bool   `json:"project_quotas,omitempty"`
+	Err    string `json:"err,omitempty"`
 }
 
 // Capability numbers of capabilities(7) that Blast needs as root.

@@ -240,3 +240,63 @@ func TestIdleIsNotHeld(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 }
+
+// TestOneCallDoesNotFillTheDisk: neither one that takes room without writing, nor a write
+// that can't be stopped before it is done, of several threads.
+func TestOneCallDoesNotFillTheDisk(t *testing.T) {
+	for name, code := range map[string]string{
+		"posix_fallocate": `os.posix_fallocate(new(0), 0, free)`,
+		"fallocate":       `import ctypes; ctypes.CDLL(None).fallocate(new(0), 1, ctypes.c_long(0), ctypes.c_long(free)); print(ctypes.get_errno())`,
+		"write": `
+import mmap, threading
+zeros = mmap.mmap(-1, 1 << 30, prot=mmap.PROT_READ)
+ts = [threading.Thread(target=lambda i=i: os.write(new(i), zeros)) for i in range(4)]
+for t in ts: t.start()
+for t in ts: t.join()`,
+		"copy": `
+fd = new(0); os.ftruncate(fd, 1 << 30)
+import threading
+ts = [threading.Thread(target=lambda i=i: os.sendfile(new(i), fd, 0, 1 << 30)) for i in (1, 2, 3)]
+for t in ts: t.start()
+for t in ts: t.join()`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := smallDisk(t, 1<<30)
+			w := newWorld(t)
+			w.apply(t, reserving(w.tree(filesystem.Mount{Name: "mount./data", Target: "/data", Type: filesystem.Bind, Source: disk, Access: "rw", Exec: true}), 256*mib))
+			if err := os.Chown(disk, person, person); err != nil {
+				t.Fatal(err)
+			}
+			stop := lowest(disk)
+			out := make(chan string, 1)
+			go func() {
+				_, text := w.run(t, "/usr/bin/python3", "-c", `
+import os, time
+def new(i): return os.open("/data/fill%d" % i, os.O_CREAT | os.O_RDWR)
+free = int(os.statvfs("/data").f_bavail * os.statvfs("/data").f_bsize * .98)
+`+code+`
+print("done", flush=True)
+i = 0
+while True: # all that it takes, bit by bit, if it didn't come to that
+    os.write(new(9), bytes(1 << 20)); i += 1; os.lseek(new(9), 0, 2)
+    with open("/data/more", "ab") as f: f.write(bytes(1 << 20))`)
+				out <- text
+			}()
+			for until := time.Now().Add(time.Minute); !frozen(t, w); time.Sleep(time.Millisecond) {
+				if time.Now().After(until) {
+					t.Fatal("nothing stands still")
+				}
+			}
+			least := stop()
+			t.Logf("%d MiB were free at least, and 256 should be: %s", least>>20, w.env.Held().Why)
+			if least <= 0 {
+				t.Error("the disk was full")
+			}
+			w.kill(t)
+			w.letGo(t)
+			if text := <-out; strings.Contains(text, "Error") {
+				t.Error(text)
+			}
+		})
+	}
+}

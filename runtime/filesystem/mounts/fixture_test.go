@@ -47,6 +47,9 @@ const noImages = "BLAST_TEST_NO_IMAGES"
 // inMemory runs a test as on a host whose layers are in memory.
 func inMemory(t *testing.T) {
 	t.Helper()
+	if err := mounts.MemoryAble(state.Env{UID: person, GID: person}); err != nil {
+		t.Skipf("this kernel can't: %v", err)
+	}
 	t.Setenv(noImages, "1")
 	t.Cleanup(mounts.NoImages())
 }

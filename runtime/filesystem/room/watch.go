@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
@@ -123,27 +125,62 @@ func pause(above, floor int64) time.Duration {
 
 // stop lets the environment stand still, if a command runs in it.
 func (w *watch) stop(ctx context.Context, d *disk, lack string) error {
-	if runs, err := busy(ctx, w.env); err != nil || !runs {
+	boxes, runs, err := running(ctx, w.env) // while all goes on: some of it waits for a freeze to end
+	if err != nil || !runs {
 		return err
 	}
 	hold := state.Hold{By: By, Why: fmt.Sprintf("the disk of %s has %s", d.path, lack), Place: placeOf(w.env)}
 	if err := w.env.Keep(hold); err != nil { // first: who finds it frozen shall know why
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, actWithin)
-	defer cancel()
-	if err := w.freezer.Freeze(ctx, w.env); err != nil {
+	killed, err := w.freeze(ctx, d, boxes)
+	if err != nil {
 		return errors.Join(fmt.Errorf("freeze: %w", err), w.env.LetGo())
 	}
-	w.log.Warn("commands stand still, as a disk of the host has too little room", "disk", d.path, "why", lack)
+	if killed {
+		hold.Why += "; commands that could not be stopped in time were ended"
+		if err := w.env.Amend(hold); err != nil {
+			return err
+		}
+	}
+	w.log.Warn("commands stand still, as a disk of the host has too little room", "disk", d.path, "why", hold.Why)
 	return nil
 }
 
-// busy reports whether anything but the inits of sandboxes runs.
-func busy(ctx context.Context, env state.Env) (bool, error) {
+// freeze stops all that runs. A process that is in the middle of a large write(2) stops
+// after that only: if half of the reserve is gone by then, commands are ended, which
+// interrupts it.
+func (w *watch) freeze(ctx context.Context, d *disk, boxes []*sandbox.Sandbox) (killed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, actWithin)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- w.freezer.Freeze(ctx, w.env) }()
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return killed, err
+		case <-tick.C:
+		}
+		if is, err := d.look(); err != nil || is.free >= d.floor.bytes/2 {
+			continue
+		}
+		for _, b := range boxes {
+			if _, err := b.Signal(unix.SIGKILL); err != nil {
+				w.warn("commands that fill a disk can't be ended", err)
+			} else {
+				killed = true
+			}
+		}
+	}
+}
+
+// running are the sandboxes that are up, and whether anything but their inits runs.
+func running(ctx context.Context, env state.Env) (boxes []*sandbox.Sandbox, commands bool, err error) {
 	ids, err := sandbox.List(env)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	for _, id := range ids {
 		s, err := sandbox.Load(ctx, env, id)
@@ -151,13 +188,15 @@ func busy(ctx context.Context, env state.Env) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return false, err
+			return nil, false, err
 		}
-		if n, err := s.Signal(0); err != nil || n > 0 {
-			return n > 0, err
+		n, err := s.Signal(0)
+		if err != nil {
+			return nil, false, err
 		}
+		boxes, commands = append(boxes, s), commands || n > 0
 	}
-	return false, nil
+	return boxes, commands, nil
 }
 
 // placeOf is the line that says what stays free, or the block.
