@@ -86,7 +86,7 @@ func rooms(ctx context.Context, env state.Env) ([]state.Room, error) {
 func (b *box) room(target string) (state.Room, bool, error) {
 	f, err := b.view.Open(target)
 	if err != nil {
-		return state.Room{}, false, nil //nolint:nilerr // see above
+		return state.Room{}, false, nil
 	}
 	defer func() { _ = f.Close() }()
 	var st unix.Statfs_t

@@ -88,7 +88,7 @@ func (h *Host) Check(_ context.Context, env state.Env, desired []plan.Object) ([
 	return kinds.CheckEach(desired, filesystem.TreeAddr, func(t filesystem.Tree) ([]kinds.Problem, error) {
 		disks, err := disksOf(env, t)
 		if err != nil {
-			return nil, nil //nolint:nilerr // who mounts them tells what is wrong with them
+			return nil, nil // who mounts them tells what is wrong with them
 		}
 		defer closeAll(disks)
 		var ps []kinds.Problem
