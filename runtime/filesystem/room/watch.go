@@ -138,21 +138,25 @@ func (w *watch) stop(ctx context.Context, d *disk, lack string) error {
 		return errors.Join(fmt.Errorf("freeze: %w", err), w.env.LetGo())
 	}
 	if killed {
-		hold.Why += "; commands that could not be stopped in time were ended"
-		if err := w.env.Amend(hold); err != nil {
+		if err := w.env.Amend("; commands that could not be stopped in time were ended"); err != nil {
 			return err
 		}
 	}
-	w.log.Warn("commands stand still, as a disk of the host has too little room", "disk", d.path, "why", hold.Why)
+	w.log.Warn("commands stand still, as a disk of the host has too little room", "disk", d.path, "why", lack, "killed", killed)
 	return nil
 }
 
 // freeze stops all that runs. A process that is in the middle of a large write(2) stops
-// after that only: if half of the reserve is gone by then, commands are ended, which
+// after that only: if it takes half of what is left meanwhile, commands are ended, which
 // interrupts it.
 func (w *watch) freeze(ctx context.Context, d *disk, boxes []*sandbox.Sandbox) (killed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, actWithin)
 	defer cancel()
+	before, err := d.look()
+	if err != nil {
+		return false, err
+	}
+	least := min(before.free, d.floor.bytes) / 2
 	done := make(chan error, 1)
 	go func() { done <- w.freezer.Freeze(ctx, w.env) }()
 	tick := time.NewTicker(often)
@@ -163,7 +167,7 @@ func (w *watch) freeze(ctx context.Context, d *disk, boxes []*sandbox.Sandbox) (
 			return killed, err
 		case <-tick.C:
 		}
-		if is, err := d.look(); err != nil || is.free >= d.floor.bytes/2 {
+		if is, err := d.look(); err != nil || is.free >= least {
 			continue
 		}
 		for _, b := range boxes {
