@@ -29,6 +29,7 @@ type disk struct {
 	path  string // one that leads to it
 	root  *os.File
 	floor reserve
+	whole reserve // what the floor is, if nothing goes on by force
 }
 
 // space is what there is of a disk.
@@ -77,7 +78,7 @@ func disksOf(env state.Env, t filesystem.Tree) ([]*disk, error) {
 			closeAll(out)
 			return nil, err
 		}
-		d.floor = floorOf(t, is, floors[p])
+		d.floor, d.whole = floorOf(t, is, floors[p]), floorOf(t, is, nil)
 	}
 	return out, nil
 }

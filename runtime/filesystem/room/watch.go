@@ -97,6 +97,12 @@ func (w *watch) look(ctx context.Context) time.Duration {
 			w.warn("the room on a disk is not known", err)
 			continue
 		}
+		if d.floor != d.whole && is.lack(d.whole) == "" { // what was let go on by force has room again
+			d.floor = d.whole
+			if err := DropFloors(w.env); err != nil {
+				w.warn("what was let go on by force goes on", err)
+			}
+		}
 		if is.free-d.floor.bytes < unwritten {
 			is.free -= pending(w.env)
 		}
