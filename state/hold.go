@@ -43,6 +43,16 @@ func (e Env) Keep(h Hold) error {
 	return e.WriteNote(holdNote, h)
 }
 
+// Amend says more of a hold that is there.
+func (e Env) Amend(why string) error {
+	h := e.Held()
+	if h == nil {
+		return nil // somebody let it go on
+	}
+	h.Why += why
+	return e.WriteNote(holdNote, h)
+}
+
 // LetGo forgets the hold. It is no error if there is none.
 func (e Env) LetGo() error { return e.DropNote(holdNote) }
 

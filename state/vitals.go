@@ -10,6 +10,7 @@ type Vitals struct {
 	Held   *Hold     `json:"held,omitempty"`   // it stands still, and why
 	Usage  *Usage    `json:"usage,omitempty"`  // nil where nothing is limited
 	Layer  *Space    `json:"layer,omitempty"`  // the writable layer; nil without one
+	Rooms  []Room    `json:"rooms,omitempty"`  // what commands can fill of the sandbox's own
 }
 
 // Usage is what the kernel counts for an environment's processes together, beside its
@@ -98,6 +99,29 @@ type Victim struct {
 	HostPID int    `json:"host_pid,omitempty"` // as the host counts; 0 is not known
 	UID     uint32 `json:"uid"`                // on the host
 	Command string `json:"command"`
+}
+
+// A Room is a file system of a sandbox's own, which has bounds.
+type Room struct {
+	Name   string `json:"name"` // of the item in a plan: "size" is the writable layer's
+	Path   string `json:"path"` // in the sandbox
+	Used   int64  `json:"used"` // bytes
+	Max    int64  `json:"max"`
+	Inodes int64  `json:"inodes"` // files and folders
+	Most   int64  `json:"inodes_max"`
+	Memory bool   `json:"memory,omitempty"` // what is in it counts as memory
+}
+
+// Full says of what a room has no more, "bytes" or "inodes"; "" is nothing. The last
+// hundredth of the bytes counts as none.
+func (r Room) Full() string {
+	switch {
+	case r.Max > 0 && r.Max-r.Used < max(r.Max/100, 1):
+		return "bytes"
+	case r.Most > 0 && r.Inodes >= r.Most:
+		return "inodes"
+	}
+	return ""
 }
 
 // Space is room on a disk, in bytes.

@@ -119,8 +119,9 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 		return nil, err
 	}
 	recorded := look.Recorded
-	if len(look.Problems) > 0 {
-		return nil, &configError{problems(look.Problems, desired), m.sources()}
+	against := slices.DeleteFunc(slices.Clone(look.Problems), func(p plan.Problem) bool { return p.Note })
+	if len(against) > 0 {
+		return nil, &configError{problems(against, desired), m.sources()}
 	}
 	if m.mode == plan.RefreshOnly {
 		desired = asFound(look)
@@ -135,6 +136,7 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	}
 	out.For(m.mode, m.of)
 	out.Tell(look.Witnessed)
+	out.Note(look.Problems)
 	if m.upgrade.Any() {
 		out.Upgraded()
 	}

@@ -50,6 +50,7 @@ type measured struct {
 	Rates       rates        `json:"rates"`
 	Usage       *state.Usage `json:"usage"`
 	Layer       *state.Space `json:"layer,omitempty"`
+	Rooms       []state.Room `json:"rooms,omitempty"`
 }
 
 // Run measures twice, and shows what was in between and what is now.
@@ -140,7 +141,7 @@ func (s *statistics) measure(ctx context.Context) ([]measured, error) {
 	for _, f := range res.Environments {
 		m := measured{
 			Environment: f.Now.Name, ID: f.Now.ID, Project: f.Now.Project, Up: f.Vitals.PID > 0,
-			Held: f.Vitals.Held, Usage: f.Vitals.Usage, Layer: f.Vitals.Layer,
+			Held: f.Vitals.Held, Usage: f.Vitals.Usage, Layer: f.Vitals.Layer, Rooms: f.Vitals.Rooms,
 		}
 		if m.Usage != nil {
 			now[m.ID] = *m.Usage

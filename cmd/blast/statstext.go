@@ -32,6 +32,9 @@ func (m measured) paragraph() string {
 	if m.Layer != nil {
 		row("disk", fmt.Sprintf("%s of %s for what commands write outside of workspace and mounts", about(uint64(m.Layer.Used)), block.FormatSize(m.Layer.Max)))
 	}
+	for _, r := range m.Rooms {
+		row("room", roomText(r))
+	}
 	if len(u.Pressure) > 0 {
 		row("waiting", pressure(u.Pressure)+" of the last 10 s")
 	}
@@ -39,6 +42,22 @@ func (m measured) paragraph() string {
 		row("reached", reached(limit, u.Reached[limit]))
 	}
 	return b.String()
+}
+
+// roomText is one file system that commands can fill.
+func roomText(r state.Room) string {
+	kind := "for what commands write outside of workspace and mounts"
+	switch {
+	case r.Name != "size":
+		kind = r.Path + ", in memory"
+	case r.Memory:
+		kind += ", in memory"
+	}
+	s := fmt.Sprintf("%s of %s, %d of %d inodes: %s", about(uint64(r.Used)), about(uint64(r.Max)), r.Inodes, r.Most, kind)
+	if what := r.Full(); what != "" {
+		s += "; no " + what + " left"
+	}
+	return s
 }
 
 func (m measured) state() string {

@@ -8,7 +8,8 @@ import (
 )
 
 type thawCmd struct {
-	JSON bool `name:"json" help:"Print as JSON."`
+	Force bool `help:"Also while the disk is still short of room: until half of what is left is gone."`
+	JSON  bool `name:"json" help:"Print as JSON."`
 }
 
 // Run lets all go on that stands still, whoever stopped it.
@@ -18,7 +19,7 @@ func (cmd *thawCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 		return err
 	}
 	var res wire.HoldResult
-	if err := c.Call(ctx, wire.Release, wire.ReleaseParams{Env: env, Caller: caller("blast thaw")}, &res, u.event); err != nil {
+	if err := c.Call(ctx, wire.Release, wire.ReleaseParams{Env: env, Force: cmd.Force, Caller: caller("blast thaw")}, &res, u.event); err != nil {
 		return err
 	}
 	u.untick()

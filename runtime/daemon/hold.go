@@ -67,7 +67,32 @@ func (e *Engine) Release(ctx context.Context, p wire.ReleaseParams, tell func(wi
 	defer release()
 	defer e.over(p.Env)
 	was := p.Env.Held()
+	if was != nil {
+		if err := e.doubt(ctx, p.Env, p.Force); err != nil {
+			return wire.HoldResult{}, err
+		}
+	}
 	return wire.HoldResult{Was: was}, e.letGo(context.WithoutCancel(ctx), p.Env)
+}
+
+// doubt is an error if what an environment was held for is still so.
+func (e *Engine) doubt(ctx context.Context, env state.Env, force bool) error {
+	for _, h := range e.hosts {
+		d, ok := h.(kinds.Doubter)
+		if !ok {
+			continue
+		}
+		if err := d.Doubt(ctx, env, force); err != nil {
+			return &wire.Error{Code: wire.CodeFailed, Message: fmt.Sprintf("environment %q would stand still again at once: %v", env.Name, err),
+				Advice: "Free some space first; or let it go on with `blast thaw --force` until half of what is left is gone, so that commands can remove what they wrote."}
+		}
+		if s, ok := h.(kinds.Watcher); ok && force { // by what holds now
+			if err := s.Sync(ctx, env); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Kill sends a signal to the commands of an environment. With SIGKILL they stand still

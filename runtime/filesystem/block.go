@@ -1,6 +1,8 @@
 package filesystem
 
 import (
+	"cmp"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"blast.example/blast/config"
@@ -21,12 +23,15 @@ var Spec = block.Block{
 	Attrs: []block.Attr{
 		{Name: "base", Kind: block.String, Example: `"host"`, Default: `"host"`, Doc: "What lies below everything: the host's system folders, read-only."},
 		{Name: "size", Kind: block.Size, Example: `"5GiB"`, Min: 1 << 20, Default: `"5GiB"`, Doc: "All that may be written outside of mounts and of what is in memory."},
+		{Name: "inodes", Kind: block.Int, Example: "100000", Min: 1 << 10, Max: 1 << 31, Default: "one for each 16 KiB of size", Source: "mke2fs(8), -N", Doc: "How many files and folders that may be, rounded to whole blocks of the layer's tables. Fixed when the layer is made."},
+		{Name: "reserve", Kind: block.Size, Example: `"2GiB"`, Default: `"1GiB", or a twentieth of a disk that is smaller than 20 GiB`, Doc: "What stays free of each of the host's disks that commands can fill, through the workspace, mounts or the layer: below that, they stand still (blast thaw). \"0\" is nothing."},
 		{Name: "max_file_size", Kind: block.Size, Example: `"100MiB"`, Min: 1, Default: "none", Source: "getrlimit(2), RLIMIT_FSIZE", Doc: "The largest file that a command may write."},
 	},
 	Blocks: []block.Block{
 		{Name: "workspace", Doc: "The project, at /workspace. Without it the sandbox doesn't see the project.", Attrs: []block.Attr{
 			{Name: "source", Kind: block.String, Example: `"."`, Default: `"."`, Doc: "A folder of the project, or the project itself."},
 			{Name: "access", Kind: block.String, OneOf: []string{"rw", "ro", Overlay}, Default: `"rw"`, Doc: "Whether commands may write there. What they write belongs to the person who ran blast. With overlay it lies in the writable layer, and the project stays as it is until blast accept takes it over."},
+			optionsAttr,
 			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Default: "[]", Doc: "Paths in it that can't be written, renamed or removed, also while they are absent."},
 			{Name: "hide", Kind: block.Strings, Example: `["secrets"]`, Default: "[]", Doc: "Paths in it that can't be seen. A final / makes a folder of an absent one."},
 			{Name: "show", Kind: block.Strings, Example: `[".env"]`, Default: "[]", Doc: "Paths that are hidden by default and shall be seen. A plan shows them as widening."},
@@ -35,9 +40,12 @@ var Spec = block.Block{
 		{Name: "mount", Label: "path in the sandbox", Doc: "A file or folder of the host.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
 			{Name: "source", Kind: block.String, Required: true, Example: `"/srv/models"`, Doc: "Path on the host; a relative one is below the project. No part of it may be a symbolic link."},
 			{Name: "access", Kind: block.String, OneOf: []string{"ro", "rw"}, NotYet: []string{"overlay"}, Default: `"ro"`, Doc: "Whether commands may write there."},
+			optionsAttr,
 		}},
 		{Name: "tmpfs", Label: "path in the sandbox", Doc: "An empty folder in memory.", NotYet: []string{"for_each"}, Attrs: []block.Attr{
 			{Name: "size", Kind: block.Size, Required: true, Example: `"256MiB"`, Min: 1 << 12, Source: "tmpfs(5)", Doc: "What it can hold. It counts as memory of the sandbox."},
+			{Name: "inodes", Kind: block.Int, Example: "10000", Min: 16, Max: 1 << 31, Default: "one for each page of size, from 256 to 1048576", Source: "tmpfs(5), nr_inodes", Doc: "How many files and folders it can hold. Each takes about a kilobyte of memory beside."},
+			optionsAttr,
 		}},
 		trackBlock,
 		alertBlock,
@@ -54,11 +62,6 @@ const (
 	TempDir      = "/tmp"
 )
 
-const (
-	defaultLayerSize = 5 << 30
-	defaultTempSize  = 256 << 20
-)
-
 // Decode implements config.Words. Nothing of the host is seen beyond the base,
 // and nothing is writable but what the sandbox itself owns, unless a line says so.
 func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
@@ -71,6 +74,10 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	}
 	if n, ok := v.Int("max_file_size"); ok {
 		t.MaxFileSize = n
+	}
+	t.LayerInodes, _ = v.Int("inodes")
+	if n, ok := v.Int("reserve"); ok {
+		t.Reserve = cmp.Or(n, NoReserve)
 	}
 	if base := v.String("base", "host"); base != "host" {
 		r.report(block.NotYet(v.At("base"), "A base other than the host's system folders", `Write base = "host".`))

@@ -1,12 +1,14 @@
 package filesystem
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -160,6 +162,9 @@ func TestSourcesAreValidated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	agents := t.TempDir()
+	t.Setenv("SSH_AUTH_SOCK", agents+"/agent/ssh.1")
+	t.Setenv("DOCKER_HOST", "unix://"+agents+"/rootless/docker.sock")
 	for name, c := range map[string]struct {
 		source string // {P} is the project, {O} a folder outside of it
 		target string
@@ -183,6 +188,19 @@ func TestSourcesAreValidated(t *testing.T) {
 		"above other sandboxes":    {"/run", "/models", "Folder can't be mounted"},
 		"the cache":                {"/var/cache/blast", "/models", "Folder can't be mounted"},
 		"above the cache":          {"/var/cache", "/models", "Folder can't be mounted"},
+		"docker's socket":          {"/run/docker.sock", "/models", "Folder can't be mounted"},
+		"podman's folder":          {"/run/podman", "/models", "Folder can't be mounted"},
+		"docker's images":          {"/var/lib/docker/overlay2", "/models", "Folder can't be mounted"},
+		"above docker's images":    {"/var/lib", "/models", "Folder can't be mounted"},
+		"far above them":           {"/var", "/models", "Folder can't be mounted"},
+		"systemd's sockets":        {"/run/systemd/private", "/models", "Folder can't be mounted"},
+		"the bus":                  {"/run/dbus", "/models", "Folder can't be mounted"},
+		"a person's podman":        {"/run/user/1000/podman", "/models", "Folder can't be mounted"},
+		"the screen's":             {"/tmp/.X11-unix", "/models", "Folder can't be mounted"},
+		"above the screen's":       {"/tmp", "/models", "Folder can't be mounted"},
+		"the agent's":              {"{A}/agent", "/models", "Folder can't be mounted"},
+		"the other docker's":       {"{A}/rootless/docker.sock", "/models", "Folder can't be mounted"},
+		"fifo":                     {"{O}/fifo", "/models", "Not a file or folder"},
 		"home by its sign":         {"~/models", "/models", "Path with ~"},
 		"empty":                    {"", "/models", "Empty path"},
 		"the state":                {".blast", "/models", "Blast's own state"},
@@ -212,13 +230,13 @@ func TestSourcesAreValidated(t *testing.T) {
 			dir := project(t, "")
 			for _, step := range []error{
 				os.WriteFile(filepath.Join(outside, "file"), nil, 0o644), os.MkdirAll(filepath.Join(outside, "real", "below"), 0o755),
-				relink("real", filepath.Join(outside, "link")), relink(outside, filepath.Join(dir, "outlink")), socket(t, filepath.Join(outside, "socket")),
+				relink("real", filepath.Join(outside, "link")), relink(outside, filepath.Join(dir, "outlink")), socket(t, filepath.Join(outside, "socket")), fifo(filepath.Join(outside, "fifo")),
 			} {
 				if step != nil {
 					t.Fatal(step)
 				}
 			}
-			source := strings.NewReplacer("{PP}", filepath.Dir(dir), "{P}", dir, "{O}", outside).Replace(c.source)
+			source := strings.NewReplacer("{PP}", filepath.Dir(dir), "{P}", dir, "{O}", outside, "{A}", agents).Replace(c.source)
 			text := fmt.Sprintf("filesystem {\n  workspace {\n    source = \".\"\n    hide   = [\"secrets\"]\n  }\n  mount \"%s\" {\n    source = \"%s\"\n  }\n}\n", c.target, source)
 			if err := os.WriteFile(filepath.Join(dir, "blast.hcl"), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
@@ -256,6 +274,13 @@ func socket(t *testing.T, path string) error {
 		return err
 	}
 	t.Cleanup(func() { _ = ln.Close() })
+	return nil
+}
+
+func fifo(path string) error {
+	if err := syscall.Mkfifo(path, 0o600); !errors.Is(err, syscall.EEXIST) {
+		return err
+	}
 	return nil
 }
 
@@ -322,6 +347,17 @@ func TestDescribe(t *testing.T) {
 		"a mount can be written": {src("}\nmount \"/srv/etc\" {\nsource = \"/etc\"\n}"), src("}\nmount \"/srv/etc\" {\nsource = \"/etc\"\naccess = \"rw\"\n}"), `~ mount./srv/etc widen "/etc read-only" "/etc read-write"`},
 		"more memory":            {src("}"), src("}\ntmpfs \"/tmp\" {\nsize = \"1GiB\"\n}"), `~ tmpfs./tmp widen "in memory, 256 MiB" "in memory, 1 GiB"`},
 		"less disk":              {src("}"), src("}\nsize = \"1GiB\""), `~ size narrow "5 GiB" "1 GiB"`},
+		"fewer files":            {src("}"), src("}\ninodes = 5000"), `+ inodes narrow "" "5000"`},
+		"more files":             {src("}\ninodes = 5000"), src("}\ninodes = 6000"), `~ inodes widen "5000" "6000"`},
+		"nothing reserved":       {src("}"), src("}\nreserve = \"0\""), `+ reserve widen "" "none"`},
+		"more reserved":          {src("}\nreserve = \"2GiB\""), src("}\nreserve = \"4GiB\""), `~ reserve narrow "2 GiB" "4 GiB"`},
+		"less reserved":          {src("}\nreserve = \"2GiB\""), src("}"), `- reserve widen "2 GiB" ""`},
+		"created unreserved":     {nil, src("}\nreserve = \"0\""), `+ reserve widen "" "none"`},
+		"not to be executed":     {src("}"), src("options = [\"noexec\"]\n}"), `~ workspace narrow "DIR read-write" "DIR read-write, noexec"`},
+		"to be executed":         {src("options = [\"noexec\", \"nosuid\"]\n}"), src("options = [\"nodev\", \"exec\"]\n}"), `~ workspace widen "DIR read-write, noexec" "DIR read-write"`},
+		"always so":              {src("}"), src("options = [\"nosuid\", \"nodev\"]\n}"), ``},
+		"written or executed":    {src("access = \"ro\"\n}"), src("options = [\"noexec\"]\n}"), `~ workspace both "DIR read-only" "DIR read-write, noexec"`},
+		"memory for few files":   {src("}\ntmpfs \"/d\" {\nsize = \"1MiB\"\n}"), src("}\ntmpfs \"/d\" {\nsize = \"2MiB\"\ninodes = 100\noptions = [\"noexec\"]\n}"), `~ tmpfs./d both "in memory, 1 MiB" "in memory, 2 MiB, 100 inodes, noexec"`},
 		"a largest file":         {src("}"), src("}\nmax_file_size = \"1MiB\""), `+ max_file_size narrow "" "1 MiB"`},
 	} {
 		if got := strings.TrimSpace(sameProject(t, c.before, c.after)); got != c.want {
@@ -331,10 +367,11 @@ func TestDescribe(t *testing.T) {
 }
 
 // sameProject is configtest.Items for one folder: sources are absolute paths.
-func sameProject(t *testing.T, before, after *string) string {
+func sameProject(t *testing.T, before, after *string) (got string) {
 	t.Helper()
 	dir := configtest.Project(t, "")
 	var c plan.Change
+	defer func() { got = strings.ReplaceAll(got, dir, "DIR") }()
 	for side, text := range map[*[]byte]*string{(*[]byte)(&c.From): before, (*[]byte)(&c.To): after} {
 		if text == nil {
 			continue

@@ -3,6 +3,7 @@ package filesystem
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"blast.example/blast/config/block"
@@ -29,11 +30,13 @@ func (Words) Describe(c plan.Change) plan.Description {
 	d.Items = append(d.Items, layerItems(from.Layer, to.Layer)...)
 	d.Notes = layerNotes(hasFrom, from.Layer, to.Layer)
 	if !hasFrom || from.rest() {
-		from = Tree{Mounts: to.usual(), LayerSize: to.LayerSize, MaxFileSize: to.MaxFileSize}
+		from = Tree{Mounts: to.usual(), LayerSize: to.LayerSize, LayerInodes: to.LayerInodes, MaxFileSize: to.MaxFileSize}
 	}
 	d.Items = append(d.Items, mountItems(from, to)...)
 	d.Items = append(d.Items, openedItems(from.Opened, to.Opened)...)
 	d.Items = append(d.Items, wording.Changed("size", size(from.LayerSize), size(to.LayerSize), more(from.LayerSize, to.LayerSize))...)
+	d.Items = append(d.Items, wording.Changed("inodes", from.inodes(), to.inodes(), more(from.Inodes(), to.Inodes()))...)
+	d.Items = append(d.Items, wording.Changed("reserve", from.reserve(), to.reserve(), opposite(more(from.reserved(), to.reserved())))...)
 	d.Items = append(d.Items, wording.Changed("max_file_size", size(from.MaxFileSize), size(to.MaxFileSize), more(from.MaxFileSize, to.MaxFileSize))...)
 	return d
 }
@@ -159,12 +162,20 @@ func changed(old, m Mount) plan.Access {
 		return more(int64(openness[old.Type])+1, int64(openness[m.Type])+1)
 	case old.Source != m.Source:
 		return plan.Both
-	case writing[m.Access] > writing[old.Access] || !old.Exec && m.Exec:
-		return plan.Widen
-	case writing[m.Access] < writing[old.Access] || old.Exec && !m.Exec:
-		return plan.Narrow
 	}
-	return more(old.Size, m.Size)
+	return more(old.Size, m.Size).Add(more(old.MaxInodes(), m.MaxInodes())).
+		Add(more(int64(writing[old.Access])+1, int64(writing[m.Access])+1)).Add(allows(old.Exec, m.Exec))
+}
+
+// allows compares whether something is allowed.
+func allows(before, after bool) plan.Access {
+	switch {
+	case before == after:
+		return plan.Same
+	case after:
+		return plan.Widen
+	}
+	return plan.Narrow
 }
 
 // more compares two bounds; 0 is none.
@@ -188,15 +199,59 @@ func size(n int64) string {
 func (m Mount) text() string {
 	switch m.Type {
 	case Bind:
-		return m.Source + " " + accessName(m.Access)
+		return m.Source + " " + accessName(m.Access) + m.options()
 	case Tmpfs:
-		return "in memory, " + block.FormatSize(m.Size)
+		s := "in memory, " + block.FormatSize(m.Size)
+		if m.Inodes > 0 {
+			s += ", " + count(m.Inodes) + " inodes"
+		}
+		return s + m.options()
 	case Hide:
 		return m.inside() + " hidden"
 	case ReadOnly:
 		return m.inside() + " read-only"
 	}
 	return m.Target
+}
+
+// options are those that a line asked for.
+func (m Mount) options() string {
+	if m.Exec {
+		return ""
+	}
+	return ", noexec"
+}
+
+func count(n int64) string { return strconv.FormatInt(n, 10) }
+
+// inodes are those of the layer, as a plan shows them; "" by default.
+func (t Tree) inodes() string {
+	if t.LayerInodes == 0 {
+		return ""
+	}
+	return count(t.LayerInodes)
+}
+
+// reserve is what stays free of the host's disks, as a plan shows it; "" by default.
+func (t Tree) reserve() string {
+	switch t.Reserve {
+	case 0:
+		return ""
+	case NoReserve:
+		return "none"
+	}
+	return size(t.Reserve)
+}
+
+// reserved is to compare it: the default is what it is on a large disk.
+func (t Tree) reserved() int64 {
+	switch t.Reserve {
+	case 0:
+		return defaultReserve
+	case NoReserve:
+		return 1 // the least: 0 would be no bound
+	}
+	return t.Reserve
 }
 
 // inside is the target as it is written in the workspace's lists.

@@ -36,7 +36,7 @@ func TestMoved(t *testing.T) {
 // The same folder by another path lets nobody do more or less; another folder does.
 func TestMovedProjectIsNoOtherAccess(t *testing.T) {
 	bind := func(project, source string) Tree {
-		return Tree{Project: project, Sandbox: "x", Mounts: []Mount{{Name: "workspace", Target: "/workspace", Type: Bind, Source: source, Access: "rw"}}}
+		return Tree{Project: project, Sandbox: "x", Mounts: []Mount{{Name: "workspace", Target: "/workspace", Type: Bind, Source: source, Access: "rw", Exec: true}}}
 	}
 	for to, want := range map[string]plan.Access{"/b": plan.Same, "/b/sub": plan.Both} {
 		d := Words{}.Describe(plan.Change{

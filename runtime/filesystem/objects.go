@@ -14,10 +14,15 @@ type Tree struct {
 	Mounts  []Mount `json:"mounts"`
 	// LayerSize bounds all that may be written outside of mounts, in bytes.
 	LayerSize int64 `json:"layer_size"`
+	// LayerInodes bounds how many files and folders that may be; 0 is the default: see Inodes.
+	LayerInodes int64 `json:"layer_inodes,omitempty"`
 	// Layer says which writable layer it is. The zero value is one that was made empty.
 	Layer LayerID `json:"layer,omitzero"`
 	// MaxFileSize is RLIMIT_FSIZE of each command, in bytes; 0 is no limit.
 	MaxFileSize int64 `json:"max_file_size,omitempty"`
+	// Reserve is what stays free of each disk of the host that commands can fill, in
+	// bytes; 0 is the default, and NoReserve nothing. See Tree.Free.
+	Reserve int64 `json:"reserve,omitempty"`
 	// Project is the folder of blast.hcl, absolute on the host. Sources that lie in it
 	// go along when it is moved: see In.
 	Project string `json:"project,omitempty"`
@@ -59,6 +64,7 @@ type Mount struct {
 	Source string `json:"source,omitempty"` // absolute on the host, clean
 	Access string `json:"access,omitempty"` // bind: ro | rw | overlay
 	Size   int64  `json:"size,omitempty"`   // tmpfs, in bytes
+	Inodes int64  `json:"inodes,omitempty"` // tmpfs, files and folders; 0 is one for each page of Size
 	Exec   bool   `json:"exec,omitempty"`   // files may be executed
 	// Dir says what to make of an absent path below a bind mount that is to be
 	// hidden or read-only: a folder (true) or a file.

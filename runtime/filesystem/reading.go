@@ -38,7 +38,8 @@ func (r *reading) temp() Mount {
 	for _, v := range r.Blocks("tmpfs") {
 		if n, ok := v.Int("size"); ok && v.Label == TempDir {
 			v.Sources(r.src, "tmpfs."+TempDir)
-			m.Name, m.Size = "tmpfs."+TempDir, n
+			m.Name, m.Size, m.Exec = "tmpfs."+TempDir, n, r.exec(v)
+			m.Inodes, _ = v.Int("inodes")
 		}
 	}
 	return m
@@ -65,7 +66,7 @@ func (r *reading) workspace(v *block.Values) []Mount {
 		return nil
 	}
 	r.root = abs
-	return []Mount{{Name: "workspace", Target: WorkspaceDir, Type: Bind, Source: abs, Access: v.String("access", "rw"), Exec: true}}
+	return []Mount{{Name: "workspace", Target: WorkspaceDir, Type: Bind, Source: abs, Access: v.String("access", "rw"), Exec: r.exec(v)}}
 }
 
 // mounts are the mount and tmpfs blocks, a parent before what lies below it.
@@ -85,7 +86,8 @@ func (r *reading) mounts() []Mount {
 		v.Sources(r.src, v.Name+"."+target)
 		if v.Name == "tmpfs" {
 			if n, ok := v.Int("size"); ok && target != TempDir {
-				out = append(out, Mount{Name: "tmpfs." + target, Target: target, Type: Tmpfs, Size: n, Exec: true})
+				inodes, _ := v.Int("inodes")
+				out = append(out, Mount{Name: "tmpfs." + target, Target: target, Type: Tmpfs, Size: n, Inodes: inodes, Exec: r.exec(v)})
 			}
 			continue
 		}
@@ -111,7 +113,7 @@ func (r *reading) bind(v *block.Values, target string) (Mount, bool) {
 		r.report(problem)
 		return Mount{}, false
 	}
-	return Mount{Name: "mount." + target, Target: target, Type: Bind, Source: source, Access: v.String("access", "ro"), Exec: true}, true
+	return Mount{Name: "mount." + target, Target: target, Type: Bind, Source: source, Access: v.String("access", "ro"), Exec: r.exec(v)}, true
 }
 
 // within reports whether p is dir or lies below it. Both are clean.

@@ -55,6 +55,9 @@ func (r *reading) source(text string, at hcl.Range) (string, *hcl.Diagnostic) {
 			return "", block.Errorf(at, "Folder can't be mounted", "source is %s, and %s is the kernel's or Blast's own: it would let the sandbox out. Write the folder that is needed.", abs, dir)
 		}
 	}
+	if d := serves(abs, at); d != nil {
+		return "", d
+	}
 	return abs, r.walk(abs, text, at)
 }
 
@@ -183,7 +186,7 @@ func secretFolders(uid int) []string {
 		return nil
 	}
 	var out []string
-	for _, name := range []string{".aws", ".config", ".gnupg", ".ssh"} {
+	for _, name := range []string{".aws", ".config", ".docker", ".gnupg", ".kube", ".local/share/containers", ".local/share/keyrings", ".ssh"} {
 		out = append(out, path.Join(u.HomeDir, name))
 	}
 	return out

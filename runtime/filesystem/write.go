@@ -143,6 +143,12 @@ func (t Track) write(to *block.Writer) {
 
 func (t Tree) write(to *block.Writer) {
 	to.Size("size", t.LayerSize)
+	if t.LayerInodes != 0 {
+		to.Int("inodes", t.LayerInodes)
+	}
+	if t.Reserve != 0 {
+		to.Size("reserve", max(t.Reserve, 0))
+	}
 	if t.MaxFileSize != 0 {
 		to.Size("max_file_size", t.MaxFileSize)
 	}
@@ -154,9 +160,21 @@ func (t Tree) write(to *block.Writer) {
 			b := to.Block("mount", m.Target)
 			b.Text("source", m.Source)
 			b.Text("access", m.Access)
-		case m.Type == Tmpfs && (m.Target != TempDir || m.Size != defaultTempSize):
-			to.Block("tmpfs", m.Target).Size("size", m.Size)
+			m.writeOptions(b)
+		case m.Type == Tmpfs && (m.Target != TempDir || m.Size != defaultTempSize || m.Inodes != 0 || !m.Exec):
+			b := to.Block("tmpfs", m.Target)
+			b.Size("size", m.Size)
+			if m.Inodes != 0 {
+				b.Int("inodes", m.Inodes)
+			}
+			m.writeOptions(b)
 		}
+	}
+}
+
+func (m Mount) writeOptions(to *block.Writer) {
+	if !m.Exec {
+		to.Texts("options", []string{"noexec"})
 	}
 }
 
@@ -165,6 +183,7 @@ func (t Tree) write(to *block.Writer) {
 func (t Tree) writeWorkspace(to *block.Writer, space Mount) {
 	to.Text("source", space.Source)
 	to.Text("access", space.Access)
+	space.writeOptions(to)
 	lists := map[string][]string{}
 	for _, m := range t.Mounts {
 		if m.Target == WorkspaceDir || !within(m.Target, WorkspaceDir) || slices.ContainsFunc(t.binds(), func(b Mount) bool { return within(m.Target, b.Target) }) {

@@ -97,8 +97,11 @@ type Python struct {
 // Disk is where the state folder lies.
 type Disk struct {
 	Type string `json:"type"` // ext4
-	Free uint64 `json:"free"` // bytes, for this user
-	Err  string `json:"err,omitempty"`
+	Size uint64 `json:"size"` // bytes
+	Free uint64 `json:"free"` // likewise, for this user
+	// Quotas is that the file system is mounted with project quotas, quotactl(2).
+	Quotas bool   `json:"project_quotas,omitempty"`
+	Err    string `json:"err,omitempty"`
 }
 
 // Capability numbers of capabilities(7) that Blast needs as root.

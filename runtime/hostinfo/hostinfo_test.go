@@ -85,3 +85,16 @@ func TestLinksLittle(t *testing.T) {
 		}
 	}
 }
+
+func TestCountsProjects(t *testing.T) {
+	const text = `36 35 98:0 / /mnt rw,noatime master:1 - ext4 /dev/sda1 rw,prjquota
+37 35 98:1 / /srv rw,prjquota - xfs /dev/sdb1 rw,attr2,usrquota
+38 35 98:2 / /data rw - xfs /dev/sdc1 rw,pquota
+broken
+`
+	for device, want := range map[string]bool{"98:0": true, "98:1": false, "98:2": true, "98:3": false} {
+		if countsProjects(text, device) != want {
+			t.Errorf("%s: %v", device, !want)
+		}
+	}
+}

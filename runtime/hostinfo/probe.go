@@ -193,7 +193,34 @@ func disk(_ context.Context, dir string) Disk {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return Disk{Err: fmt.Sprintf("statfs %s: %v", dir, err)}
 	}
-	return Disk{Type: fsName(st.Type), Free: st.Bavail * uint64(st.Bsize)}
+	return Disk{Type: fsName(st.Type), Size: st.Blocks * uint64(st.Bsize), Free: st.Bavail * uint64(st.Bsize), Quotas: projectQuotas(dir)}
+}
+
+// projectQuotas reports whether the file system of dir counts by project: the kernel shows
+// that as an option of it, prjquota (ext4, xfs) or pquota.
+func projectQuotas(dir string) bool {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil {
+		return false
+	}
+	text, err := readText("/proc/self/mountinfo")
+	return err == nil && countsProjects(text, fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)))
+}
+
+func countsProjects(mountinfo, device string) bool {
+	for line := range strings.Lines(mountinfo) {
+		left, right, _ := strings.Cut(strings.TrimSpace(line), " - ")
+		l, r := strings.Fields(left), strings.Fields(right)
+		if len(l) < 3 || len(r) < 3 || l[2] != device {
+			continue
+		}
+		for o := range strings.SplitSeq(r[2], ",") {
+			if o == "prjquota" || o == "pquota" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // fsName names the file systems that people put projects on, statfs(2).

@@ -248,7 +248,15 @@ func (f Facts) cgroups() Finding {
 }
 
 func (f Facts) loop() Finding {
-	return wanted("disk images", f.Loop, "a persistent layer can't be limited in size", "Install e2fsprogs (mkfs.ext4), and load the module: modprobe loop.")
+	n := wanted("writable layer", f.Loop, "so it is in memory (tmpfs), counts as memory of the sandbox, and is gone after a restart", "Install e2fsprogs (mkfs.ext4), and load the module: modprobe loop.")
+	if n.Level != OK {
+		return n
+	}
+	n.Detail = "an ext4 image of bounded size, in bytes and inodes"
+	if f.Disk.Quotas {
+		n.Detail += "; the project quotas of this disk are not used, as what is copied or moved here would not be bounded by them"
+	}
+	return n
 }
 
 func (f Facts) fanotify() Finding {
@@ -280,8 +288,12 @@ func (f Facts) python() Finding {
 	return Finding{Level: OK, Title: "python", Detail: strings.Join(names, ", ")}
 }
 
-// minFree is enough for a generation of packages and some work.
-const minFree = 1 << 30
+// minFree is what stays free of a large disk, if no line says otherwise: below it commands
+// stand still. layerSize is what a writable layer may take, likewise.
+const (
+	minFree   = 1 << 30
+	layerSize = 5 << 30
+)
 
 func (f Facts) disk() Finding {
 	switch {
@@ -292,8 +304,10 @@ func (f Facts) disk() Finding {
 	case f.Disk.Free < minFree:
 		return Finding{
 			Level: Warn, Title: "disk", Detail: fmt.Sprintf("%d MiB free on %s", f.Disk.Free>>20, f.Disk.Type),
-			Fix: "Free some space: packages and layers need room.",
+			Fix: "Free some space: packages and layers need room, and below the reserve commands stand still.",
 		}
+	case f.Disk.Free < layerSize:
+		return Finding{OK, "disk", fmt.Sprintf("%d GiB free on %s, less than the 5 GiB that a writable layer may take as a rule", f.Disk.Free>>30, f.Disk.Type), ""}
 	}
 	return Finding{Level: OK, Title: "disk", Detail: fmt.Sprintf("%d GiB free on %s", f.Disk.Free>>30, f.Disk.Type)}
 }

@@ -114,7 +114,7 @@ func TestHosts(t *testing.T) {
 			f.Firewall.Redirect = Outcome{Fails, "no such file or directory"}
 			f.Cgroups.Lacking = nil
 		}, TierRoot, map[string]string{
-			"python": "warn apt install python3", "disk images": "warn e2fsprogs", "firewall": "fail redirect: no such file",
+			"python": "warn apt install python3", "writable layer": "warn e2fsprogs", "firewall": "fail redirect: no such file",
 		}},
 		"WSL 2": {func(f *Facts) {
 			f.System.Kernel, f.Disk.Type = "5.15.146.1-microsoft-standard-WSL2", "9p"

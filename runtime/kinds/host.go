@@ -120,6 +120,13 @@ type Thawer interface {
 	Thaw(ctx context.Context, env state.Env) error
 }
 
+// A Doubter may know that the reason why an environment was held still is there.
+type Doubter interface {
+	// Doubt returns an error if it is; by force, it sees to it that the environment can go
+	// on for now all the same.
+	Doubt(ctx context.Context, env state.Env, force bool) error
+}
+
 // A Killer can end the commands that run in an environment.
 type Killer interface {
 	// Kill sends a signal to every process in the sandbox but its PID 1, which stays up,

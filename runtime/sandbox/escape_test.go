@@ -284,6 +284,15 @@ var tries = map[string]try{
 	"chown away":         {onFile(func(p string, _ int) error { return os.Chown(p, 0, 0) }), onFile(func(p string, _ int) error { return os.Chown(p, -1, -1) }), eperm},
 	"file capability":    {onFile(func(p string, _ int) error { return unix.Setxattr(p, "security.capability", make([]byte, 20), 0) }), getpid, nil},
 
+	"preallocate much": {onFile(func(_ string, fd int) error { return unix.Fallocate(fd, 0, 0, 1<<30) }), onFile(func(_ string, fd int) error { return unix.Fallocate(fd, 0, 0, 1<<20) }), []error{unix.EOPNOTSUPP}},
+	"preallocate behind the end": {
+		onFile(func(_ string, fd int) error { return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, 1<<30) }),
+		onFile(func(_ string, fd int) error {
+			return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE, 0, 1<<40)
+		}), []error{unix.EOPNOTSUPP},
+	},
+	"zero much": {onFile(func(_ string, fd int) error { return unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE, 0, 1<<30) }), getpid, []error{unix.EOPNOTSUPP}},
+
 	"chmod u+s":     {onFile(func(p string, _ int) error { return call(unix.SYS_CHMOD, str(p), suid) }), onFile(func(p string, _ int) error { return call(unix.SYS_CHMOD, str(p), 0o755) }), eperm},
 	"chmod g+s":     {onFile(func(p string, _ int) error { return call(unix.SYS_CHMOD, str(p), 0o2755) }), onFile(func(p string, _ int) error { return call(unix.SYS_CHMOD, str(p), 0o1755) }), eperm},
 	"fchmod u+s":    {onFile(func(_ string, fd int) error { return call(unix.SYS_FCHMOD, uintptr(fd), suid) }), onFile(func(_ string, fd int) error { return call(unix.SYS_FCHMOD, uintptr(fd), 0o755) }), eperm},

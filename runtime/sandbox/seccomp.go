@@ -65,6 +65,7 @@ func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
 		"open":      {{zero(1, makesFile)}, {zero(2, setid)}},
 		"openat":    {{zero(2, makesFile)}, {zero(3, setid)}},
 		"openat2":   nil,
+		"fallocate": nil, // see preallocating
 		// A process may limit itself. Others of its user are out of reach: one of
 		// them is init, which would die without descriptors.
 		"prlimit64": {{equal(0, 0)}},
@@ -84,6 +85,7 @@ func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
 			out = append(out, specs.LinuxSyscall{Names: []string{name}, Action: specs.ActAllow, Args: args})
 		}
 	}
+	out = append(out, preallocating()...)
 	nosys := uint(unix.ENOSYS)
 	return append(out, specs.LinuxSyscall{Names: []string{"openat2"}, Action: specs.ActErrno, ErrnoRet: &nosys})
 }
@@ -105,6 +107,24 @@ func sockets() [][]specs.LinuxSeccompArg {
 		allowed = append(allowed, []specs.LinuxSeccompArg{equal(0, family), masked(1, socketType, unix.SOCK_DGRAM), equal(2, protocol)})
 	}
 	return allowed
+}
+
+// mostPreallocated is how much of a disk one fallocate(2) may take, in bytes: it does so
+// in a moment, and who watches what is left of the host's disks comes too late.
+const mostPreallocated = 64 << 20
+
+// preallocating allows fallocate(2) for what is not too much, and to make holes. For more
+// it is an answer that programs know from file systems that can't do it: glibc then
+// writes (posix_fallocate(3)).
+func preallocating() []specs.LinuxSyscall {
+	less := specs.LinuxSeccompArg{Index: 3, Value: mostPreallocated, Op: specs.OpLessEqual}
+	more := specs.LinuxSeccompArg{Index: 3, Value: mostPreallocated, Op: specs.OpGreaterThan}
+	unsupported := uint(unix.EOPNOTSUPP)
+	return []specs.LinuxSyscall{
+		{Names: []string{"fallocate"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{less}},
+		{Names: []string{"fallocate"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{more, masked(1, unix.FALLOC_FL_PUNCH_HOLE, unix.FALLOC_FL_PUNCH_HOLE)}},
+		{Names: []string{"fallocate"}, Action: specs.ActErrno, ErrnoRet: &unsupported, Args: []specs.LinuxSeccompArg{more, zero(1, unix.FALLOC_FL_PUNCH_HOLE)}},
+	}
 }
 
 // socketType is the part of socket(2)'s type that is no flag (SOCK_TYPE_MASK).

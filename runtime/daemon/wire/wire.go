@@ -372,7 +372,8 @@ type HoldParams struct {
 
 // ReleaseParams asks for one to go on.
 type ReleaseParams struct {
-	Env state.Env `json:"env"`
+	Env   state.Env `json:"env"`
+	Force bool      `json:"force,omitempty"` // also while the reason of the hold is there
 	Caller
 }
 

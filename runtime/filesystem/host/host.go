@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package host is the host half of the filesystem kind: the mounts of a sandbox, and what
-// is noted about the use of files in them. Each object has its own half below.
+// Package host is the host half of the filesystem kind: the mounts of a sandbox, what
+// is noted about the use of files in them, and the room on the host's disks. Each object has its own half below.
 package host
 
 import (
@@ -13,6 +13,7 @@ import (
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts"
+	"blast.example/blast/runtime/filesystem/room"
 	"blast.example/blast/runtime/filesystem/track"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
@@ -23,6 +24,7 @@ import (
 type Host struct {
 	*mounts.Host
 	track *track.Host
+	room  *room.Host
 }
 
 var (
@@ -34,11 +36,12 @@ var (
 	_ kinds.Monitor   = (*Host)(nil)
 	_ kinds.Flusher   = (*Host)(nil)
 	_ kinds.Copier    = (*Host)(nil)
+	_ kinds.Doubter   = (*Host)(nil)
 )
 
-// New returns a Host that watches nothing yet. What an alert freezes the freezer does.
+// New returns a Host that watches nothing yet. What an alert or a disk without room freezes the freezer does.
 func New(log *slog.Logger, freezer kinds.Freezer) *Host {
-	return &Host{mounts.New(log), track.New(log, freezer)}
+	return &Host{mounts.New(log), track.New(log, freezer), room.New(log, freezer)}
 }
 
 // Knows implements apply.Knower.
@@ -87,17 +90,28 @@ func (h *Host) Check(ctx context.Context, env state.Env, desired []plan.Object) 
 	if err != nil {
 		return nil, err
 	}
-	more, err := h.track.Check(ctx, env, desired)
-	return append(ps, more...), err
+	for _, check := range []func(context.Context, state.Env, []plan.Object) ([]kinds.Problem, error){h.track.Check, h.room.Check} {
+		more, err := check(ctx, env, desired)
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, more...)
+	}
+	return ps, nil
 }
 
 // Sync implements kinds.Watcher: first the mounts, then what watches them.
 func (h *Host) Sync(ctx context.Context, env state.Env) error {
-	return errors.Join(h.Host.Sync(ctx, env), h.track.Sync(ctx, env))
+	return errors.Join(h.Host.Sync(ctx, env), h.track.Sync(ctx, env), h.room.Sync(ctx, env))
 }
 
 // Close implements kinds.Watcher.
-func (h *Host) Close() error { return errors.Join(h.track.Close(), h.Host.Close()) }
+func (h *Host) Close() error { return errors.Join(h.room.Close(), h.track.Close(), h.Host.Close()) }
+
+// Doubt implements kinds.Doubter.
+func (h *Host) Doubt(ctx context.Context, env state.Env, force bool) error {
+	return h.room.Doubt(ctx, env, force)
+}
 
 // Records implements kinds.Monitor.
 func (h *Host) Records() []string { return h.track.Records() }

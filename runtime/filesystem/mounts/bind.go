@@ -34,6 +34,8 @@ func openSource(env state.Env, m filesystem.Mount) (*os.File, error) {
 		return nil, fmt.Errorf("source of %s: %q is no path below the root in its shortest form", m.Target, src)
 	case slices.ContainsFunc(filesystem.Closed(), func(dir string) bool { return within(src, dir) || within(dir, src) }) || within(src, env.Run) || within(env.Run, src):
 		return nil, refuse("shows what is the kernel's or Blast's own")
+	case slices.ContainsFunc(filesystem.Servants(), func(place string) bool { return within(src, place) || within(place, src) }):
+		return nil, refuse("is or holds a place where programs of the host take orders")
 	case within(src, state):
 		return nil, refuse("holds Blast's own state")
 	case m.Target != filesystem.WorkspaceDir && within(env.Project, src):

@@ -42,7 +42,7 @@ type written struct {
 	merged       *os.File // nil if no sandbox has it mounted
 	open         []*os.File
 	box          *box
-	image        *os.File // that nobody else has mounted
+	leave        func(context.Context) // the layer
 }
 
 func (w *written) close(ctx context.Context) {
@@ -52,9 +52,8 @@ func (w *written) close(ctx context.Context) {
 	if w.box != nil {
 		w.box.close()
 	}
-	if w.image != nil {
-		_ = letGo(ctx, w.image)
-		_ = w.image.Close()
+	if w.leave != nil {
+		w.leave(ctx)
 	}
 }
 
@@ -117,26 +116,15 @@ func (w *written) openAll(ctx context.Context, t filesystem.Tree) error {
 
 // layer mounts the writable layer where nobody sees it.
 func (w *written) layer(ctx context.Context) (*os.File, error) {
-	image, err := openImage(w.env)
+	b, err := backingOf(w.env)
 	if err != nil {
 		return nil, err
 	}
-	device, used, err := loopOf(image)
-	if err == nil && used {
-		defer func() { _ = device.Close() }()
-	} else if err == nil {
-		err = check(ctx, image, false)
+	m, leave, err := b.visit(ctx)
+	if err == nil {
+		w.leave = leave
 	}
-	if err != nil {
-		_ = image.Close()
-		return nil, err
-	}
-	if used {
-		defer func() { _ = image.Close() }()
-	} else {
-		w.image = image
-	}
-	return mountImage(image, 0)
+	return m, err
 }
 
 // openMerged opens the workspace as commands see it, if that is an overlay.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -66,26 +67,47 @@ func problem(item, fix, reason string, args ...any) *kinds.Problem {
 
 // checkLayer says why the layer can't be made, or not given its size.
 func checkLayer(env state.Env, t filesystem.Tree) ([]kinds.Problem, error) {
-	have, ok, err := hasLayer(env)
+	b, err := backingOf(env)
 	if err != nil {
 		return nil, err
 	}
-	if !ok || have.id != t.Layer.ID {
-		return append(layerTools("mkfs.ext4"), checkContent(env, t)...), nil
-	}
-	if have.size == t.LayerSize {
-		return nil, nil
-	}
-	device, used, err := layerLoop(env)
+	have, ok, err := b.look(current)
 	if err != nil {
 		return nil, err
 	}
-	if !used {
-		return layerTools("resize2fs", "e2fsck"), nil
+	if ok && have.id == t.Layer.ID {
+		return b.fits(have, t)
 	}
-	_ = device.Close()
-	return []kinds.Problem{*problem("size", fmt.Sprintf("Write size = %q, or run blast destroy, which deletes what the sandbox wrote, and apply then.", block.FormatSize(have.size)),
-		"the writable layer can't get %s: %s", block.FormatSize(t.LayerSize), layerInUse(have.size))}, nil
+	return slices.Concat(chosen(b), roomFor(b, t), checkContent(env, t)), nil
+}
+
+// roomFor tells of an image that may grow larger than what its disk has free.
+func roomFor(b backing, t filesystem.Tree) []kinds.Problem {
+	x, ok := b.(images)
+	var st unix.Statfs_t
+	if !ok || unix.Statfs(x.env.Dir, &st) != nil && unix.Statfs(x.env.Project, &st) != nil {
+		return nil
+	}
+	free := int64(st.Bavail) * st.Bsize
+	if free >= t.LayerSize {
+		return nil
+	}
+	p := problem("size", "Free some space, or write less.", "the disk of %s has %s free, less than the writable layer may have: commands stand still when the disk is short of room",
+		x.env.Project, block.FormatSize(free>>20<<20))
+	p.Note = true
+	return []kinds.Problem{*p}
+}
+
+// chosen tells of a layer that would not be made of what it is made of as a rule, or could
+// not be made at all.
+func chosen(b backing) []kinds.Problem {
+	lacking := layerTools(imageTools...)
+	if _, memory := b.(memories); !memory || len(lacking) == 0 {
+		return lacking
+	}
+	p := *problem("size", lacking[0].Fix, "what commands write outside of the workspace and mounts is kept in memory, counts as memory of the sandbox, and is gone when the machine restarts: %s", lacking[0].Reason)
+	p.Note = true
+	return []kinds.Problem{p}
 }
 
 // checkContent says why a layer can't be made from a snapshot.
@@ -117,7 +139,7 @@ func layerTools(names ...string) []kinds.Problem {
 			ps = append(ps, *problem("size", "Install e2fsprogs.", "the writable layer is an ext4 image, and there is no %s", name))
 		}
 	}
-	f, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	f, err := os.OpenFile(loopControl, os.O_RDWR, 0)
 	if err != nil {
 		return append(ps, *problem("size", "Load the loop module (modprobe loop), or give this machine /dev/loop-control.", "the writable layer is an ext4 image, and there are no loop devices: %v", err))
 	}

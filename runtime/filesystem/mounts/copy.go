@@ -47,7 +47,17 @@ func (h *Host) Ready(ctx context.Context, env state.Env) error {
 // that takes as long as compressing it, and a copy much less, or nothing where the
 // file system can share blocks.
 func (h *Host) Copy(ctx context.Context, env state.Env) (kinds.Copy, error) {
-	image, err := openImage(env)
+	b, err := backingOf(env)
+	if err != nil {
+		return nil, err
+	}
+	return b.copy(ctx)
+}
+
+// copy is that of an image: it is read when all runs again.
+func (x images) copy(ctx context.Context) (kinds.Copy, error) {
+	env := x.env
+	image, err := x.open(current)
 	if errors.Is(err, os.ErrNotExist) {
 		return &imageCopy{}, nil
 	}
@@ -125,7 +135,7 @@ func waitFor(ctx context.Context, call func() error) error {
 
 // mountedLayer opens the root of the layer if a sandbox has it mounted.
 func mountedLayer(env state.Env) (*os.File, error) {
-	image, err := openImage(env)
+	image, err := images{env}.open(current)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

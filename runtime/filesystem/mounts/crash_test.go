@@ -94,7 +94,16 @@ func (w *world) killedAt(t *testing.T, what map[string]any, after time.Duration)
 
 // Killed at any moment of a creation, change or deletion: from there both the change
 // and its reverse get home, and nothing is left beside.
-func TestKilled(t *testing.T) {
+func TestKilled(t *testing.T) { killedAnywhere(t) }
+
+// TestKilledInMemory likewise, where layers are in memory.
+func TestKilledInMemory(t *testing.T) {
+	inMemory(t)
+	killedAnywhere(t)
+}
+
+func killedAnywhere(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, map[string]string{"secrets/key": "secret\n", "blast.hcl": "#\n"})
 	w.start(t, box1)
 	empty := w.kernel(t, box1)

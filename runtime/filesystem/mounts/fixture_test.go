@@ -32,10 +32,26 @@ func TestMain(m *testing.M) {
 		os.Exit(attempt(os.Args[1:]))
 	}
 	sandbox.Init()
+	if os.Getenv(noImages) != "" {
+		mounts.NoImages()
+	}
 	if job := os.Getenv(asDaemon); job != "" {
 		os.Exit(daemon(job))
 	}
 	os.Exit(sandboxtest.Main(m))
+}
+
+// noImages is set for a host without loop devices, here and in what is started.
+const noImages = "BLAST_TEST_NO_IMAGES"
+
+// inMemory runs a test as on a host whose layers are in memory.
+func inMemory(t *testing.T) {
+	t.Helper()
+	if err := mounts.MemoryAble(state.Env{UID: person, GID: person}); err != nil {
+		t.Skipf("this kernel can't: %v", err)
+	}
+	t.Setenv(noImages, "1")
+	t.Cleanup(mounts.NoImages())
 }
 
 // The person on whose behalf all is done.

@@ -136,7 +136,7 @@ func show(ctx context.Context, env state.Env, to filesystem.Tree) error {
 // remove takes all mounts out of every sandbox of the environment. The layer is put
 // aside until Commit, or stays where it is if all that is wanted is that nothing
 // is mounted; then the one of that id comes back if it was kept.
-func remove(ctx context.Context, env state.Env, keepLayer bool, id string) error {
+func remove(ctx context.Context, env state.Env, keepIt bool, id string) error {
 	ids, err := sandbox.List(env)
 	if err != nil {
 		return err
@@ -152,12 +152,16 @@ func remove(ctx context.Context, env state.Env, keepLayer bool, id string) error
 	if err := errors.Join(env.DropNote(treeNote), env.DropNote(placesNote)); err != nil {
 		return err
 	}
-	if !keepLayer {
-		return keepImage(env)
+	from, err := backingOf(env)
+	if err != nil {
+		return err
 	}
-	have, ok, err := hasLayer(env)
+	if !keepIt {
+		return keepLayer(from)
+	}
+	have, ok, err := from.look(current)
 	if err == nil && (!ok || have.id != id) {
-		_, err = takeBack(env, id)
+		_, err = takeBack(from, id)
 	}
 	return err
 }
@@ -193,7 +197,7 @@ func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 		return fmt.Errorf("%s: no such object", c.Addr)
 	}
 	defer h.lock(env)()
-	if err := dropImages(env); err != nil {
+	if err := dropLayers(env); err != nil {
 		return err
 	}
 	if c.To == nil {

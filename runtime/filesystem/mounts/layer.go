@@ -3,161 +3,129 @@
 package mounts
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strconv"
-	"syscall"
-	"time"
 
-	"golang.org/x/sys/unix"
-
-	"blast.example/blast/config/block"
 	"blast.example/blast/runtime/filesystem"
-	"blast.example/blast/runtime/filesystem/mounts/mountns"
+	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
 )
 
-// The writable layer is a file system of a fixed size in a sparse file of the
-// environment's state folder. Files are made as they fill up, and ENOSPC comes
-// exactly at the size. It outlives sandboxes and reboots.
+// The writable layer is a file system of a fixed size, in bytes and in files, of its
+// environment alone: ENOSPC comes exactly there. It outlives sandboxes. It says itself
+// which layer it is, see filesystem.LayerID, so a rename takes that along.
 //
-//	layer.img        the layer
-//	layer.kept       the one that was there before, until Commit
-//	layer.new        one that is being made
-//
-// Its label says which layer it is, see filesystem.LayerID: it is in the image, so
-// a rename takes it along.
-//
-// It is mounted in sandboxes only, never on the host: when the last of them goes,
-// the kernel lets go of the loop device by itself (LO_FLAGS_AUTOCLEAR).
+// Of the places that it may be in, slots, only the first one is shown to new sandboxes.
+type slot string
+
 const (
-	layerImage = "layer.img"
-	layerKept  = "layer.kept"
-	layerNew   = "layer.new"
-	layerType  = "ext4"
+	current slot = "layer"      // the layer
+	kept    slot = "layer.kept" // the one that was there before, until Commit
+	fresh   slot = "layer.new"  // one that is being made
 )
 
-func imagePath(env state.Env) string { return filepath.Join(env.Dir, layerImage) }
+// A backing is what a layer is made of. All methods may be called again after a crash at
+// any point.
+type backing interface {
+	// look says what lies in a slot, and whether something does.
+	look(s slot) (found, bool, error)
+	// make makes the layer of a tree, with its files, whole, in the slot fresh.
+	make(ctx context.Context, t filesystem.Tree) error
+	// move puts what is in a slot into another, in the place of what is there.
+	move(from, to slot) error
+	exchange(a, b slot) error
+	// drop removes what is in a slot. It is no error if there is nothing.
+	drop(s slot) error
+	// resize gives the current layer the bounds of a tree.
+	resize(ctx context.Context, have found, t filesystem.Tree) error
+	// ready makes the current layer fit to be mounted.
+	ready(ctx context.Context) error
+	// fits says what keeps the layer that is there from having the bounds of a tree.
+	fits(have found, t filesystem.Tree) ([]kinds.Problem, error)
+	// mount makes a detached mount of a whole layer.
+	mount(s slot) (*os.File, error)
+	// visit makes a detached mount of the current layer for somebody who looks in, also
+	// while nobody has it mounted. leave is called when that mount is closed.
+	visit(ctx context.Context) (m *os.File, leave func(context.Context), err error)
+	// shown is the device and type that a mount of the layer has in mountinfo; "" if there
+	// is no mount of it.
+	shown(s slot) (device, kind string, err error)
+	// copy is that of kinds.Copier.
+	copy(ctx context.Context) (kinds.Copy, error)
+}
 
-// mkfsArgs make a file system in 4 ms, in a file of 200 kB: no journal, as what
-// it saves is a sandbox's scratch (a layer that was not unmounted is checked);
-// no room for growing while mounted; nothing kept for root; tables are written
-// when they are used. See mke2fs(8).
-var mkfsArgs = []string{"-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-E", "nodiscard,lazy_itable_init=1", thatFile}
+// found is what lies in a slot.
+type found struct {
+	size   int64
+	inodes int64
+	id     string // filesystem.LayerID.ID
+	paged  bool   // in whole pages: memory
+}
 
-const mkfsTime = 2 * time.Minute
+// differs says how a layer differs from what a tree says; "" if it doesn't.
+func (f found) differs(t filesystem.Tree) string {
+	size := t.LayerSize
+	if f.paged {
+		size = pages(size)
+	}
+	switch {
+	case f.size != size:
+		return fmt.Sprintf("the writable layer has %d bytes", f.size)
+	case f.paged && f.inodes != t.Inodes():
+		return fmt.Sprintf("the writable layer has %d inodes", f.inodes)
+	case f.id != t.Layer.ID:
+		return "another writable layer is in the place of this one"
+	}
+	return ""
+}
 
-// An image is what lies at a path.
-type image struct {
-	size int64
-	id   string // filesystem.LayerID.ID
+// pages is a size in whole pages.
+func pages(size int64) int64 {
+	page := int64(os.Getpagesize())
+	return (size + page - 1) / page * page
+}
+
+// backingOf is what the layer of an environment is made of, or would be: an image where
+// the host can have one, and else memory. One that is there stays what it is.
+func backingOf(env state.Env) (backing, error) {
+	i, m := images{env}, memories{env}
+	for _, s := range []slot{current, kept} {
+		if _, ok, err := i.look(s); ok || err != nil {
+			return i, err
+		}
+		if _, ok, err := m.look(s); ok || err != nil {
+			return m, err
+		}
+	}
+	if len(layerTools(imageTools...)) > 0 && m.able(env) == nil {
+		return m, nil
+	}
+	return i, nil
 }
 
 // hasLayer reports whether there is a layer, and which.
-func hasLayer(env state.Env) (image, bool, error) { return lookAtImage(imagePath(env)) }
-
-func lookAtImage(path string) (image, bool, error) {
-	f, err := openAt(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return image{}, false, nil
-	}
+func hasLayer(env state.Env) (found, bool, error) {
+	b, err := backingOf(env)
 	if err != nil {
-		return image{}, false, err
+		return found{}, false, err
 	}
-	defer func() { _ = f.Close() }()
-	fi, err := f.Stat()
-	if err != nil {
-		return image{}, false, fmt.Errorf("read layer: %w", err)
-	}
-	label := make([]byte, labelSize)
-	if _, err := f.ReadAt(label, superblock+labelOffset); err != nil && !errors.Is(err, io.EOF) { // cut off: what checks it says so
-		return image{}, false, fmt.Errorf("read layer: %w", err)
-	}
-	return image{fi.Size(), string(bytes.TrimRight(label, "\x00"))}, true, nil
+	return b.look(current)
 }
 
-// openImage opens the layer's image. What the kernel mounts must be
-// what Blast made, not what somebody put there.
-func openImage(env state.Env) (*os.File, error) { return openAt(imagePath(env)) }
-
-// openLayer opens the layer of an id, also while it is kept for an undo: another
-// sandbox may still have it.
-func openLayer(env state.Env, id string) (*os.File, error) {
-	for _, path := range []string{imagePath(env), filepath.Join(env.Dir, layerKept)} {
-		if is, ok, err := lookAtImage(path); err != nil {
-			return nil, err
+// slotOf finds the layer of an id, also while it is kept for an undo: another sandbox may
+// still have it.
+func slotOf(b backing, id string) (slot, error) {
+	for _, s := range []slot{current, kept} {
+		if is, ok, err := b.look(s); err != nil {
+			return "", err
 		} else if ok && is.id == id {
-			return openAt(path)
+			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("open layer %q: %w", id, fs.ErrNotExist)
-}
-
-func openAt(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open layer: %w", err)
-	}
-	st, err := mountns.Stat(f)
-	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != uint32(os.Geteuid()) || st.Mode&0o077 != 0 || st.Nlink != 1) {
-		err = fmt.Errorf("%s is not a file of Blast's alone", f.Name())
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("open layer: %w", err)
-	}
-	return f, nil
-}
-
-// ensureImage makes the image of a tree's layer the one that is there, and gives it
-// its size. What was there before is kept until Commit.
-func ensureImage(ctx context.Context, env state.Env, t filesystem.Tree) error {
-	have, ok, err := hasLayer(env)
-	if err != nil {
-		return err
-	}
-	if !ok || have.id != t.Layer.ID {
-		back, err := takeBack(env, t.Layer.ID)
-		if err != nil {
-			return err
-		}
-		if !back {
-			return makeImage(ctx, env, t)
-		}
-		if have, _, err = hasLayer(env); err != nil {
-			return err
-		}
-	}
-	if have.size == t.LayerSize {
-		return nil
-	}
-	return resizeImage(ctx, env, have.size, t.LayerSize)
-}
-
-// takeBack puts the layer that was kept in the place of the one that is there, if
-// it has that id, and reports whether it did.
-func takeBack(env state.Env, id string) (bool, error) {
-	kept := filepath.Join(env.Dir, layerKept)
-	was, ok, err := lookAtImage(kept)
-	if err != nil || !ok || was.id != id {
-		return false, err
-	}
-	err = unix.Renameat2(unix.AT_FDCWD, kept, unix.AT_FDCWD, imagePath(env), unix.RENAME_EXCHANGE)
-	if errors.Is(err, fs.ErrNotExist) { // there is none
-		err = os.Rename(kept, imagePath(env))
-	}
-	if err != nil {
-		return false, fmt.Errorf("take layer back: %w", err)
-	}
-	return true, nil
+	return "", fs.ErrNotExist
 }
 
 // prepareLayer makes the layer ready to be mounted.
@@ -165,184 +133,83 @@ func prepareLayer(ctx context.Context, env state.Env, t filesystem.Tree) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := ensureImage(ctx, env, t); err != nil {
-		return err
-	}
-	device, used, err := layerLoop(env)
+	b, err := backingOf(env)
 	if err != nil {
 		return err
 	}
-	if used { // mounted, so it was checked
-		return device.Close()
+	if err := ensureLayer(ctx, b, t); err != nil {
+		return err
 	}
-	return checkImage(ctx, env, false)
+	return b.ready(ctx)
 }
 
-// makeImage makes a layer beside the one that is there, whole, and then puts it in
-// its place.
-func makeImage(ctx context.Context, env state.Env, t filesystem.Tree) error {
-	path := filepath.Join(env.Dir, layerNew)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("make layer: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+// ensureLayer makes the layer of a tree the one that is there, and gives it its bounds.
+// What was there before is kept until Commit.
+func ensureLayer(ctx context.Context, b backing, t filesystem.Tree) error {
+	have, ok, err := b.look(current)
 	if err != nil {
-		return fmt.Errorf("make layer: %w", err)
+		return err
 	}
-	defer func() { _ = f.Close() }()
-	if err := f.Truncate(t.LayerSize); err != nil {
-		return fmt.Errorf("make layer: %w", err)
-	}
-	if err := tool(ctx, f, "mkfs.ext4", append([]string{"-L", t.Layer.ID}, mkfsArgs...)...); err != nil {
-		return fmt.Errorf("make layer: %w", err)
-	}
-	if t.Layer.Content != "" {
-		if err := restore(ctx, env, t, f); err != nil {
+	if !ok || have.id != t.Layer.ID {
+		back, err := takeBack(b, t.Layer.ID)
+		if err != nil {
+			return err
+		}
+		if !back {
+			return replaceLayer(ctx, b, t)
+		}
+		if have, _, err = b.look(current); err != nil {
 			return err
 		}
 	}
-	if err := keepImage(env); err != nil {
-		return err
-	}
-	if err := os.Rename(path, imagePath(env)); err != nil {
-		return fmt.Errorf("make layer: %w", err)
-	}
-	return nil
+	return b.resize(ctx, have, t)
 }
 
-// resizeImage grows or shrinks a layer that nobody has mounted.
-func resizeImage(ctx context.Context, env state.Env, have, size int64) error {
-	if device, used, err := layerLoop(env); err != nil {
-		return err
-	} else if used {
-		_ = device.Close()
-		return fmt.Errorf("resize layer: %s", layerInUse(have))
-	}
-	if err := checkImage(ctx, env, true); err != nil {
+// replaceLayer makes a layer beside the one that is there, whole, and then puts it in its
+// place.
+func replaceLayer(ctx context.Context, b backing, t filesystem.Tree) error {
+	if err := b.drop(fresh); err != nil {
 		return err
 	}
-	f, err := openImage(env)
-	if err != nil {
+	if err := b.make(ctx, t); err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	if size > have {
-		if err := f.Truncate(size); err != nil {
-			return fmt.Errorf("resize layer: %w", err)
-		}
+	if err := keepLayer(b); err != nil {
+		return err
 	}
-	if err := tool(ctx, f, "resize2fs", "-f", thatFile, strconv.FormatInt(size/1024, 10)+"K"); err != nil {
-		_ = f.Truncate(max(have, size)) // never less than what is in it
-		return fmt.Errorf("resize layer to %s: %w", block.FormatSize(size), err)
-	}
-	if err := f.Truncate(size); err != nil {
-		return fmt.Errorf("resize layer: %w", err)
-	}
-	return nil
+	return b.move(fresh, current)
 }
 
-func layerInUse(have int64) string {
-	return fmt.Sprintf("it has %s and is in use, and changes its size only while no sandbox runs", block.FormatSize(have))
+// takeBack puts the layer that was kept in the place of the one that is there, if
+// it has that id, and reports whether it did.
+func takeBack(b backing, id string) (bool, error) {
+	was, ok, err := b.look(kept)
+	if err != nil || !ok || was.id != id {
+		return false, err
+	}
+	err = b.exchange(kept, current)
+	if errors.Is(err, fs.ErrNotExist) { // there is none
+		err = b.move(kept, current)
+	}
+	return err == nil, err
 }
 
-// checkImage repairs a layer that was not unmounted, as after a power failure,
-// before the kernel reads it.
-func checkImage(ctx context.Context, env state.Env, force bool) error {
-	f, err := openImage(env)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	return check(ctx, f, force)
-}
-
-// check repairs an image that nobody has mounted, if it needs that.
-func check(ctx context.Context, image *os.File, force bool) error {
-	state := make([]byte, 2)
-	if _, err := image.ReadAt(state, superblock+stateOffset); err != nil {
-		return fmt.Errorf("check layer: %w", err)
-	}
-	if state[0]&1 != 0 && state[0]&2 == 0 && !force { // unmounted cleanly, without errors
+// keepLayer puts the layer that is there aside, for an undo to take back.
+func keepLayer(b backing) error {
+	err := b.move(current, kept)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	err := tool(ctx, image, "e2fsck", "-f", "-p", thatFile)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 { // errors corrected
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("check layer: %w", err)
-	}
-	return nil
+	return err
 }
 
-// Of ext4's superblock: where it lies, and where s_state and s_volume_name are in it
-// (Documentation/filesystems/ext4/super.rst).
-const (
-	superblock  = 1024
-	stateOffset = 0x3a
-	labelOffset = 0x78
-	labelSize   = 16
-)
-
-// thatFile is the image for the programs of e2fsprogs: the descriptor that they
-// inherit. One that outlives a daemon which was killed can't reach another image
-// under the same name.
-const thatFile = "/proc/self/fd/3"
-
-// tool runs a program of e2fsprogs on an image. It ends with this process.
-func tool(ctx context.Context, image *os.File, name string, args ...string) error {
-	runtime.LockOSThread() // the death of the thread is what counts (prctl(2), PR_SET_PDEATHSIG)
-	defer runtime.UnlockOSThread()
-	path, err := findTool(name)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, mkfsTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.ExtraFiles = []*os.File{image}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	out, err := cmd.CombinedOutput()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w: %.300s", name, err, bytes.TrimSpace(out))
-	}
-	return nil
-}
-
-// findTool finds a program of e2fsprogs, which lies where the PATH of a person
-// may not lead.
-func findTool(name string) (string, error) {
-	for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin"} {
-		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return path, nil
-		}
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("%s is not installed: install e2fsprogs", name)
-	}
-	return path, nil
-}
-
-// keepImage puts the layer that is there aside, for an undo to take back.
-func keepImage(env state.Env) error {
-	err := os.Rename(imagePath(env), filepath.Join(env.Dir, layerKept))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("put layer aside: %w", err)
-	}
-	return nil
-}
-
-// dropImages removes what is not the layer of a tree any more.
-func dropImages(env state.Env) error {
-	for _, name := range []string{layerKept, layerNew} {
-		if err := os.Remove(filepath.Join(env.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove layer: %w", err)
+// dropLayers removes what is not the layer of a tree any more.
+func dropLayers(env state.Env) error {
+	for _, b := range []backing{images{env}, memories{env}} {
+		for _, s := range []slot{kept, fresh} {
+			if err := b.drop(s); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -13,14 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
-	"blast.example/blast/state"
 )
 
-// layerLoop finds the loop device that has the layer's image, by the identity
+// loop finds the loop device that has the image in a slot, by the identity
 // of the file and not by its name, and reports whether there is one. The caller
 // closes it; as long as it is open it stays.
-func layerLoop(env state.Env) (*os.File, bool, error) {
-	image, err := openImage(env)
+func (x images) loop(s slot) (*os.File, bool, error) {
+	image, err := x.open(s)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
@@ -63,7 +62,7 @@ func attachLoop(image *os.File, flags uint32) (*os.File, error) {
 	if device, ok, err := loopOf(image); ok || err != nil {
 		return device, err
 	}
-	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	control, err := os.OpenFile(loopControl, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("attach layer: %w", err)
 	}
@@ -109,6 +108,10 @@ func mountImage(image *os.File, flags uint32) (*os.File, error) {
 	if err := unix.FsconfigSetString(fs, "source", device.Name()); err != nil {
 		return nil, fmt.Errorf("mount layer: %w", err)
 	}
+	// What an image that its disk had no room for lacks must not be made worse.
+	if err := unix.FsconfigSetString(fs, "errors", "remount-ro"); err != nil {
+		return nil, fmt.Errorf("mount layer: %w", err)
+	}
 	attrs := always
 	if flags&unix.LO_FLAGS_READ_ONLY != 0 {
 		attrs |= unix.MOUNT_ATTR_RDONLY
@@ -126,24 +129,19 @@ func mountImage(image *os.File, flags uint32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "layer"), nil
 }
 
-// layerDevice is the device number of the tree's layer as mountinfo shows it, or "".
-func (b *box) layerDevice() (string, error) {
-	image, err := openLayer(b.env, b.layerID)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = image.Close() }()
-	device, ok, err := loopOf(image)
+// shown says how mountinfo shows a mount of an image.
+func (x images) shown(s slot) (device, kind string, err error) {
+	loop, ok, err := x.loop(s)
 	if !ok || err != nil {
-		return "", err
+		return "", "", err
 	}
-	defer func() { _ = device.Close() }()
-	dev, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(device.Name()), "dev"))
+	defer func() { _ = loop.Close() }()
+	dev, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(loop.Name()), "dev"))
 	if err != nil {
-		return "", fmt.Errorf("read loop device: %w", err)
+		return "", "", fmt.Errorf("read loop device: %w", err)
 	}
-	return strings.TrimSpace(string(dev)), nil
+	return strings.TrimSpace(string(dev)), layerType, nil
 }
+
+// loopControl is where the kernel gives out loop devices, loop(4).
+var loopControl = "/dev/loop-control"

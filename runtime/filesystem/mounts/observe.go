@@ -65,7 +65,7 @@ func (h *Host) observe(ctx context.Context, env state.Env) (objs []plan.Object, 
 }
 
 // observeTree says in t how the kernel differs from it.
-func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, have image, hasImage bool) error {
+func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, have found, there bool) error {
 	ws, err := expand(t.In(env.Project))
 	if err != nil {
 		t.Drift = []string{err.Error()} // a note that nobody of us wrote
@@ -82,11 +82,10 @@ func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, have im
 		return err
 	}
 	t.Drift = s.drift()
-	if hasLayers(*t) && (!hasImage || have.size != t.LayerSize) {
-		t.Drift = append(t.Drift, fmt.Sprintf("the writable layer has %d bytes", have.size))
-	}
-	if hasLayers(*t) && hasImage && have.id != t.Layer.ID {
-		t.Drift = append(t.Drift, "another writable layer is in the place of this one")
+	if hasLayers(*t) && !there {
+		t.Drift = append(t.Drift, "the writable layer is gone")
+	} else if text := have.differs(*t); hasLayers(*t) && text != "" {
+		t.Drift = append(t.Drift, text)
 	}
 	var limits command.Defaults
 	if _, err := env.ReadNote(limitsNote, &limits); err != nil {

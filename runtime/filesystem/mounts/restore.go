@@ -87,7 +87,9 @@ func noRoom(root, image *os.File, err error) error {
 	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) {
 		return err
 	}
-	if _, full := filled(image); full {
+	if image == nil {
+		// in memory: there is no disk
+	} else if _, full := filled(image); full {
 		return fmt.Errorf("%w: the disk of the state folder is full", err)
 	}
 	if size, full := filled(root); full {

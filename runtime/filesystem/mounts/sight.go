@@ -178,8 +178,8 @@ func (b *box) same(s *sight, w want, r mountns.Row) (bool, error) {
 		on := s.rows[s.of[w.parent]]
 		return on.Device == r.Device && r.Root == path.Join(on.Root, strings.TrimPrefix(w.Target, b.tree[w.parent].Target)), nil
 	case filesystem.Layer:
-		dev, err := b.layerDevice()
-		return dev == r.Device && r.Root == "/"+w.Name && r.Type == layerType, err
+		dev, kind, err := b.shownLayer()
+		return dev == r.Device && r.Root == "/"+w.Name && r.Type == kind, err
 	case filesystem.Tmpfs:
 		return r.Type == "tmpfs" && r.Root == "/", nil
 	}
@@ -200,6 +200,23 @@ func (b *box) same(s *sight, w want, r mountns.Row) (bool, error) {
 	defer func() { _ = src.Close() }()
 	st, err := mountns.Stat(src)
 	return got.Dev != 0 && sameFile(st, got), err
+}
+
+// shownLayer is the device and type of the tree's layer as mountinfo shows it; "" if it
+// is not there.
+func (b *box) shownLayer() (device, kind string, err error) {
+	from, err := backingOf(b.env)
+	if err != nil {
+		return "", "", err
+	}
+	s, err := slotOf(from, b.layerID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	return from.shown(s)
 }
 
 // rootOf reads which file a mount has as its root; nothing if the mount can't be

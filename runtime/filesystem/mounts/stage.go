@@ -115,12 +115,15 @@ func (b *box) rawLayer() (*os.File, error) {
 	if b.layer != nil {
 		return b.layer, nil
 	}
-	image, err := openLayer(b.env, b.layerID)
+	from, err := backingOf(b.env)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = image.Close() }()
-	m, err := mountImage(image, 0)
+	s, err := slotOf(from, b.layerID)
+	if err != nil {
+		return nil, fmt.Errorf("open layer %q: %w", b.layerID, err)
+	}
+	m, err := from.mount(s)
 	if err != nil {
 		return nil, err
 	}

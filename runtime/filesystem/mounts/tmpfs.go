@@ -14,17 +14,10 @@ import (
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
 )
 
-// Bounds on the number of files in a tmpfs, each of which takes about a
-// kilobyte of kernel memory beside what is in it.
-const (
-	fewestFiles = 256
-	mostFiles   = 1 << 20
-)
-
 // memory describes the tmpfs of a want: /tmp is everybody's (tmpfs(5)), others
 // belong to the sandbox's user.
 func (b *box) memory(w want) mountns.Tmpfs {
-	t := mountns.Tmpfs{Size: w.Size, Inodes: min(max(w.Size/int64(os.Getpagesize()), fewestFiles), mostFiles), UID: b.user, GID: b.group, Mode: 0o755}
+	t := mountns.Tmpfs{Size: w.Size, Inodes: w.MaxInodes(), UID: b.user, GID: b.group, Mode: 0o755}
 	if w.Target == filesystem.TempDir {
 		t.Mode = 0o1777
 	}
@@ -51,7 +44,7 @@ func (b *box) sized(w want, r mountns.Row) (bool, error) {
 func (b *box) resize(w want, f *os.File) error {
 	err := b.memory(w).Resize(f)
 	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("%s holds more than %s: remove files in it, or give it more", w.Target, block.FormatSize(w.Size))
+		return fmt.Errorf("%s holds more than %s or %d inodes: remove files in it, or give it more", w.Target, block.FormatSize(w.Size), w.MaxInodes())
 	}
 	return err
 }

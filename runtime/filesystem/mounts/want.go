@@ -80,7 +80,7 @@ func valid(m filesystem.Mount) error {
 	case filesystem.Bind, filesystem.Hide, filesystem.ReadOnly:
 		return nil
 	case filesystem.Tmpfs:
-		if m.Size > 0 {
+		if m.Size > 0 && m.Inodes >= 0 {
 			return nil
 		}
 	case filesystem.Layer:

@@ -1,9 +1,11 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"blast.example/blast/runtime/filesystem/access"
@@ -30,9 +32,7 @@ const alerting = 300 * time.Millisecond
 
 // awaitFreeze tells of them: the command itself can't end then.
 func (s Session) awaitFreeze(ctx context.Context, st state.State, from int64) (told int64) {
-	if from < 0 {
-		return from
-	}
+	held := s.Env.Held() != nil
 	tick := time.NewTicker(alerting)
 	defer tick.Stop()
 	for {
@@ -40,6 +40,13 @@ func (s Session) awaitFreeze(ctx context.Context, st state.State, from int64) (t
 		case <-ctx.Done():
 			return from
 		case <-tick.C:
+		}
+		if h := s.Env.Held(); h != nil && !held {
+			held = true
+			s.explainHold(*h)
+		}
+		if from < 0 {
+			continue
 		}
 		if end := access.End(s.alertFile()); end != from {
 			all, err := access.Alerts(s.alertFile(), from)
@@ -49,6 +56,18 @@ func (s Session) awaitFreeze(ctx context.Context, st state.State, from int64) (t
 			}
 		}
 	}
+}
+
+// explainHold tells that the command stands still, if no alert does: that says it itself.
+func (s Session) explainHold(h state.Hold) {
+	if strings.HasPrefix(h.By, "alert ") {
+		return
+	}
+	s.calm()
+	s.say("\n%-78s [F102]", "blast: the sandbox stands still")
+	s.say("  what   %s", clean(cmp.Or(h.Why, "all commands of the environment were stopped")))
+	s.say("  why    %-68s %s", clean("by "+h.By), clean(h.Place))
+	s.say("  go on  blast thaw")
 }
 
 // explainAlerts tells which alerts fired since the offset, each once. -1 is none.

@@ -109,6 +109,9 @@ func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults
 		}
 	}
 	s.explainLimits(st, before, reached)
+	if code != 0 {
+		s.askRooms(ctx, c, st, code)
+	}
 	s.explainAlerts(st, alerts)
 	if s.explain(st, log, from) > 0 && s.FailOnDenied {
 		return ExitDenied

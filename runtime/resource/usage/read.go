@@ -33,6 +33,17 @@ func (g Groups) Read() state.Usage {
 	return u
 }
 
+// Unwritten is what processes have written to files and the kernel not yet to disks, in
+// bytes: a file system that lies in a file takes room on the disk below only then.
+func (g Groups) Unwritten() int64 {
+	text := read(g.Memory, "memory.stat")
+	n := field(text, "file_dirty") + field(text, "file_writeback") // v2
+	if n == 0 {
+		n = field(text, "total_dirty") + field(text, "total_writeback")
+	}
+	return int64(min(n, 1<<62))
+}
+
 // Peak is the most that there was of what a limit limits, in its unit; 0 is not known.
 func Peak(u state.Usage, limit string) uint64 {
 	switch limit {

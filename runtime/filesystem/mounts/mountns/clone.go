@@ -3,6 +3,7 @@
 package mountns
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -26,22 +27,45 @@ func Clone(f *os.File, a Attr) (*os.File, error) {
 		return nil, fmt.Errorf("clone mount: %w", err)
 	}
 	m := os.NewFile(uintptr(fd), f.Name())
+	if err := Set(m, a); err != nil {
+		_ = m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Set sets attributes of a detached mount, and makes it private.
+func Set(m *os.File, a Attr) error {
 	attr := unix.MountAttr{Attr_set: a.Set, Propagation: unix.MS_PRIVATE}
 	if a.UserNS != nil {
 		attr.Attr_set |= unix.MOUNT_ATTR_IDMAP
 		attr.Userns_fd = uint64(a.UserNS.Fd())
 	}
-	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		_ = m.Close()
-		return nil, fmt.Errorf("set mount attributes: %w", err)
+	if err := unix.MountSetattr(int(m.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return fmt.Errorf("set mount attributes: %w", err)
 	}
-	return m, nil
+	return nil
+}
+
+// Put mounts a detached mount at a path of the host, no part of which may be a symbolic
+// link.
+func Put(m *os.File, path string) error {
+	at, err := OpenHost(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = at.Close() }()
+	if err := unix.MoveMount(int(m.Fd()), "", int(at.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount at %s: %w", path, err)
+	}
+	return nil
 }
 
 // Tmpfs describes a file system in memory (tmpfs(5)).
 type Tmpfs struct {
-	Size     int64 // bytes; the kernel rounds up to whole pages
-	Inodes   int64 // files and folders
+	Source   string // as mountinfo shows it; "" is "blast"
+	Size     int64  // bytes; the kernel rounds up to whole pages
+	Inodes   int64  // files and folders
 	UID, GID uint32
 	Mode     uint32
 }
@@ -54,7 +78,7 @@ func (t Tmpfs) New(attrs int) (*os.File, error) {
 	}
 	defer func() { _ = unix.Close(fs) }()
 	for _, kv := range [][2]string{
-		{"source", "blast"},
+		{"source", cmp.Or(t.Source, "blast")},
 		{"size", strconv.FormatInt(t.Size, 10)}, {"nr_inodes", strconv.FormatInt(t.Inodes, 10)},
 		{"uid", strconv.FormatUint(uint64(t.UID), 10)}, {"gid", strconv.FormatUint(uint64(t.GID), 10)},
 		{"mode", strconv.FormatUint(uint64(t.Mode), 8)},
