@@ -22,13 +22,18 @@ import (
 
 // Check implements kinds.Checker. What can be tried is tried, on mounts that
 // nobody ever sees.
-func (h *Host) Check(_ context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
+func (h *Host) Check(ctx context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
 	return kinds.CheckEach(desired, filesystem.TreeAddr, func(t filesystem.Tree) ([]kinds.Problem, error) {
 		ws, err := expand(t.In(env.Project))
 		if err != nil {
 			return nil, fmt.Errorf("check mounts: %w", err)
 		}
-		return checkTree(env, t, ws)
+		ps, err := checkTree(env, t, ws)
+		if err != nil {
+			return nil, err
+		}
+		found, err := checkPatterns(ctx, env, t)
+		return append(ps, found...), err
 	})
 }
 

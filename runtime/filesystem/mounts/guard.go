@@ -40,6 +40,7 @@ type guard struct {
 	init    *os.File // pidfd of the sandbox's init
 	table   *os.File // its mount table
 	renames *renames
+	scout   *scout   // of what the tree's patterns match
 	stop    *os.File // closed to end the guard
 	stopped *os.File
 	done    chan struct{}
@@ -56,6 +57,9 @@ const heartbeat = 5 * time.Second
 // deafbeat is how often it looks where renames can't be told: a look takes less
 // than a millisecond.
 const deafbeat = 50 * time.Millisecond
+
+// deafShare is how much longer than a look at the whole workspace the time between two is.
+const deafShare = 20
 
 // newGuard starts a guard, which has looked once when it returns.
 func newGuard(ctx context.Context, h *Host, env state.Env, t filesystem.Tree) (*guard, error) {
@@ -105,6 +109,7 @@ func (g *guard) open() error {
 func (g *guard) close() {
 	g.box.close()
 	g.renames.close()
+	g.scout.close()
 	for _, f := range []*os.File{g.init, g.table, g.stop, g.stopped, g.bell, g.rung} {
 		if f != nil {
 			_ = f.Close()
@@ -160,7 +165,10 @@ func (g *guard) run() {
 		if g.renames.deaf() {
 			beat = deafbeat
 		}
-		why, err := g.wait(beat)
+		if g.scout.deaf() {
+			beat = max(deafbeat, deafShare*g.scout.took)
+		}
+		why, err := g.wait(ctx, beat)
 		if err != nil {
 			g.fail(err)
 			return
@@ -204,13 +212,14 @@ const (
 )
 
 // wait waits until there is something to do.
-func (g *guard) wait(timeout time.Duration) (cause, error) {
+func (g *guard) wait(ctx context.Context, timeout time.Duration) (cause, error) {
 	fds := []unix.PollFd{
 		{Fd: int32(g.stopped.Fd()), Events: unix.POLLIN},
 		{Fd: int32(g.init.Fd()), Events: unix.POLLIN},
 		{Fd: int32(g.table.Fd()), Events: unix.POLLPRI},
 		{Fd: g.renames.fd(), Events: unix.POLLIN},
 		{Fd: int32(g.rung.Fd()), Events: unix.POLLIN},
+		{Fd: g.scout.fd(), Events: unix.POLLIN},
 	}
 	for {
 		n, err := unix.Poll(fds, int(timeout.Milliseconds()))
@@ -225,6 +234,12 @@ func (g *guard) wait(timeout time.Duration) (cause, error) {
 			return quiet, nil
 		case fds[4].Revents != 0:
 			_, _ = g.rung.Read(make([]byte, 1))
+		case fds[2].Revents|fds[3].Revents == 0: // names only, and most are no patterns'
+			begun := time.Now()
+			if news, err := g.scout.hear(ctx); err == nil && !news { // an error comes again, and is judged, when it mends
+				g.pause(min(time.Since(begun), maxRest))
+				continue
+			}
 		}
 		return changed, nil
 	}
@@ -262,7 +277,7 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 	if err := g.read(); err != nil {
 		return false, err
 	}
-	ws, err := expand(g.tree.In(g.env.Project))
+	ws, err := g.wants(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -293,6 +308,22 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 		g.renames.close()
 		g.renames = watch
 	}
+}
+
+// wants lists what must be mounted now.
+func (g *guard) wants(ctx context.Context) ([]want, error) {
+	if !g.scout.of(g.env, g.tree) {
+		s, err := newScout(ctx, g.env, g.tree)
+		if err != nil {
+			return nil, err
+		}
+		g.scout.close()
+		g.scout = s
+	}
+	if err := g.scout.refresh(ctx); err != nil {
+		return nil, err
+	}
+	return g.scout.wants(g.tree.In(g.env.Project))
 }
 
 // follow goes where the project was moved to: sources are found there, and somebody

@@ -72,7 +72,7 @@ func (b *box) complete(g int) (bool, error) {
 	}
 	where := b.staged(g)
 	for i, w := range b.tree {
-		if root(b.tree, i) == g && !at[where(w.Target)] {
+		if root(b.tree, i) == g && !w.lost && !at[where(w.Target)] {
 			return false, nil
 		}
 	}

@@ -32,6 +32,7 @@ const (
 	Writes   = unix.FAN_CLOSE_WRITE   // a file that could be written was closed
 	Reads    = unix.FAN_CLOSE_NOWRITE // one that could only be read was
 	Executes = unix.FAN_OPEN_EXEC     // a program was opened to be executed
+	arrivals = unix.FAN_CREATE | unix.FAN_RENAME | unix.FAN_ONDIR
 	names    = unix.FAN_CREATE | unix.FAN_DELETE | unix.FAN_RENAME | unix.FAN_ONDIR
 )
 
@@ -87,6 +88,12 @@ func (g *Group) MarkMount(f *os.File, mask uint64) error {
 
 // MarkNames asks for what becomes of the names in the folder f.
 func (g *Group) MarkNames(f *os.File) error { return g.mark(f, unix.FAN_MARK_ONLYDIR, names) }
+
+// MarkArrivals asks for the names that come to be in the folder f, and those that leave it
+// by a rename.
+func (g *Group) MarkArrivals(f *os.File) error {
+	return g.mark(f, unix.FAN_MARK_ONLYDIR, arrivals)
+}
 
 // MarkAllNames asks for what becomes of all names of the file system that f lies on.
 func (g *Group) MarkAllNames(f *os.File) error { return g.mark(f, unix.FAN_MARK_FILESYSTEM, names) }
