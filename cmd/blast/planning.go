@@ -119,8 +119,8 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 		return nil, err
 	}
 	recorded := look.Recorded
-	if len(look.Problems) > 0 {
-		return nil, &configError{problems(look.Problems, desired), m.sources()}
+	if ps := slices.DeleteFunc(slices.Clone(look.Problems), func(p plan.Problem) bool { return p.Note }); len(ps) > 0 {
+		return nil, &configError{problems(ps, desired), m.sources()}
 	}
 	if m.mode == plan.RefreshOnly {
 		desired = asFound(look)
@@ -135,6 +135,7 @@ func (m *planning) make(ctx context.Context) (*planned, error) {
 	}
 	out.For(m.mode, m.of)
 	out.Tell(look.Witnessed)
+	out.Noted(look.Problems)
 	if m.upgrade.Any() {
 		out.Upgraded()
 	}

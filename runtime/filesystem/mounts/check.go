@@ -196,12 +196,26 @@ func checkMask(env state.Env, ws []want, i int) (*kinds.Problem, error) {
 			return nil, fmt.Errorf("check %s: %w", path.Join(base.Source, rel), serr)
 		}
 		err = fits(w, st.Mode&unix.S_IFMT)
+		if err == nil && w.Type != pin && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
+			return otherNames(w.Mount, rel, uint64(st.Nlink)-1), nil
+		}
 	}
 	var in *ObstacleError
 	if !errors.As(err, &in) {
 		return nil, err
 	}
 	return problem(in.Name, upper(in.Fix)+".", "%s %s", path.Join(base.Source, rel), in.Why), nil
+}
+
+// otherNames says that a protected file has names that may not be protected.
+func otherNames(m filesystem.Mount, rel string, others uint64) *kinds.Problem {
+	does := map[string]string{filesystem.Hide: "read", filesystem.ReadOnly: "written"}[m.Type]
+	return note(m.Name, "%s has %d other names (hard links): by one that the sandbox sees and no line protects it can be %s", rel, others, does)
+}
+
+// note is something to be said of a tree that can be made.
+func note(item, text string, args ...any) *kinds.Problem {
+	return &kinds.Problem{Addr: filesystem.TreeAddr, Item: item, Reason: fmt.Sprintf(text, args...), Note: true}
 }
 
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -5,11 +5,13 @@ package mounts
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"blast.example/blast/config/wording"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/state"
@@ -138,6 +140,60 @@ func checkPatterns(ctx context.Context, env state.Env, t filesystem.Tree) ([]kin
 	if _, err := s.wants(t.In(env.Project)); err != nil {
 		return []kinds.Problem{*problem(t.Patterns[0].Name, "Name other paths.", "%v", err)}, nil
 	}
-	_ = fmt.Sprint
-	return nil, nil
+	return s.notes()
+}
+
+// maxNamed is how many finds a note names.
+const maxNamed = 3
+
+// notes tell what the patterns match now.
+func (s *survey) notes() ([]kinds.Problem, error) {
+	var ps []kinds.Problem
+	for _, p := range s.patterns {
+		var names []string
+		for _, f := range s.all() {
+			if f.Name == p.Name && f.Glob == p.Glob && f.Dir == p.Dir {
+				names = append(names, f.rel)
+			}
+		}
+		switch len(names) {
+		case 0:
+			ps = append(ps, *note(p.Name, "%s matches nothing yet", p.Text()))
+		default:
+			ps = append(ps, *note(p.Name, "%s matches %d now: %s", p.Text(), len(names), wording.List(names, maxNamed)))
+		}
+	}
+	if s.links > 0 {
+		ps = append(ps, *note(s.patterns[0].Name, "%d symbolic links match a pattern and stay as they are: what one leads to is protected if it matches, too", s.links))
+	}
+	more, err := s.otherNames()
+	return append(ps, more...), err
+}
+
+// otherNames tells of finds that have names of which the patterns don't match each.
+func (s *survey) otherNames() ([]kinds.Problem, error) {
+	type file struct{ dev, ino uint64 }
+	names, first, stats := map[file]uint64{}, map[file]find{}, map[file]uint64{}
+	for _, f := range s.all() {
+		st, ok, err := s.stat(f.rel)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || st.Mode&unix.S_IFMT != unix.S_IFREG {
+			continue
+		}
+		id := file{st.Dev, st.Ino}
+		if names[id]++; names[id] == 1 {
+			first[id] = f
+		}
+		stats[id] = uint64(st.Nlink)
+	}
+	var ps []kinds.Problem
+	for id, f := range first {
+		if stats[id] > names[id] {
+			ps = append(ps, *otherNames(filesystem.Mount{Name: f.Name, Type: f.Type}, f.rel, stats[id]-names[id]))
+		}
+	}
+	slices.SortFunc(ps, func(a, b kinds.Problem) int { return strings.Compare(a.Reason, b.Reason) })
+	return ps[:min(len(ps), maxNamed)], nil
 }

@@ -188,7 +188,7 @@ func writeLimits(env state.Env, maxFileSize int64) error {
 }
 
 // Commit implements kinds.Committer.
-func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
+func (h *Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
 	if c.Addr != filesystem.TreeAddr {
 		return fmt.Errorf("%s: no such object", c.Addr)
 	}
@@ -201,20 +201,20 @@ func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 			return err
 		}
 	}
-	return tidy(ctx, env, c.To)
+	return tidy(env, c.To)
 }
 
 // tidy removes placeholders that the tree doesn't need. As long as a sandbox
 // runs, a process in it may have a folder open in which a path was protected
 // before: there a placeholder goes only if the tree shows its path and leaves it open.
-func tidy(ctx context.Context, env state.Env, tree json.RawMessage) error {
+func tidy(env state.Env, tree json.RawMessage) error {
 	var to filesystem.Tree
 	if tree != nil {
 		if err := json.Unmarshal(tree, &to); err != nil {
 			return fmt.Errorf("%s: %w", filesystem.TreeAddr, err)
 		}
 	}
-	ws, err := wantedNow(ctx, env, to)
+	ws, err := expand(to.In(env.Project))
 	if err != nil {
 		return err
 	}

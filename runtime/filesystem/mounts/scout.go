@@ -176,11 +176,14 @@ func (c *scout) arrival(ctx context.Context, e fan.Event) (matters bool, err err
 		}
 		return true, c.search(ctx, rel)
 	}
-	typ := typeAt(c.root, rel)
-	if typ == unix.DT_UNKNOWN {
+	if _, matches := c.matching(rel, false); !matches {
 		return false, nil
 	}
-	_, err = c.look(rel, typ)
+	st, there, err := c.stat(rel)
+	if err != nil || !there {
+		return false, err
+	}
+	_, err = c.look(rel, uint8(st.Mode&unix.S_IFMT>>12))
 	_, found := c.finds[rel]
 	return found, err
 }

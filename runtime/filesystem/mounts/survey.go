@@ -201,27 +201,37 @@ func (s *survey) matching(rel string, folder bool) (filesystem.Pattern, bool) {
 // verify forgets what is gone, or is something else by now.
 func (s *survey) verify() error {
 	for rel, was := range s.finds {
-		f, err := mountns.OpenAt(s.root, rel, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV)
-		if slices.ContainsFunc(elsewhere, func(no error) bool { return errors.Is(err, no) }) {
-			delete(s.finds, rel)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("look for what patterns match: %w", err)
-		}
-		st, err := mountns.Stat(f)
-		_ = f.Close()
+		st, ok, err := s.stat(rel)
 		if err != nil {
 			return err
 		}
-		if typ := uint8(st.Mode & unix.S_IFMT >> 12); typ == unix.DT_LNK || (typ == unix.DT_DIR) != was.folder {
-			delete(s.finds, rel)
-			if _, err := s.look(rel, typ); err != nil {
-				return err
-			}
+		typ := uint8(st.Mode & unix.S_IFMT >> 12)
+		if ok && typ != unix.DT_LNK && (typ == unix.DT_DIR) == was.folder {
+			continue
+		}
+		delete(s.finds, rel)
+		if !ok {
+			continue
+		}
+		if _, err := s.look(rel, typ); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// stat looks at one path.
+func (s *survey) stat(rel string) (st unix.Stat_t, ok bool, err error) {
+	f, err := mountns.OpenAt(s.root, rel, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV)
+	if slices.ContainsFunc(elsewhere, func(no error) bool { return errors.Is(err, no) }) {
+		return st, false, nil
+	}
+	if err != nil {
+		return st, false, fmt.Errorf("look for what patterns match: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	st, err = mountns.Stat(f)
+	return st, err == nil, err
 }
 
 // surveyed looks once at all that the patterns of a tree match now.

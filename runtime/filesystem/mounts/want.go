@@ -72,7 +72,7 @@ func expand(mounts []filesystem.Mount) ([]want, error) {
 // valid refuses what the words would not have let through: a plan may come from
 // a file.
 func valid(m filesystem.Mount) error {
-	if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || isBase(m.Target) || strings.ContainsAny(m.Target, "\x00\n") {
+	if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || isBase(m.Target) || strings.Contains(m.Target, "\x00") {
 		return fmt.Errorf("%q: nothing can be mounted there", m.Target)
 	}
 	if m.Content != "" && (m.Type != filesystem.ReadOnly || m.Dir) {

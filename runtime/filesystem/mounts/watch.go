@@ -34,7 +34,7 @@ func (h *Host) Sync(ctx context.Context, env state.Env) error {
 	})
 	switch {
 	case !ok:
-		return h.sweep(ctx, env)
+		return h.sweep(env)
 	case guarded != nil:
 		guarded.lookNow(ctx) // it reads the note itself
 		return nil
@@ -53,9 +53,9 @@ func (h *Host) Sync(ctx context.Context, env state.Env) error {
 }
 
 // sweep removes the placeholders of an environment without a tree.
-func (h *Host) sweep(ctx context.Context, env state.Env) error {
+func (h *Host) sweep(env state.Env) error {
 	defer h.lock(env)()
-	return tidy(ctx, env, nil)
+	return tidy(env, nil)
 }
 
 // forget ends those guards of an environment for which over is true.

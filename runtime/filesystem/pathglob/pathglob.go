@@ -72,13 +72,18 @@ func Match(pattern, name string) bool {
 // Exact reports whether a clean absolute path is what the pattern names, and does not only
 // lie below it.
 func Exact(pattern, name string) bool {
-	parts, rooted := split(pattern)
-	names, _ := split(name)
-	if !rooted {
-		names = names[len(names)-1:]
+	if last := lastOf(pattern); last != anyFolders && !fits(last, lastOf(name)) {
+		return false // most names that anybody asks about
 	}
+	parts, rooted := split(pattern)
+	if !rooted {
+		return true
+	}
+	names, _ := split(name)
 	return compare(parts, names, true)
 }
+
+func lastOf(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
 
 // Any reports whether one of the patterns matches; none at all match everything.
 func Any(patterns []string, name string) bool {
