@@ -77,6 +77,44 @@ var (
 			}
 			return err
 		},
+		"find out its size": func(p string) error {
+			var st unix.Statx_t
+			if err := unix.Statx(unix.AT_FDCWD, p, 0, unix.STATX_ALL, &st); err != nil {
+				return err
+			}
+			if st.Size == 0 {
+				return errors.New("no size")
+			}
+			return nil
+		},
+		"read an attribute": func(p string) error { _, err := unix.Getxattr(p, "user.secret", make([]byte, 16)); return err },
+		"exchange with what can be read": func(p string) error {
+			if err := exchange(p, "/workspace/other"); err != nil {
+				return err
+			}
+			_, err := os.ReadFile("/workspace/other")
+			return err
+		},
+		"link elsewhere by O_PATH": func(p string) error {
+			fd, err := unix.Open(p, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			l := "/workspace/hard" + strconv.Itoa(os.Getpid())
+			if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.AT_FDCWD, l, unix.AT_SYMLINK_FOLLOW); err != nil {
+				return err
+			}
+			_, err = os.ReadFile(l)
+			return err
+		},
+		"read by a link in memory": func(p string) error {
+			l := "/tmp/link" + strconv.Itoa(os.Getpid())
+			if err := os.Symlink(p, l); err != nil {
+				return err
+			}
+			_, err := os.ReadFile(l)
+			return err
+		},
 		"open by handle": func(p string) error {
 			h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, p, 0)
 			if err != nil {
@@ -147,6 +185,40 @@ var (
 			return os.Symlink("/workspace/folder", p)
 		},
 	}
+	// hiddenFolders are what must not be possible with a folder that can't be seen.
+	hiddenFolders = map[string]try{
+		"list":  func(p string) error { _, err := os.ReadDir(p); return err },
+		"enter": os.Chdir,
+		"watch its names": func(p string) error {
+			fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+			if err != nil {
+				return err
+			}
+			_, err = unix.InotifyAddWatch(fd, p, unix.IN_ALL_EVENTS)
+			return err
+		},
+		"look for a name in it": func(p string) error { _, err := os.Lstat(p + "/er/file"); return err },
+		"go below by O_PATH": func(p string) error {
+			fd, err := unix.Open(p, unix.O_PATH|unix.O_DIRECTORY, 0)
+			if err != nil {
+				return err
+			}
+			fd, err = unix.Openat(fd, "er/file", unix.O_RDONLY, 0)
+			if err == nil {
+				err = unix.Close(fd)
+			}
+			return err
+		},
+		"find it below a folder that was opened": func(p string) error {
+			fd, err := unix.Open("/workspace", unix.O_PATH|unix.O_DIRECTORY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = unix.Openat(fd, strings.TrimPrefix(p, "/workspace/")+"/er/file", unix.O_RDONLY, 0)
+			return err
+		},
+		"make a name in it": func(p string) error { return os.WriteFile(p+"/new", nil, 0o600) },
+	}
 	// mounting must not be possible anywhere.
 	mounting = map[string]func() error{
 		"umount":                        func() error { return unix.Unmount("/workspace/.env", unix.MNT_DETACH) },
@@ -165,6 +237,11 @@ var (
 		"mount_setattr": func() error {
 			return unix.MountSetattr(unix.AT_FDCWD, "/workspace/blast.hcl", 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
 		},
+		"umount what a pattern hides": func() error { return unix.Unmount("/workspace/globbed/x.pem", unix.MNT_DETACH) },
+		"overlay": func() error {
+			return unix.Mount("overlay", "/tmp", "overlay", 0, "lowerdir=/workspace:/tmp")
+		},
+		"fuse":   func() error { _, err := os.Open("/dev/fuse"); return err },
 		"fsopen": func() error { _, err := unix.Fsopen("tmpfs", 0); return err },
 		"enter init's": func() error {
 			fd, err := unix.Open("/proc/1/ns/mnt", unix.O_RDONLY, 0)
@@ -208,6 +285,8 @@ func attempt(args []string) int {
 		err = hidden[args[1]](args[2])
 	case "read-only":
 		err = readOnly[args[1]](args[2])
+	case "hidden folder":
+		err = hiddenFolders[args[1]](args[2])
 	case "folder":
 		err = folders[args[1]](args[2])
 	case "mounting":
@@ -263,6 +342,9 @@ func attacked(t *testing.T, change ...func(*sandbox.Spec)) (*world, filesystem.T
 	w.put(t, "free", "free\n")
 	w.put(t, "other", "other\n")
 	w.put(t, "folder/er/file", "x\n")
+	w.put(t, "globbed/x.pem", "secret\n")
+	w.put(t, "globbed/x.lock", "x\n")
+	w.put(t, "globbed/tokens/er/file", "x\n")
 	programs := t.TempDir()
 	for dir := programs; dir != os.TempDir(); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
@@ -280,6 +362,7 @@ func attacked(t *testing.T, change ...func(*sandbox.Spec)) (*world, filesystem.T
 	tree := w.usual(box1,
 		filesystem.Mount{Name: "mount./opt/test", Target: "/opt/test", Type: filesystem.Bind, Source: programs, Access: "ro", Exec: true},
 		filesystem.Mount{Name: "workspace.read_only", Target: "/workspace/deep/er/file", Type: filesystem.ReadOnly})
+	tree.Patterns = []filesystem.Pattern{hides("*.pem"), hides("tokens"), keeps("/globbed/*.lock")}
 	w.create(t, tree)
 	return w, tree
 }
@@ -315,14 +398,25 @@ func TestAttempts(t *testing.T) {
 				w.put(t, "other", "other\n")
 				w.put(t, "folder/er/file", "x\n")
 				w.put(t, "free.d/er/file", "x\n")
+				if err := unix.Setxattr(w.path("free"), "user.secret", []byte("x"), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, p := range []string{".env", "globbed/x.pem"} {
+				if err := unix.Setxattr(w.path(p), "user.secret", []byte("x"), 0); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for name := range hidden {
 				fresh()
 				refused("hidden", name, "/workspace/.env")
+				fresh()
+				refused("hidden", name, "/workspace/globbed/x.pem")
+				fresh()
 				ok("hidden", name, "/workspace/free")
 			}
 			for name := range readOnly {
-				for _, p := range []string{"/workspace/.env", "/workspace/blast.hcl", "/workspace/.git/config", "/workspace/deep/er/file"} {
+				for _, p := range []string{"/workspace/.env", "/workspace/blast.hcl", "/workspace/.git/config", "/workspace/deep/er/file", "/workspace/globbed/x.pem", "/workspace/globbed/x.lock"} {
 					fresh()
 					refused("read-only", name, p)
 				}
@@ -330,13 +424,19 @@ func TestAttempts(t *testing.T) {
 				ok("read-only", name, "/workspace/free")
 			}
 			for name := range folders {
-				for _, p := range []string{"/workspace/.git", "/workspace/deep", "/workspace/deep/er", "/workspace/.git/hooks", "/workspace/.blast"} {
+				for _, p := range []string{"/workspace/.git", "/workspace/deep", "/workspace/deep/er", "/workspace/.git/hooks", "/workspace/.blast", "/workspace/globbed", "/workspace/globbed/tokens"} {
 					fresh()
 					refused("folder", name, p)
 				}
 				fresh()
 				ok("folder", name, "/workspace/free.d")
 				w.shell(t, "rm -rf free.d free.d.away")
+			}
+			for name := range hiddenFolders {
+				fresh()
+				refused("hidden folder", name, "/workspace/globbed/tokens")
+				ok("hidden folder", name, "/workspace/free.d")
+				w.shell(t, "rm -rf free.d")
 			}
 			for name := range mounting {
 				refused("mounting", name)
