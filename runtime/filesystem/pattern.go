@@ -30,6 +30,11 @@ func (p Pattern) Match(rel string, folder bool) bool {
 	return (folder || !p.Dir) && !slices.Contains(p.Except, rel) && pathglob.Exact(p.Glob, "/"+rel)
 }
 
+// MayMatch reports whether the pattern may match something of this name.
+func (p Pattern) MayMatch(name string, folder bool) bool {
+	return (folder || !p.Dir) && pathglob.MayEnd(p.Glob, name)
+}
+
 // Below reports whether the pattern may match something in a folder.
 func (p Pattern) Below(rel string) bool { return pathglob.Below(p.Glob, path.Join("/", rel)) }
 

@@ -42,6 +42,11 @@ func (b *box) attach(i int, where placement) error {
 		return fmt.Errorf("mount %s: %w", w.Target, err)
 	}
 	defer func() { _ = m.Close() }()
+	if b.shows(w) {
+		if err := b.door.mark(m); err != nil {
+			return fmt.Errorf("mount %s: %w", w.Target, err)
+		}
+	}
 	err = b.in.Attach(m, place)
 	if errors.Is(err, unix.ENOENT) { // it was removed or replaced since
 		return errRaced

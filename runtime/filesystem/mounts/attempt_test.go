@@ -295,6 +295,8 @@ func attempt(args []string) int {
 		return race()
 	case "hold":
 		return hold(args[1])
+	case "snatch":
+		return snatch(args[1], args[2])
 	default:
 		return 2
 	}
@@ -334,6 +336,74 @@ func hold(file string) int {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// snatches are ways to get at a file between its making and its mask. They report whether
+// it is out of reach.
+var snatches = map[string]func(name string) (content []byte, over bool){
+	"open": func(name string) ([]byte, bool) {
+		b, err := os.ReadFile(name)
+		return b, err == nil || masked(name)
+	},
+	"rename": func(name string) ([]byte, bool) {
+		if err := os.Rename(name, name+".txt"); err != nil {
+			return nil, errors.Is(err, unix.EBUSY)
+		}
+		b, _ := os.ReadFile(name + ".txt")
+		return b, true
+	},
+	"link": func(name string) ([]byte, bool) {
+		if err := os.Link(name, name+".txt"); err != nil {
+			return nil, errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EPERM)
+		}
+		b, _ := os.ReadFile(name + ".txt")
+		return b, true
+	},
+	"run": func(name string) ([]byte, bool) {
+		p, err := os.StartProcess(name, []string{name}, &os.ProcAttr{})
+		if err != nil {
+			return nil, masked(name)
+		}
+		_, _ = p.Wait()
+		return []byte("secret\n"), true
+	},
+	"exchange": func(name string) ([]byte, bool) {
+		_ = os.WriteFile(name+".txt", nil, 0o600)
+		if err := exchange(name, name+".txt"); err != nil {
+			return nil, errors.Is(err, unix.EBUSY)
+		}
+		b, _ := os.ReadFile(name + ".txt")
+		return b, true
+	},
+}
+
+func masked(name string) bool {
+	var st unix.Stat_t
+	return unix.Stat(name, &st) == nil && st.Mode&0o7777 == 0
+}
+
+// snatch tries to get at files that are made one after the other, and says how many it got.
+func snatch(how, suffix string) int {
+	if err := os.Chdir("/workspace/gap"); err != nil {
+		return 2
+	}
+	got := 0
+	for i := range gaps {
+		for name := fmt.Sprint(i, suffix); ; {
+			b, over := snatches[how](name)
+			if len(b) > 0 {
+				got++
+			}
+			if over {
+				break
+			}
+		}
+	}
+	fmt.Print(got)
+	return 0
+}
+
+// gaps is how many files a snatcher is after.
+const gaps = 60
 
 // attacked is a world with the test program in it.
 func attacked(t *testing.T, change ...func(*sandbox.Spec)) (*world, filesystem.Tree) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type guard struct {
 	table   *os.File // its mount table
 	renames *renames
 	scout   *scout   // of what the tree's patterns match
+	door    *door    // for what they hide
 	stop    *os.File // closed to end the guard
 	stopped *os.File
 	done    chan struct{}
@@ -109,6 +111,7 @@ func (g *guard) open() error {
 func (g *guard) close() {
 	g.box.close()
 	g.renames.close()
+	g.door.close()
 	g.scout.close()
 	for _, f := range []*os.File{g.init, g.table, g.stop, g.stopped, g.bell, g.rung} {
 		if f != nil {
@@ -130,7 +133,7 @@ func (g *guard) lookNow(ctx context.Context) {
 	g.mu.Lock()
 	g.asked = append(g.asked, looked)
 	g.mu.Unlock()
-	_, _ = g.bell.Write([]byte{0})
+	g.ring()
 	select {
 	case <-looked:
 	case <-g.done:
@@ -165,8 +168,8 @@ func (g *guard) run() {
 		if g.renames.deaf() {
 			beat = deafbeat
 		}
-		if g.scout.deaf() {
-			beat = max(deafbeat, deafShare*g.scout.took)
+		if deaf, wait := g.scout.deaf(); deaf {
+			beat = min(beat, wait)
 		}
 		why, err := g.wait(ctx, beat)
 		if err != nil {
@@ -298,7 +301,7 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 			mended = true
 			g.log.Warn("mounts put back", "missing", s.drift())
 		} else if !first {
-			return mended, nil
+			return mended, g.settle(ctx, s)
 		}
 		// First watch, then look: what comes between is seen by one of the two.
 		watch, err := g.box.watchRenames()
@@ -313,18 +316,46 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 // wants lists what must be mounted now.
 func (g *guard) wants(ctx context.Context) ([]want, error) {
 	if !g.scout.of(g.env, g.tree) {
-		s, err := newScout(ctx, g.env, g.tree)
-		if err != nil {
+		if err := g.send(ctx); err != nil {
 			return nil, err
 		}
-		g.scout.close()
-		g.scout = s
 	}
-	if err := g.scout.refresh(ctx); err != nil {
-		return nil, err
-	}
-	return g.scout.wants(g.tree.In(g.env.Project))
+	return g.scout.refresh(ctx)
 }
+
+// send has a scout look at what the tree wants now, and a door for it.
+func (g *guard) send(ctx context.Context) error {
+	s, err := newScout(ctx, g.env, g.tree)
+	if err != nil {
+		return err
+	}
+	var d *door
+	if slices.ContainsFunc(g.tree.Patterns, func(p filesystem.Pattern) bool { return p.Type == filesystem.Hide }) {
+		if d, err = openDoor(s, g.ring, g.log); err != nil {
+			s.close()
+			return err
+		}
+	}
+	g.door.close()
+	g.scout.close()
+	g.scout, g.door, g.box.door = s, d, d
+	return nil
+}
+
+// settle tells who watches what patterns match that all of it is mounted.
+func (g *guard) settle(ctx context.Context, s *sight) error {
+	if err := g.door.cover(g.box, s); err != nil {
+		return err
+	}
+	news, err := g.scout.settle(ctx)
+	if news {
+		g.ring()
+	}
+	return err
+}
+
+// ring has the guard look.
+func (g *guard) ring() { _, _ = g.bell.Write([]byte{0}) }
 
 // follow goes where the project was moved to: sources are found there, and somebody
 // else's folder may be in the old place.

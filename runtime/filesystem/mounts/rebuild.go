@@ -30,6 +30,11 @@ func (b *box) rebuild(ctx context.Context, g int) error {
 		return err
 	}
 	defer func() { _ = place.Close() }()
+	if b.shows(b.tree[g]) {
+		if err := b.door.mark(top); err != nil {
+			return err
+		}
+	}
 	if err := b.in.Attach(top, place); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,10 +25,19 @@ import (
 // folder in which a pattern may match, or moved there, by whomever (fanotify(7)). A folder is
 // watched before it is read, so what comes meanwhile is seen by one of the two.
 type scout struct {
+	mounts []filesystem.Mount // of the tree
+
+	mu sync.Mutex // held for a moment, and never while anything of the sandbox is opened
 	*survey
 	names *fan.Group    // nil: the file system can't tell, and only looking again does
 	took  time.Duration // the last look at everything
 	stale bool          // something was told that wasn't looked at
+	shed  shed
+}
+
+// binds are the mounts that show files of the host.
+func (c *scout) binds() []filesystem.Mount {
+	return slices.DeleteFunc(slices.Clone(c.mounts), func(m filesystem.Mount) bool { return m.Type != filesystem.Bind })
 }
 
 // newScout watches the workspace of a tree, and has looked at all of it.
@@ -36,7 +46,7 @@ func newScout(ctx context.Context, env state.Env, t filesystem.Tree) (*scout, er
 	if err != nil {
 		return nil, err
 	}
-	c := &scout{survey: s}
+	c := &scout{survey: s, mounts: t.In(env.Project)}
 	if s.root == nil {
 		return c, nil
 	}
@@ -54,6 +64,8 @@ func newScout(ctx context.Context, env state.Env, t filesystem.Tree) (*scout, er
 
 func (c *scout) close() {
 	if c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.deafen()
 		c.survey.close()
 	}
@@ -68,23 +80,31 @@ func (c *scout) deafen() {
 
 // fd is what to poll(2), which passes over a negative one.
 func (c *scout) fd() int32 {
-	if c == nil || c.names == nil {
+	if c == nil {
+		return -1
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
 		return -1
 	}
 	return c.names.FD()
 }
 
-// deaf reports whether nothing will be told.
-func (c *scout) deaf() bool { return c != nil && c.root != nil && c.names == nil }
+// deaf reports whether nothing will be told, and how long to wait then before all is
+// looked at again.
+func (c *scout) deaf() (bool, time.Duration) {
+	if c == nil {
+		return false, 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.root != nil && c.names == nil, max(deafbeat, deafShare*c.took)
+}
 
 // of reports whether the scout is for what a tree wants.
 func (c *scout) of(env state.Env, t filesystem.Tree) bool {
-	if c == nil || !reflect.DeepEqual(c.patterns, t.Patterns) {
-		return false
-	}
-	s := survey{hidden: map[string]bool{}}
-	s.place(t.In(env.Project))
-	return len(t.Patterns) == 0 || s.source == c.source && reflect.DeepEqual(s.hidden, c.hidden)
+	return c != nil && reflect.DeepEqual(c.patterns, t.Patterns) && (len(t.Patterns) == 0 || reflect.DeepEqual(c.mounts, t.In(env.Project)))
 }
 
 // cannot are the answers of file systems that can't name what they have; see the ERRORS of
@@ -126,7 +146,16 @@ const maxHeard = 256
 // hear reads what the kernel told, and reports whether anything of it matters. What it
 // could not look at the next refresh does.
 func (c *scout) hear(ctx context.Context) (news bool, err error) {
-	if c == nil || c.names == nil {
+	if c == nil {
+		return false, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.listen(ctx)
+}
+
+func (c *scout) listen(ctx context.Context) (news bool, err error) {
+	if c.names == nil {
 		return false, nil
 	}
 	defer func() { c.stale = c.stale || err != nil }()
@@ -139,6 +168,7 @@ func (c *scout) hear(ctx context.Context) (news bool, err error) {
 			return news, nil
 		}
 		for _, e := range es {
+			c.note(e)
 			e.Close()
 		}
 		if slices.ContainsFunc(es, fan.Event.Overflow) {
@@ -202,13 +232,19 @@ func (c *scout) pathOf(h fan.Handle) (rel string, ok bool) {
 	return strings.TrimPrefix(p, "/"), true
 }
 
-// refresh brings the survey up to date.
-func (c *scout) refresh(ctx context.Context) error {
-	if _, err := c.hear(ctx); err != nil {
-		return err
+// refresh brings the survey up to date, and lists what must be mounted.
+func (c *scout) refresh(ctx context.Context) ([]want, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.listen(ctx); err != nil {
+		return nil, err
 	}
-	if c.deaf() || c.stale {
-		return c.again(ctx)
+	look := c.verify
+	if c.stale || c.root != nil && c.names == nil {
+		look = func() error { return c.again(ctx) }
 	}
-	return c.verify()
+	if err := look(); err != nil {
+		return nil, err
+	}
+	return c.wants(c.mounts)
 }

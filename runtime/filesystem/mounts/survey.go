@@ -16,6 +16,7 @@ import (
 
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/mounts/mountns"
+	"blast.example/blast/runtime/filesystem/track/fan"
 	"blast.example/blast/state"
 )
 
@@ -31,6 +32,8 @@ type find struct {
 	filesystem.Pattern        // the first that matches; one that hides before any other
 	rel                string // from the source of the workspace
 	folder             bool
+
+	masked fan.Handle // what was masked there, zero while nothing is known to be
 }
 
 // A survey is what the patterns of a tree match in the workspace. Nothing in it is found
@@ -181,7 +184,7 @@ func (s *survey) look(rel string, typ uint8) (below bool, err error) {
 	case ok && typ == unix.DT_LNK:
 		s.links++
 	case ok:
-		if s.finds[rel] = (find{p, rel, folder}); len(s.finds) > maxFinds {
+		if s.finds[rel] = (find{Pattern: p, rel: rel, folder: folder}); len(s.finds) > maxFinds {
 			return false, &tooMuchError{p.Name, fmt.Sprintf("patterns match more than %d paths, and each takes a mount", maxFinds), fmt.Sprintf("name the folders that they lie in, instead of %q", p.Text())}
 		}
 	}

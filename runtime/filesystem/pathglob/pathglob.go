@@ -72,7 +72,7 @@ func Match(pattern, name string) bool {
 // Exact reports whether a clean absolute path is what the pattern names, and does not only
 // lie below it.
 func Exact(pattern, name string) bool {
-	if last := lastOf(pattern); last != anyFolders && !fits(last, lastOf(name)) {
+	if !MayEnd(pattern, lastOf(name)) {
 		return false // most names that anybody asks about
 	}
 	parts, rooted := split(pattern)
@@ -81,6 +81,12 @@ func Exact(pattern, name string) bool {
 	}
 	names, _ := split(name)
 	return compare(parts, names, true)
+}
+
+// MayEnd reports whether a path that ends in a name may be what the pattern names.
+func MayEnd(pattern, name string) bool {
+	last := lastOf(pattern)
+	return last == anyFolders || fits(last, name)
 }
 
 func lastOf(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

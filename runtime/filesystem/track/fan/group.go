@@ -57,6 +57,45 @@ func OpenFiles() (*Group, error) {
 	return group(fd, err, filesBuffer)
 }
 
+// OpenGate makes a group that the kernel asks before a file is opened. Whoever opens one waits
+// for the Answer: without a reader that is quick, and ends, everybody would hang.
+func OpenGate() (*Group, error) {
+	const flags = unix.FAN_CLASS_CONTENT | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK
+	fd, err := unix.FanotifyInit(flags, openedWith)
+	return group(fd, err, filesBuffer)
+}
+
+// Opens is what a mark of a gate asks for: files and folders that are opened.
+const Opens = unix.FAN_OPEN_PERM | unix.FAN_ONDIR
+
+// Answer lets an event of a gate go on, or fail with EPERM.
+func (g *Group) Answer(e Event, allow bool) error {
+	var b [8]byte
+	binary.NativeEndian.PutUint32(b[:], uint32(e.FD))
+	binary.NativeEndian.PutUint32(b[4:], unix.FAN_DENY)
+	if allow {
+		binary.NativeEndian.PutUint32(b[4:], unix.FAN_ALLOW)
+	}
+	if _, err := unix.Write(g.fd, b[:]); err != nil {
+		return fmt.Errorf("answer fanotify: %w", err)
+	}
+	return nil
+}
+
+// Release ends the group under whoever uses it, who reads and writes nothing from then on.
+// The kernel lets go on all that waits.
+func (g *Group) Release() error {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("release fanotify: %w", err)
+	}
+	defer func() { _ = unix.Close(null) }()
+	if err := unix.Dup3(null, g.fd, unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("release fanotify: %w", err)
+	}
+	return nil
+}
+
 // OpenNames makes a group of names. It takes Linux 5.17.
 func OpenNames() (*Group, error) {
 	const flags = unix.FAN_CLASS_NOTIF | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK | unix.FAN_UNLIMITED_MARKS |
@@ -136,12 +175,17 @@ func (e Event) Close() {
 }
 
 // HandleOf is the handle that events name the folder f by.
-func HandleOf(f *os.File) (Handle, error) {
+func HandleOf(f *os.File) (Handle, error) { return handleOf(int(f.Fd())) }
+
+// Handle is that of the file of an event that came with a descriptor.
+func (e Event) Handle() (Handle, error) { return handleOf(e.FD) }
+
+func handleOf(fd int) (Handle, error) {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+	if err := unix.Fstatfs(fd, &st); err != nil {
 		return Handle{}, fmt.Errorf("find handle: %w", err)
 	}
-	h, _, err := unix.NameToHandleAt(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	h, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH)
 	if err != nil {
 		return Handle{}, fmt.Errorf("find handle: %w", err)
 	}
