@@ -21,7 +21,11 @@ func TestDoor(t *testing.T) {
 	for how := range snatches {
 		for suffix, want := range map[string]int{".pem": 0, ".free": gaps} {
 			t.Run(how+suffix, func(t *testing.T) {
-				w.shell(t, "rm -rf gap stash; mkdir gap stash; sleep 0.1")
+				w.shell(t, "rm -rf gap stash; mkdir gap stash; echo >gap/first.pem")
+				eventually(t, "not masked", func() bool {
+					_, out := w.run(t, box1, "cat /workspace/gap/first.pem")
+					return strings.Contains(out, "Permission")
+				})
 				wait := w.spawn(t.Context(), box1, program, "snatch", how, suffix)
 				for i := range gaps {
 					w.shell(t, fmt.Sprintf("printf '#!/bin/sh\n' >stash/x%d; chmod 755 stash/x%d; mv stash/x%d gap/%d%s", i, i, i, i, suffix))
@@ -39,7 +43,10 @@ func TestDoor(t *testing.T) {
 func TestHostMayRename(t *testing.T) {
 	w, tree := globbed(t, globFiles(), globs...)
 	w.shell(t, "echo x >n.pem")
-	eventually(t, "not masked", func() bool { _, out := w.run(t, box1, "cat /workspace/n.pem"); return strings.Contains(out, "Permission") })
+	eventually(t, "not masked", func() bool {
+		_, out := w.run(t, box1, "cat /workspace/n.pem")
+		return strings.Contains(out, "Permission")
+	})
 	time.Sleep(50 * time.Millisecond) // the guard has looked again
 	w.shell(t, "mv n.pem n.txt; mv a.pem a.txt")
 	eventually(t, "not shown", func() bool { code, _ := w.run(t, box1, "cat /workspace/n.txt /workspace/a.txt"); return code == 0 })

@@ -246,5 +246,9 @@ func (c *scout) refresh(ctx context.Context) ([]want, error) {
 	if err := look(); err != nil {
 		return nil, err
 	}
+	for rel, f := range c.finds {
+		f.wanted = true
+		c.finds[rel] = f
+	}
 	return c.wants(c.mounts)
 }

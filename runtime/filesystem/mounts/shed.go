@@ -46,7 +46,7 @@ func (c *scout) wasMasked(e fan.Event) bool {
 	return ok && c.finds[path.Join(at, e.Name)].masked == e.Object
 }
 
-// settle notes that all finds that are known are masked, and reports whether more came
+// settle notes that all finds that were wanted are masked, and reports whether more came
 // meanwhile.
 func (c *scout) settle(ctx context.Context) (news bool, err error) {
 	if c == nil {
@@ -58,7 +58,7 @@ func (c *scout) settle(ctx context.Context) (news bool, err error) {
 		return false, nil
 	}
 	for rel, f := range c.finds {
-		if f.masked != (fan.Handle{}) {
+		if !f.wanted || f.masked != (fan.Handle{}) {
 			continue
 		}
 		in, err := mountns.OpenAt(c.root, rel, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV)

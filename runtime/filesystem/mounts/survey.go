@@ -33,6 +33,7 @@ type find struct {
 	rel                string // from the source of the workspace
 	folder             bool
 
+	wanted bool       // the guard knows of it
 	masked fan.Handle // what was masked there, zero while nothing is known to be
 }
 
