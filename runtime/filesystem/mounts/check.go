@@ -197,7 +197,7 @@ func checkMask(env state.Env, ws []want, i int) (*kinds.Problem, error) {
 		}
 		err = fits(w, st.Mode&unix.S_IFMT)
 		if err == nil && w.Type != pin && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
-			return otherNames(w.Mount, rel, uint64(st.Nlink)-1), nil
+			return otherNames(w.Mount, rel, st.Nlink-1), nil
 		}
 	}
 	var in *ObstacleError

@@ -82,12 +82,13 @@ func (w *world) killed(t *testing.T, c plan.Change, after time.Duration) bool {
 // Killed at any moment of a creation, change or deletion: from there both the change
 // and its reverse get home, and nothing is left beside.
 func TestKilled(t *testing.T) {
-	w := newWorld(t, map[string]string{"secrets/key": "secret\n", "blast.hcl": "#\n"})
+	w := newWorld(t, map[string]string{"secrets/key": "secret\n", "blast.hcl": "#\n", "a.pem": "secret\n", "deep/er/b.pem": "secret\n"})
 	w.start(t, box1)
 	empty := w.kernel(t, box1)
 	a := w.usual(box1, filesystem.Mount{Name: "workspace.hide", Target: "/workspace/secrets", Type: filesystem.Hide, Dir: true})
 	b := w.usual(box1, filesystem.Mount{Name: "workspace.read_only", Target: "/workspace/secrets", Type: filesystem.ReadOnly, Dir: true})
 	b.Mounts[3].Access = "ro"
+	a.Patterns, b.Patterns = []filesystem.Pattern{hides("*.pem")}, []filesystem.Pattern{keeps("/deep/*")}
 	for i, done := 0, 0; done < 3 && i < 60; i++ {
 		after := time.Duration(i) * 700 * time.Microsecond
 		done = 0

@@ -33,17 +33,18 @@ type door struct {
 	gate  *fan.Group
 	scout *scout
 	news  func() // something was found
+	wait  time.Duration // for an answer, at most
 	log   *slog.Logger
 	ended atomic.Bool
 	stop  *os.File // closed to end it
 	done  chan struct{}
 }
 
-// maxWait is how long a sandbox waits for an answer at most.
+// maxWait is how long a sandbox waits for an answer at most, as a rule.
 const maxWait = 5 * time.Second
 
 // openDoor begins to answer. It is asked about nothing yet.
-func openDoor(c *scout, news func(), log *slog.Logger) (*door, error) {
+func openDoor(ctx context.Context, c *scout, wait time.Duration, news func(), log *slog.Logger) (*door, error) {
 	gate, err := fan.OpenGate()
 	if err != nil {
 		return nil, err
@@ -53,8 +54,8 @@ func openDoor(c *scout, news func(), log *slog.Logger) (*door, error) {
 		_ = gate.Close()
 		return nil, err
 	}
-	d := &door{gate: gate, scout: c, news: news, log: log, stop: bell, done: make(chan struct{})}
-	go d.run(rung)
+	d := &door{gate: gate, scout: c, news: news, wait: wait, log: log, stop: bell, done: make(chan struct{})}
+	go d.run(ctx, rung)
 	return d, nil
 }
 
@@ -117,7 +118,7 @@ func (b *box) shows(w want) bool {
 	return w.Type != filesystem.Hide && w.base >= 0 && b.tree[w.base].Type == filesystem.Bind
 }
 
-func (d *door) run(rung *os.File) {
+func (d *door) run(ctx context.Context, rung *os.File) {
 	defer close(d.done)
 	defer func() { _ = rung.Close() }()
 	for {
@@ -129,8 +130,8 @@ func (d *door) run(rung *os.File) {
 		if fds[1].Revents != 0 || d.ended.Load() {
 			return
 		}
-		dog := time.AfterFunc(maxWait, func() { d.end("no answer in " + maxWait.String()) })
-		d.turn()
+		dog := time.AfterFunc(d.wait, func() { d.end("no answer in " + d.wait.String()) })
+		d.turn(ctx)
 		dog.Stop()
 	}
 }
@@ -146,7 +147,7 @@ func (d *door) end(why string) {
 }
 
 // turn answers all that is asked.
-func (d *door) turn() {
+func (d *door) turn(ctx context.Context) {
 	es, err := d.gate.Read()
 	if err != nil {
 		d.end(err.Error())
@@ -155,7 +156,7 @@ func (d *door) turn() {
 	if len(es) == 0 {
 		return
 	}
-	news, allow := d.scout.judge(context.Background(), es)
+	news, allow := d.scout.judge(ctx, es)
 	for i, e := range es {
 		if err := d.gate.Answer(e, allow[i]); err != nil && !d.ended.Load() {
 			d.log.Error("answer an open", "err", err)

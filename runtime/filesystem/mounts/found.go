@@ -128,7 +128,7 @@ func markFound(ws []want, found map[string]bool) {
 func checkPatterns(ctx context.Context, env state.Env, t filesystem.Tree) ([]kinds.Problem, error) {
 	s, err := newSurvey(env, t)
 	if err != nil {
-		return nil, nil //nolint:nilerr // told for the workspace itself
+		return nil, nil // told for the workspace itself
 	}
 	defer s.close()
 	var much *tooMuchError
@@ -186,7 +186,7 @@ func (s *survey) otherNames() ([]kinds.Problem, error) {
 		if names[id]++; names[id] == 1 {
 			first[id] = f
 		}
-		stats[id] = uint64(st.Nlink)
+		stats[id] = st.Nlink
 	}
 	var ps []kinds.Problem
 	for id, f := range first {

@@ -331,7 +331,7 @@ func (g *guard) send(ctx context.Context) error {
 	}
 	var d *door
 	if slices.ContainsFunc(g.tree.Patterns, func(p filesystem.Pattern) bool { return p.Type == filesystem.Hide }) {
-		if d, err = openDoor(s, g.ring, g.log); err != nil {
+		if d, err = openDoor(context.WithoutCancel(ctx), s, maxWait, g.ring, g.log); err != nil {
 			s.close()
 			return err
 		}

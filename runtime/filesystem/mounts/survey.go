@@ -189,7 +189,7 @@ func (s *survey) look(rel string, typ uint8) (below bool, err error) {
 			return false, &tooMuchError{p.Name, fmt.Sprintf("patterns match more than %d paths, and each takes a mount", maxFinds), fmt.Sprintf("name the folders that they lie in, instead of %q", p.Text())}
 		}
 	}
-	return folder && !(ok && p.Type == filesystem.Hide) && slices.ContainsFunc(s.patterns, func(p filesystem.Pattern) bool { return p.Below(rel) }), nil
+	return folder && (!ok || p.Type != filesystem.Hide) && slices.ContainsFunc(s.patterns, func(p filesystem.Pattern) bool { return p.Below(rel) }), nil
 }
 
 func (s *survey) matching(rel string, folder bool) (filesystem.Pattern, bool) {

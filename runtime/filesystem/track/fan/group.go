@@ -6,8 +6,9 @@
 // descriptor with each event, whose path is the kernel's own. A group of names tells what
 // is created, deleted and renamed, of folders or of whole file systems, through whichever
 // mount: mounts don't know of that. Neither lets anybody wait for us: a reader that is
-// too slow misses events, and is told so. Both queues are bounded by the host's
-// fs.fanotify.max_queued_events.
+// too slow misses events, and is told so. Their queues are bounded by the host's
+// fs.fanotify.max_queued_events. A gate is asked before a file is opened, and who opens it
+// waits for the answer.
 package fan
 
 import (
