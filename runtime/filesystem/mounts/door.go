@@ -32,7 +32,7 @@ import (
 type door struct {
 	gate  *fan.Group
 	scout *scout
-	news  func() // something was found
+	news  func()        // something was found
 	wait  time.Duration // for an answer, at most
 	log   *slog.Logger
 	ended atomic.Bool
@@ -67,6 +67,14 @@ func (d *door) close() {
 	_ = d.stop.Close()
 	<-d.done
 	_ = d.gate.Close()
+}
+
+// closeAll closes the scout, too.
+func (d *door) closeAll() {
+	if d != nil {
+		d.close()
+		d.scout.close()
+	}
 }
 
 // mark asks about all that is opened through a mount.
@@ -158,6 +166,9 @@ func (d *door) turn(ctx context.Context) {
 	}
 	news, allow := d.scout.judge(ctx, es)
 	for i, e := range es {
+		if allow[i] && !e.Folder() {
+			_ = d.gate.Pass(e) // what is shown once may be kept open anyway; if it can't be, it is asked about again
+		}
 		if err := d.gate.Answer(e, allow[i]); err != nil && !d.ended.Load() {
 			d.log.Error("answer an open", "err", err)
 		}

@@ -100,5 +100,27 @@ func TestDoorCost(t *testing.T) {
 	}
 	slices.Sort(a)
 	slices.Sort(b)
+	first := func(w *world, round int) time.Duration {
+		for i := range 200 {
+			w.put(t, fmt.Sprintf("first/%d/%d", round, i), "x")
+		}
+		inside := fmt.Sprintf("/proc/%d/root/workspace/first/%d/", w.pid(t, box1), round)
+		begun := time.Now()
+		for i := range 200 {
+			f, err := os.Open(inside + strconv.Itoa(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = f.Close()
+		}
+		return time.Since(begun) / 200
+	}
+	var c, d []time.Duration
+	for i := range 10 {
+		c, d = append(c, first(with, i)), append(d, first(without, i))
+	}
+	slices.Sort(c)
+	slices.Sort(d)
+	t.Logf("first open: with patterns %v (%v to %v), without %v (%v to %v)", c[5], c[0], c[9], d[5], d[0], d[9])
 	t.Logf("with patterns %v (%v to %v), without %v (%v to %v)", a[10], a[0], a[19], b[10], b[0], b[19])
 }

@@ -43,6 +43,7 @@ type guard struct {
 	renames *renames
 	scout   *scout   // of what the tree's patterns match
 	door    *door    // for what they hide
+	spent   *door    // the one before, until that one is asked
 	stop    *os.File // closed to end the guard
 	stopped *os.File
 	done    chan struct{}
@@ -111,6 +112,7 @@ func (g *guard) open() error {
 func (g *guard) close() {
 	g.box.close()
 	g.renames.close()
+	g.spent.closeAll()
 	g.door.close()
 	g.scout.close()
 	for _, f := range []*os.File{g.init, g.table, g.stop, g.stopped, g.bell, g.rung} {
@@ -336,8 +338,11 @@ func (g *guard) send(ctx context.Context) error {
 			return err
 		}
 	}
-	g.door.close()
-	g.scout.close()
+	g.spent.closeAll()
+	g.spent = g.door
+	if g.door == nil {
+		g.scout.close()
+	}
 	g.scout, g.door, g.box.door = s, d, d
 	return nil
 }
@@ -347,6 +352,8 @@ func (g *guard) settle(ctx context.Context, s *sight) error {
 	if err := g.door.cover(g.box, s); err != nil {
 		return err
 	}
+	g.spent.closeAll()
+	g.spent = nil
 	news, err := g.scout.settle(ctx)
 	if news {
 		g.ring()

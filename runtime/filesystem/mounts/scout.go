@@ -104,7 +104,7 @@ func (c *scout) deaf() (bool, time.Duration) {
 
 // of reports whether the scout is for what a tree wants.
 func (c *scout) of(env state.Env, t filesystem.Tree) bool {
-	return c != nil && reflect.DeepEqual(c.patterns, t.Patterns) && (len(t.Patterns) == 0 || reflect.DeepEqual(c.mounts, t.In(env.Project)))
+	return c != nil && reflect.DeepEqual(c.patterns, t.Patterns) && slices.Equal(c.mounts, t.In(env.Project))
 }
 
 // cannot are the answers of file systems that can't name what they have; see the ERRORS of

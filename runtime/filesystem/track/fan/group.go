@@ -61,7 +61,7 @@ func OpenFiles() (*Group, error) {
 // OpenGate makes a group that the kernel asks before a file is opened. Whoever opens one waits
 // for the Answer: without a reader that is quick, and ends, everybody would hang.
 func OpenGate() (*Group, error) {
-	const flags = unix.FAN_CLASS_CONTENT | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK
+	const flags = unix.FAN_CLASS_CONTENT | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK | unix.FAN_UNLIMITED_MARKS
 	fd, err := unix.FanotifyInit(flags, openedWith)
 	return group(fd, err, filesBuffer)
 }
@@ -79,6 +79,16 @@ func (g *Group) Answer(e Event, allow bool) error {
 	}
 	if _, err := unix.Write(g.fd, b[:]); err != nil {
 		return fmt.Errorf("answer fanotify: %w", err)
+	}
+	return nil
+}
+
+// Pass lets the kernel ask no more about the file of an event, by whichever name it is opened,
+// until it forgets that for want of memory.
+func (g *Group) Pass(e Event) error {
+	const flags = unix.FAN_MARK_ADD | unix.FAN_MARK_IGNORE_SURV | unix.FAN_MARK_EVICTABLE
+	if err := unix.FanotifyMark(g.fd, flags, unix.FAN_OPEN_PERM, unix.AT_FDCWD, pathOfFD(e.FD)); err != nil {
+		return fmt.Errorf("pass a file: %w", err)
 	}
 	return nil
 }
@@ -146,7 +156,9 @@ func (g *Group) mark(f *os.File, flags uint, mask uint64) error {
 	return nil
 }
 
-func pathOf(f *os.File) string { return "/proc/thread-self/fd/" + strconv.Itoa(int(f.Fd())) }
+func pathOf(f *os.File) string { return pathOfFD(int(f.Fd())) }
+
+func pathOfFD(fd int) string { return "/proc/thread-self/fd/" + strconv.Itoa(fd) }
 
 // Read returns the next events, or none if there are none now. The caller closes the
 // descriptors in them. An error of one event doesn't end the group.
