@@ -40,22 +40,22 @@ func TestDoorGivesUp(t *testing.T) {
 	if err := d.mark(m); err != nil {
 		t.Fatal(err)
 	}
-	open := func() (error, time.Duration) {
+	open := func() (time.Duration, error) {
 		begun := time.Now()
 		fd, err := unix.Openat(int(m.Fd()), "a.pem", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			_ = unix.Close(fd)
 		}
-		return err, time.Since(begun)
+		return time.Since(begun), err
 	}
-	if err, _ := open(); err != unix.EPERM { //nolint:errorlint // an errno
+	if _, err := open(); err != unix.EPERM { //nolint:errorlint // an errno
 		t.Fatalf("the control: %v", err)
 	}
 	c.mu.Lock() // it hangs
-	if err, took := open(); err != nil || took < wait || took > 20*wait {
+	if took, err := open(); err != nil || took < wait || took > 20*wait {
 		t.Errorf("%v after %v", err, took)
 	}
-	if err, took := open(); err != nil || took > wait {
+	if took, err := open(); err != nil || took > wait {
 		t.Errorf("asked again: %v after %v", err, took)
 	}
 	c.mu.Unlock()
