@@ -1,6 +1,7 @@
 package plan
 
-// A Problem is a line of the configuration that a host can't enforce.
+// A Problem is a line of the configuration that a host can't enforce, or what there is to
+// say of one that it can.
 type Problem struct {
 	Addr   string `json:"addr"`
 	Item   string `json:"item"`   // key into the object's Src

@@ -32,8 +32,8 @@ var Spec = block.Block{
 			{Name: "source", Kind: block.String, Example: `"."`, Default: `"."`, Doc: "A folder of the project, or the project itself."},
 			{Name: "access", Kind: block.String, OneOf: []string{"rw", "ro", Overlay}, Default: `"rw"`, Doc: "Whether commands may write there. What they write belongs to the person who ran blast. With overlay it lies in the writable layer, and the project stays as it is until blast accept takes it over."},
 			optionsAttr,
-			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Default: "[]", Doc: "Paths in it that can't be written, renamed or removed, also while they are absent."},
-			{Name: "hide", Kind: block.Strings, Example: `["secrets"]`, Default: "[]", Doc: "Paths in it that can't be seen. A final / makes a folder of an absent one."},
+			{Name: "read_only", Kind: block.Strings, Example: `["Makefile"]`, Default: "[]", Doc: "Paths in it that can't be written, renamed or removed, also while they are absent, and patterns of such, as in hide."},
+			{Name: "hide", Kind: block.Strings, Example: `["secrets", "**/*.pem"]`, Default: "[]", Doc: "Paths in it that can't be seen, and patterns of such: * and ? stand for a part of a name, [a-z] for one character, ** for any folders; one without a / is for names in any folder. A \\ before such a character takes its meaning away. A final / makes a folder of an absent path, and lets a pattern be for folders only. docs/PROTECTION.md says what is guaranteed."},
 			{Name: "show", Kind: block.Strings, Example: `[".env"]`, Default: "[]", Doc: "Paths that are hidden by default and shall be seen. A plan shows them as widening."},
 			{Name: "writable", Kind: block.Strings, Example: `[".git/hooks"]`, Default: "[]", Doc: "Paths that are read-only by default and shall be writable. A plan shows them as widening. Those in .git count where that is a folder, and not the file of a worktree or submodule."},
 		}},
@@ -89,6 +89,7 @@ func (Words) Decode(s config.Scope) ([]plan.Object, hcl.Diagnostics) {
 	}
 	t.Mounts = append(t.Mounts, r.mounts()...)
 	t.Mounts = append(t.Mounts, r.protections()...)
+	t.Patterns = r.globs()
 	tree := r.src.Object(TreeAddr, t)
 	tree.Needs = []string{process.SandboxAddr}
 	objs := []plan.Object{tree}

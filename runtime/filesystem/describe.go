@@ -30,9 +30,10 @@ func (Words) Describe(c plan.Change) plan.Description {
 	d.Items = append(d.Items, layerItems(from.Layer, to.Layer)...)
 	d.Notes = layerNotes(hasFrom, from.Layer, to.Layer)
 	if !hasFrom || from.rest() {
-		from = Tree{Mounts: to.usual(), LayerSize: to.LayerSize, LayerInodes: to.LayerInodes, MaxFileSize: to.MaxFileSize}
+		from = Tree{Mounts: to.usual(), Patterns: to.Patterns, LayerSize: to.LayerSize, LayerInodes: to.LayerInodes, MaxFileSize: to.MaxFileSize}
 	}
 	d.Items = append(d.Items, mountItems(from, to)...)
+	d.Items = append(d.Items, patternItems(from.Patterns, to.Patterns)...)
 	d.Items = append(d.Items, openedItems(from.Opened, to.Opened)...)
 	d.Items = append(d.Items, wording.Changed("size", size(from.LayerSize), size(to.LayerSize), more(from.LayerSize, to.LayerSize))...)
 	d.Items = append(d.Items, wording.Changed("inodes", from.inodes(), to.inodes(), more(from.Inodes(), to.Inodes()))...)
@@ -285,6 +286,11 @@ func (t Tree) summary() string {
 			mounts = append(mounts, m.Source+" "+accessName(m.Access)+" at "+m.Target)
 		case m.Type == Hide && m.Target != path.Join(WorkspaceDir, stateDir):
 			hidden = append(hidden, m.inside())
+		}
+	}
+	for _, p := range t.Patterns {
+		if p.Type == Hide {
+			hidden = append(hidden, p.Text())
 		}
 	}
 	if len(parts) == 0 {

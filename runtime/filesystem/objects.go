@@ -12,6 +12,9 @@ type Tree struct {
 	// Sandbox is the digest of the process.sandbox that the tree is mounted in.
 	Sandbox string  `json:"sandbox,omitempty"`
 	Mounts  []Mount `json:"mounts"`
+	// Patterns protect what they match in the workspace, whenever that appears. What
+	// they match is looked for on the host, and is part of no plan.
+	Patterns []Pattern `json:"patterns,omitempty"`
 	// LayerSize bounds all that may be written outside of mounts, in bytes.
 	LayerSize int64 `json:"layer_size"`
 	// LayerInodes bounds how many files and folders that may be; 0 is the default: see Inodes.

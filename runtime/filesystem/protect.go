@@ -153,19 +153,20 @@ func (r *reading) inWorkspace() []Mount {
 
 // add adds a path of a list, unless it lies in one that is hidden already.
 func (r *reading) add(to []Mount, t block.Text, kind, name string) []Mount {
-	if pathProblem(t) != "" {
+	file, one := literal(t)
+	if !one || pathProblem(t) != "" {
 		return to
 	}
-	target := path.Join(WorkspaceDir, t.Text)
+	target := path.Join(WorkspaceDir, file)
 	if i := slices.IndexFunc(to, func(m Mount) bool { return m.Target == target }); i >= 0 {
 		if kind == Hide { // hiding says more
 			to[i].Type, to[i].Name = Hide, name
 		}
 		return to
 	}
-	fi, err := os.Lstat(path.Join(r.root, t.Text))
-	dir := strings.HasSuffix(t.Text, "/") || err == nil && fi.IsDir()
-	dir = dir || err != nil && path.Base(t.Text) == gitName // an empty file there stops git
+	fi, err := os.Lstat(path.Join(r.root, file))
+	dir := strings.HasSuffix(file, "/") || err == nil && fi.IsDir()
+	dir = dir || err != nil && path.Base(file) == gitName // an empty file there stops git
 	return append(to, Mount{Name: name, Target: target, Type: kind, Dir: dir})
 }
 
@@ -179,17 +180,26 @@ func pathProblem(t block.Text) string {
 		return "begins with /, and paths here are relative to the workspace. Write it without"
 	case slices.Contains(strings.Split(t.Text, "/"), ".."):
 		return "leads upwards. Write a path in the workspace"
-	case strings.ContainsAny(t.Text, "*?["):
-		return "has a pattern in it, and a protection is for one path, also an absent one. Write each path"
+	}
+	if _, one := literal(t); !one {
+		return patternProblem(t.Text)
 	}
 	return ""
 }
 
+// openProblem says what is wrong with a path that is to be opened, which is no pattern.
+func openProblem(t block.Text) string {
+	if strings.ContainsAny(t.Text, "*?[") {
+		return "has a pattern in it, and what is protected by default is opened path by path. Write each path"
+	}
+	return pathProblem(t)
+}
+
 // lists checks the four lists of the workspace block.
 func (r *reading) lists(v *block.Values) {
-	for _, name := range []string{"hide", "read_only", "show", "writable"} {
+	for name, problem := range map[string]func(block.Text) string{"hide": pathProblem, "read_only": pathProblem, "show": openProblem, "writable": openProblem} {
 		for _, t := range v.Strings(name) {
-			if p := pathProblem(t); p != "" {
+			if p := problem(t); p != "" {
 				r.report(block.Errorf(t.Range, "Invalid path", "%s of the workspace has %q, which %s.", name, t.Text, p))
 			}
 		}
@@ -211,7 +221,7 @@ func (r *reading) opening(ts []block.Text, kind, list string) {
 		clean := path.Clean(t.Text)
 		i := slices.IndexFunc(known, func(p protection) bool { return p.path == clean })
 		switch {
-		case pathProblem(t) != "":
+		case openProblem(t) != "":
 		case i >= 0 && known[i].never != "":
 			r.report(block.Errorf(t.Range, "Path can't be opened", "%s stays protected: %s. Remove it from %s.", clean, known[i].never, list))
 		case i < 0 || known[i].kind != kind:

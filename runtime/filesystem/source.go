@@ -125,9 +125,13 @@ func (r *reading) protectedAt(source string) (string, bool) {
 		}
 	}
 	for _, h := range slices.Concat(r.space.Strings("hide"), r.space.Strings("read_only")) {
-		if clean := path.Clean(h.Text); pathProblem(h) == "" && r.root != "" && within(source, path.Join(r.root, clean)) {
+		name, one := literal(h)
+		if clean := path.Clean(name); one && pathProblem(h) == "" && r.root != "" && within(source, path.Join(r.root, clean)) {
 			return clean, true
 		}
+	}
+	if p, ok := r.matched(source); ok {
+		return p.Text(), true
 	}
 	return "", false
 }
@@ -173,6 +177,11 @@ func (r *reading) covered(target string) (string, bool) {
 	for _, m := range r.protections() {
 		if within(target, m.Target) {
 			return m.Target, true
+		}
+	}
+	if within(target, WorkspaceDir) {
+		if p, ok := r.matched(path.Join(r.root, strings.TrimPrefix(target, WorkspaceDir))); ok {
+			return p.Text(), true
 		}
 	}
 	return "", false

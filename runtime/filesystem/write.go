@@ -8,6 +8,7 @@ import (
 
 	"blast.example/blast/config/block"
 	"blast.example/blast/plan"
+	"blast.example/blast/runtime/filesystem/pathglob"
 	"blast.example/blast/runtime/kinds"
 )
 
@@ -54,7 +55,10 @@ func (t Tree) leave(from kinds.Place) Tree {
 		}
 		own = append(own, m)
 	}
-	t.Mounts = own
+	t.Mounts, t.Patterns = own, slices.Clone(t.Patterns)
+	for i := range t.Patterns {
+		t.Patterns[i].Except = nil // follows from what is opened
+	}
 	return t
 }
 
@@ -189,11 +193,14 @@ func (t Tree) writeWorkspace(to *block.Writer, space Mount) {
 		if m.Target == WorkspaceDir || !within(m.Target, WorkspaceDir) || slices.ContainsFunc(t.binds(), func(b Mount) bool { return within(m.Target, b.Target) }) {
 			continue
 		}
-		rel := m.inside()
+		rel := pathglob.Escape(m.inside())
 		if m.Dir {
 			rel += "/"
 		}
 		lists[m.Type] = append(lists[m.Type], rel)
+	}
+	for _, p := range t.Patterns {
+		lists[p.Type] = append(lists[p.Type], p.Text())
 	}
 	to.Texts("hide", lists[Hide])
 	to.Texts("read_only", lists[ReadOnly])

@@ -196,7 +196,8 @@ type Expirer interface {
 // A Checker says before anything is planned what this host can't enforce.
 type Checker interface {
 	// Check returns a problem for each wish of desired, which holds the kind's
-	// own objects, that this host can't enforce. It changes nothing.
+	// own objects, that this host can't enforce, and notes that a person should read
+	// beside the change. It changes nothing.
 	Check(ctx context.Context, env state.Env, desired []plan.Object) ([]Problem, error)
 }
 
@@ -221,5 +222,5 @@ func CheckEach[T any](objs []plan.Object, addr string, check func(T) ([]Problem,
 	return ps, nil
 }
 
-// A Problem is a line of the configuration that this host can't enforce.
+// A Problem is a line of the configuration that this host can't enforce, or a note.
 type Problem = plan.Problem

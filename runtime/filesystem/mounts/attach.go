@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ func (b *box) staged(g int) placement {
 func (b *box) attach(i int, where placement) error {
 	w := b.tree[i]
 	place, err := b.place(i, where)
-	if err != nil {
+	if err != nil || place == nil {
 		return err
 	}
 	defer func() { _ = place.Close() }()
@@ -41,6 +42,11 @@ func (b *box) attach(i int, where placement) error {
 		return fmt.Errorf("mount %s: %w", w.Target, err)
 	}
 	defer func() { _ = m.Close() }()
+	if b.shows(w) {
+		if err := b.door.mark(m); err != nil {
+			return fmt.Errorf("mount %s: %w", w.Target, err)
+		}
+	}
 	err = b.in.Attach(m, place)
 	if errors.Is(err, unix.ENOENT) { // it was removed or replaced since
 		return errRaced
@@ -110,10 +116,15 @@ func (b *box) layerFolder(w want) (*os.File, error) {
 }
 
 // place opens the file or folder that want i is to be mounted on, and makes it
-// if there is none.
+// if there is none. What a pattern matched and is gone, or is a link by now, is wanted no
+// more: then there is no place.
 func (b *box) place(i int, where placement) (*os.File, error) {
 	w := b.tree[i]
 	f, err := b.view.Open(where(w.Target))
+	if w.found && slices.ContainsFunc(elsewhere, func(no error) bool { return errors.Is(err, no) }) {
+		b.tree[i].lost = true
+		return nil, nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := b.makePlace(i, where); err != nil {
 			return nil, err
@@ -132,6 +143,9 @@ func (b *box) place(i int, where placement) (*os.File, error) {
 	}
 	if err != nil {
 		_ = f.Close()
+		if w.found {
+			b.tree[i].lost, err = true, nil
+		}
 		return nil, err
 	}
 	return f, nil

@@ -77,6 +77,44 @@ var (
 			}
 			return err
 		},
+		"find out its size": func(p string) error {
+			var st unix.Statx_t
+			if err := unix.Statx(unix.AT_FDCWD, p, 0, unix.STATX_ALL, &st); err != nil {
+				return err
+			}
+			if st.Size == 0 {
+				return errors.New("no size")
+			}
+			return nil
+		},
+		"read an attribute": func(p string) error { _, err := unix.Getxattr(p, "user.secret", make([]byte, 16)); return err },
+		"exchange with what can be read": func(p string) error {
+			if err := exchange(p, "/workspace/other"); err != nil {
+				return err
+			}
+			_, err := os.ReadFile("/workspace/other")
+			return err
+		},
+		"link elsewhere by O_PATH": func(p string) error {
+			fd, err := unix.Open(p, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			l := "/workspace/hard" + strconv.Itoa(os.Getpid())
+			if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.AT_FDCWD, l, unix.AT_SYMLINK_FOLLOW); err != nil {
+				return err
+			}
+			_, err = os.ReadFile(l)
+			return err
+		},
+		"read by a link in memory": func(p string) error {
+			l := "/tmp/link" + strconv.Itoa(os.Getpid())
+			if err := os.Symlink(p, l); err != nil {
+				return err
+			}
+			_, err := os.ReadFile(l)
+			return err
+		},
 		"open by handle": func(p string) error {
 			h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, p, 0)
 			if err != nil {
@@ -147,6 +185,40 @@ var (
 			return os.Symlink("/workspace/folder", p)
 		},
 	}
+	// hiddenFolders are what must not be possible with a folder that can't be seen.
+	hiddenFolders = map[string]try{
+		"list":  func(p string) error { _, err := os.ReadDir(p); return err },
+		"enter": os.Chdir,
+		"watch its names": func(p string) error {
+			fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+			if err != nil {
+				return err
+			}
+			_, err = unix.InotifyAddWatch(fd, p, unix.IN_ALL_EVENTS)
+			return err
+		},
+		"look for a name in it": func(p string) error { _, err := os.Lstat(p + "/er/file"); return err },
+		"go below by O_PATH": func(p string) error {
+			fd, err := unix.Open(p, unix.O_PATH|unix.O_DIRECTORY, 0)
+			if err != nil {
+				return err
+			}
+			fd, err = unix.Openat(fd, "er/file", unix.O_RDONLY, 0)
+			if err == nil {
+				err = unix.Close(fd)
+			}
+			return err
+		},
+		"find it below a folder that was opened": func(p string) error {
+			fd, err := unix.Open("/workspace", unix.O_PATH|unix.O_DIRECTORY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = unix.Openat(fd, strings.TrimPrefix(p, "/workspace/")+"/er/file", unix.O_RDONLY, 0)
+			return err
+		},
+		"make a name in it": func(p string) error { return os.WriteFile(p+"/new", nil, 0o600) },
+	}
 	// mounting must not be possible anywhere.
 	mounting = map[string]func() error{
 		"umount":                        func() error { return unix.Unmount("/workspace/.env", unix.MNT_DETACH) },
@@ -165,6 +237,11 @@ var (
 		"mount_setattr": func() error {
 			return unix.MountSetattr(unix.AT_FDCWD, "/workspace/blast.hcl", 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
 		},
+		"umount what a pattern hides": func() error { return unix.Unmount("/workspace/globbed/x.pem", unix.MNT_DETACH) },
+		"overlay": func() error {
+			return unix.Mount("overlay", "/tmp", "overlay", 0, "lowerdir=/workspace:/tmp")
+		},
+		"fuse":   func() error { _, err := os.Open("/dev/fuse"); return err },
 		"fsopen": func() error { _, err := unix.Fsopen("tmpfs", 0); return err },
 		"enter init's": func() error {
 			fd, err := unix.Open("/proc/1/ns/mnt", unix.O_RDONLY, 0)
@@ -208,6 +285,8 @@ func attempt(args []string) int {
 		err = hidden[args[1]](args[2])
 	case "read-only":
 		err = readOnly[args[1]](args[2])
+	case "hidden folder":
+		err = hiddenFolders[args[1]](args[2])
 	case "folder":
 		err = folders[args[1]](args[2])
 	case "mounting":
@@ -216,6 +295,8 @@ func attempt(args []string) int {
 		return race()
 	case "hold":
 		return hold(args[1])
+	case "snatch":
+		return snatch(args[1], args[2])
 	default:
 		return 2
 	}
@@ -256,6 +337,74 @@ func hold(file string) int {
 	}
 }
 
+// snatches are ways to get at a file between its making and its mask. They report whether
+// it is out of reach.
+var snatches = map[string]func(name string) (content []byte, over bool){
+	"open": func(name string) ([]byte, bool) {
+		b, err := os.ReadFile(name)
+		return b, err == nil || masked(name)
+	},
+	"rename": func(name string) ([]byte, bool) {
+		if err := os.Rename(name, name+".txt"); err != nil {
+			return nil, errors.Is(err, unix.EBUSY)
+		}
+		b, _ := os.ReadFile(name + ".txt")
+		return b, true
+	},
+	"link": func(name string) ([]byte, bool) {
+		if err := os.Link(name, name+".txt"); err != nil {
+			return nil, errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EPERM)
+		}
+		b, _ := os.ReadFile(name + ".txt")
+		return b, true
+	},
+	"run": func(name string) ([]byte, bool) {
+		p, err := os.StartProcess(name, []string{name}, &os.ProcAttr{})
+		if err != nil {
+			return nil, masked(name)
+		}
+		_, _ = p.Wait()
+		return []byte("secret\n"), true
+	},
+	"exchange": func(name string) ([]byte, bool) {
+		_ = os.WriteFile(name+".txt", nil, 0o600)
+		if err := exchange(name, name+".txt"); err != nil {
+			return nil, errors.Is(err, unix.EBUSY)
+		}
+		b, _ := os.ReadFile(name + ".txt")
+		return b, true
+	},
+}
+
+func masked(name string) bool {
+	var st unix.Stat_t
+	return unix.Stat(name, &st) == nil && st.Mode&0o7777 == 0
+}
+
+// snatch tries to get at files that are made one after the other, and says how many it got.
+func snatch(how, suffix string) int {
+	if err := os.Chdir("/workspace/gap"); err != nil {
+		return 2
+	}
+	got := 0
+	for i := range gaps {
+		for name := fmt.Sprint(i, suffix); ; {
+			b, over := snatches[how](name)
+			if len(b) > 0 {
+				got++
+			}
+			if over {
+				break
+			}
+		}
+	}
+	fmt.Print(got)
+	return 0
+}
+
+// gaps is how many files a snatcher is after.
+const gaps = 60
+
 // attacked is a world with the test program in it.
 func attacked(t *testing.T, change ...func(*sandbox.Spec)) (*world, filesystem.Tree) {
 	t.Helper()
@@ -263,6 +412,9 @@ func attacked(t *testing.T, change ...func(*sandbox.Spec)) (*world, filesystem.T
 	w.put(t, "free", "free\n")
 	w.put(t, "other", "other\n")
 	w.put(t, "folder/er/file", "x\n")
+	w.put(t, "globbed/x.pem", "secret\n")
+	w.put(t, "globbed/x.lock", "x\n")
+	w.put(t, "globbed/tokens/er/file", "x\n")
 	programs := t.TempDir()
 	for dir := programs; dir != os.TempDir(); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
@@ -280,6 +432,7 @@ func attacked(t *testing.T, change ...func(*sandbox.Spec)) (*world, filesystem.T
 	tree := w.usual(box1,
 		filesystem.Mount{Name: "mount./opt/test", Target: "/opt/test", Type: filesystem.Bind, Source: programs, Access: "ro", Exec: true},
 		filesystem.Mount{Name: "workspace.read_only", Target: "/workspace/deep/er/file", Type: filesystem.ReadOnly})
+	tree.Patterns = []filesystem.Pattern{hides("*.pem"), hides("tokens"), keeps("/globbed/*.lock")}
 	w.create(t, tree)
 	return w, tree
 }
@@ -315,14 +468,25 @@ func TestAttempts(t *testing.T) {
 				w.put(t, "other", "other\n")
 				w.put(t, "folder/er/file", "x\n")
 				w.put(t, "free.d/er/file", "x\n")
+				if err := unix.Setxattr(w.path("free"), "user.secret", []byte("x"), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, p := range []string{".env", "globbed/x.pem"} {
+				if err := unix.Setxattr(w.path(p), "user.secret", []byte("x"), 0); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for name := range hidden {
 				fresh()
 				refused("hidden", name, "/workspace/.env")
+				fresh()
+				refused("hidden", name, "/workspace/globbed/x.pem")
+				fresh()
 				ok("hidden", name, "/workspace/free")
 			}
 			for name := range readOnly {
-				for _, p := range []string{"/workspace/.env", "/workspace/blast.hcl", "/workspace/.git/config", "/workspace/deep/er/file"} {
+				for _, p := range []string{"/workspace/.env", "/workspace/blast.hcl", "/workspace/.git/config", "/workspace/deep/er/file", "/workspace/globbed/x.pem", "/workspace/globbed/x.lock"} {
 					fresh()
 					refused("read-only", name, p)
 				}
@@ -330,13 +494,19 @@ func TestAttempts(t *testing.T) {
 				ok("read-only", name, "/workspace/free")
 			}
 			for name := range folders {
-				for _, p := range []string{"/workspace/.git", "/workspace/deep", "/workspace/deep/er", "/workspace/.git/hooks", "/workspace/.blast"} {
+				for _, p := range []string{"/workspace/.git", "/workspace/deep", "/workspace/deep/er", "/workspace/.git/hooks", "/workspace/.blast", "/workspace/globbed", "/workspace/globbed/tokens"} {
 					fresh()
 					refused("folder", name, p)
 				}
 				fresh()
 				ok("folder", name, "/workspace/free.d")
 				w.shell(t, "rm -rf free.d free.d.away")
+			}
+			for name := range hiddenFolders {
+				fresh()
+				refused("hidden folder", name, "/workspace/globbed/tokens")
+				ok("hidden folder", name, "/workspace/free.d")
+				w.shell(t, "rm -rf free.d")
 			}
 			for name := range mounting {
 				refused("mounting", name)

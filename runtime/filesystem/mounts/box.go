@@ -24,6 +24,8 @@ type box struct {
 	pid  int
 	tree []want
 
+	door *door // that is asked about opens of files of the host; nil: none
+
 	layerID string // which layer the tree's is
 
 	user, group uint32 // of the sandbox's user, on the host

@@ -23,13 +23,18 @@ import (
 
 // Check implements kinds.Checker. What can be tried is tried, on mounts that
 // nobody ever sees.
-func (h *Host) Check(_ context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
+func (h *Host) Check(ctx context.Context, env state.Env, desired []plan.Object) ([]kinds.Problem, error) {
 	return kinds.CheckEach(desired, filesystem.TreeAddr, func(t filesystem.Tree) ([]kinds.Problem, error) {
 		ws, err := expand(t.In(env.Project))
 		if err != nil {
 			return nil, fmt.Errorf("check mounts: %w", err)
 		}
-		return checkTree(env, t, ws)
+		ps, err := checkTree(env, t, ws)
+		if err != nil {
+			return nil, err
+		}
+		found, err := checkPatterns(ctx, env, t)
+		return append(ps, found...), err
 	})
 }
 
@@ -227,6 +232,9 @@ func checkMask(env state.Env, ws []want, i int) (*kinds.Problem, error) {
 			return nil, fmt.Errorf("check %s: %w", path.Join(base.Source, rel), serr)
 		}
 		err = fits(w, st.Mode&unix.S_IFMT)
+		if err == nil && w.Type != pin && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
+			return otherNames(w.Mount, rel, st.Nlink-1), nil
+		}
 	}
 	var in *ObstacleError
 	if !errors.As(err, &in) {
@@ -236,3 +244,14 @@ func checkMask(env state.Env, ws []want, i int) (*kinds.Problem, error) {
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// otherNames says that a protected file has names that may not be protected.
+func otherNames(m filesystem.Mount, rel string, others uint64) *kinds.Problem {
+	does := map[string]string{filesystem.Hide: "read", filesystem.ReadOnly: "written"}[m.Type]
+	return note(m.Name, "%s has %d other names (hard links): by one that the sandbox sees and no line protects it can be %s", rel, others, does)
+}
+
+// note is something to be said of a tree that can be made.
+func note(item, text string, args ...any) *kinds.Problem {
+	return &kinds.Problem{Addr: filesystem.TreeAddr, Item: item, Reason: fmt.Sprintf(text, args...), Note: true}
+}

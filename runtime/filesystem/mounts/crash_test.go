@@ -104,13 +104,14 @@ func TestKilledInMemory(t *testing.T) {
 
 func killedAnywhere(t *testing.T) {
 	t.Helper()
-	w := newWorld(t, map[string]string{"secrets/key": "secret\n", "blast.hcl": "#\n"})
+	w := newWorld(t, map[string]string{"secrets/key": "secret\n", "blast.hcl": "#\n", "a.pem": "secret\n", "deep/er/b.pem": "secret\n"})
 	w.start(t, box1)
 	empty := w.kernel(t, box1)
 	a := w.usual(box1, filesystem.Mount{Name: "workspace.hide", Target: "/workspace/secrets", Type: filesystem.Hide, Dir: true})
 	b := w.usual(box1, filesystem.Mount{Name: "workspace.read_only", Target: "/workspace/secrets", Type: filesystem.ReadOnly, Dir: true})
 	b.Mounts[3].Access = "ro"
 	over := w.overlaid(box1, filesystem.Mount{Name: "workspace.hide", Target: "/workspace/secrets", Type: filesystem.Hide, Dir: true})
+	a.Patterns, b.Patterns = []filesystem.Pattern{hides("*.pem")}, []filesystem.Pattern{keeps("/deep/*")}
 	for i, done := 0, 0; done < 3 && i < 60; i++ {
 		after := time.Duration(i) * 700 * time.Microsecond
 		done = 0

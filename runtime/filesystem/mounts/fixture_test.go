@@ -396,3 +396,13 @@ func (w *world) nothingLeft(t testing.TB) {
 		}
 	}
 }
+
+// pid is the number of init of a sandbox.
+func (w *world) pid(t testing.TB, id string) int {
+	t.Helper()
+	s, err := sandbox.Load(t.Context(), w.env, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.PID()
+}

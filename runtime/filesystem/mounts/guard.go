@@ -41,6 +41,9 @@ type guard struct {
 	init    *os.File // pidfd of the sandbox's init
 	table   *os.File // its mount table
 	renames *renames
+	scout   *scout   // of what the tree's patterns match
+	door    *door    // for what they hide
+	spent   *door    // the one before, until that one is asked
 	stop    *os.File // closed to end the guard
 	stopped *os.File
 	done    chan struct{}
@@ -63,6 +66,9 @@ const deafbeat = 50 * time.Millisecond
 // overlaybeat is how often it lets an overlay ask again what the host has: what was replaced there
 // shows as it was for as long as the kernel remembers it.
 const overlaybeat = time.Second
+
+// deafShare is how much longer than a look at the whole workspace the time between two is.
+const deafShare = 20
 
 // newGuard starts a guard, which has looked once when it returns.
 func newGuard(ctx context.Context, h *Host, env state.Env, t filesystem.Tree) (*guard, error) {
@@ -112,6 +118,9 @@ func (g *guard) open() error {
 func (g *guard) close() {
 	g.box.close()
 	g.renames.close()
+	g.spent.closeAll()
+	g.door.close()
+	g.scout.close()
 	for _, f := range []*os.File{g.init, g.table, g.stop, g.stopped, g.bell, g.rung} {
 		if f != nil {
 			_ = f.Close()
@@ -132,7 +141,7 @@ func (g *guard) lookNow(ctx context.Context) {
 	g.mu.Lock()
 	g.asked = append(g.asked, looked)
 	g.mu.Unlock()
-	_, _ = g.bell.Write([]byte{0})
+	g.ring()
 	select {
 	case <-looked:
 	case <-g.done:
@@ -163,7 +172,7 @@ func (g *guard) run() {
 	defer close(g.done)
 	ctx := context.Background()
 	for {
-		why, err := g.wait(g.beat())
+		why, err := g.wait(ctx, g.beat())
 		if err != nil {
 			g.fail(err)
 			return
@@ -188,13 +197,17 @@ func (g *guard) run() {
 
 // beat is how long a guard waits to be told something.
 func (g *guard) beat() time.Duration {
+	beat := heartbeat
 	switch {
 	case g.renames.deaf():
-		return deafbeat
+		beat = deafbeat
 	case g.overlays:
-		return overlaybeat
+		beat = overlaybeat
 	}
-	return heartbeat
+	if deaf, wait := g.scout.deaf(); deaf {
+		beat = min(beat, wait)
+	}
+	return beat
 }
 
 // pause lets time pass, and reports whether to end. After a look that found
@@ -218,13 +231,14 @@ const (
 )
 
 // wait waits until there is something to do.
-func (g *guard) wait(timeout time.Duration) (cause, error) {
+func (g *guard) wait(ctx context.Context, timeout time.Duration) (cause, error) {
 	fds := []unix.PollFd{
 		{Fd: int32(g.stopped.Fd()), Events: unix.POLLIN},
 		{Fd: int32(g.init.Fd()), Events: unix.POLLIN},
 		{Fd: int32(g.table.Fd()), Events: unix.POLLPRI},
 		{Fd: g.renames.fd(), Events: unix.POLLIN},
 		{Fd: int32(g.rung.Fd()), Events: unix.POLLIN},
+		{Fd: g.scout.fd(), Events: unix.POLLIN},
 	}
 	for {
 		n, err := unix.Poll(fds, int(timeout.Milliseconds()))
@@ -239,6 +253,12 @@ func (g *guard) wait(timeout time.Duration) (cause, error) {
 			return quiet, nil
 		case fds[4].Revents != 0:
 			_, _ = g.rung.Read(make([]byte, 1))
+		case fds[2].Revents|fds[3].Revents == 0: // names only, and most are no patterns'
+			begun := time.Now()
+			if news, err := g.scout.hear(ctx); err == nil && !news { // an error comes again, and is judged, when it mends
+				g.pause(min(time.Since(begun), maxRest))
+				continue
+			}
 		}
 		return changed, nil
 	}
@@ -276,7 +296,7 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 	if err := g.read(); err != nil {
 		return false, err
 	}
-	ws, err := expand(g.tree.In(g.env.Project))
+	ws, err := g.wants(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -301,7 +321,7 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 			if err := g.box.refresh(); err != nil { // it shows what it showed: no protection is missing
 				g.log.Warn("an overlay may show files of the project as they were", "err", err)
 			}
-			return mended, nil
+			return mended, g.settle(ctx, s)
 		}
 		// First watch, then look: what comes between is seen by one of the two.
 		watch, err := g.box.watchRenames()
@@ -312,6 +332,55 @@ func (g *guard) mendOnce(ctx context.Context) (mended bool, err error) {
 		g.renames = watch
 	}
 }
+
+// wants lists what must be mounted now.
+func (g *guard) wants(ctx context.Context) ([]want, error) {
+	if !g.scout.of(g.env, g.tree) {
+		if err := g.send(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return g.scout.refresh(ctx)
+}
+
+// send has a scout look at what the tree wants now, and a door for it.
+func (g *guard) send(ctx context.Context) error {
+	s, err := newScout(ctx, g.env, g.tree)
+	if err != nil {
+		return err
+	}
+	var d *door
+	if slices.ContainsFunc(g.tree.Patterns, func(p filesystem.Pattern) bool { return p.Type == filesystem.Hide }) {
+		if d, err = openDoor(context.WithoutCancel(ctx), s, maxWait, g.ring, g.log); err != nil {
+			s.close()
+			return err
+		}
+	}
+	g.spent.closeAll()
+	g.spent = g.door
+	if g.door == nil {
+		g.scout.close()
+	}
+	g.scout, g.door, g.box.door = s, d, d
+	return nil
+}
+
+// settle tells who watches what patterns match that all of it is mounted.
+func (g *guard) settle(ctx context.Context, s *sight) error {
+	if err := g.door.cover(g.box, s); err != nil {
+		return err
+	}
+	g.spent.closeAll()
+	g.spent = nil
+	news, err := g.scout.settle(ctx)
+	if news {
+		g.ring()
+	}
+	return err
+}
+
+// ring has the guard look.
+func (g *guard) ring() { _, _ = g.bell.Write([]byte{0}) }
 
 // follow goes where the project was moved to: sources are found there, and somebody
 // else's folder may be in the old place.

@@ -110,7 +110,7 @@ func (h *Host) Restore(ctx context.Context, env state.Env, c plan.Change) error 
 // show makes the sandbox of a tree show it. Other sandboxes of the environment
 // are left as they are: the undo may want them back.
 func show(ctx context.Context, env state.Env, to filesystem.Tree) error {
-	ws, err := expand(to.In(env.Project))
+	ws, err := wantedNow(ctx, env, to)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (h *Host) observe(ctx context.Context, env state.Env) (objs []plan.Object, 
 
 // observeTree says in t how the kernel differs from it.
 func observeTree(ctx context.Context, env state.Env, t *filesystem.Tree, have found, there bool) error {
-	ws, err := expand(t.In(env.Project))
+	ws, err := wantedNow(ctx, env, *t)
 	if err != nil {
 		t.Drift = []string{err.Error()} // a note that nobody of us wrote
 		return nil

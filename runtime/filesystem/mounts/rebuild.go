@@ -30,6 +30,11 @@ func (b *box) rebuild(ctx context.Context, g int) error {
 		return err
 	}
 	defer func() { _ = place.Close() }()
+	if b.shows(b.tree[g]) {
+		if err := b.door.mark(top); err != nil {
+			return err
+		}
+	}
 	if err := b.in.Attach(top, place); err != nil {
 		return err
 	}
@@ -72,7 +77,7 @@ func (b *box) complete(g int) (bool, error) {
 	}
 	where := b.staged(g)
 	for i, w := range b.tree {
-		if root(b.tree, i) == g && !at[where(w.Target)] {
+		if root(b.tree, i) == g && !w.lost && !at[where(w.Target)] {
 			return false, nil
 		}
 	}

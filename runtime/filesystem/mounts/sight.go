@@ -69,8 +69,12 @@ func (b *box) look() (*sight, error) {
 		}
 	}
 	used := make([]bool, len(s.rows))
+	at := map[string][]int{}
+	for j, r := range s.rows {
+		at[r.Point] = append(at[r.Point], j)
+	}
 	for i := range b.tree {
-		if err := b.find(s, i, used, base); err != nil {
+		if err := b.find(s, i, at[b.tree[i].Target], used, base); err != nil {
 			return nil, err
 		}
 	}
@@ -102,11 +106,15 @@ func baseRows(table []mountns.Row) map[uint64]bool {
 
 // find looks for the row of want i. Of several at one place the one that is as
 // wanted is taken, and the others are extras.
-func (b *box) find(s *sight, i int, used []bool, base map[uint64]bool) error {
+func (b *box) find(s *sight, i int, there []int, used []bool, base map[uint64]bool) error {
 	w := b.tree[i]
 	s.of[i], s.faults[i], s.says[i] = -1, missing, w.gone()
-	for j, r := range s.rows {
-		if used[j] || r.Point != w.Target || !b.mountedOn(s, w, r, base) {
+	if w.lost {
+		s.faults[i], s.says[i] = none, ""
+	}
+	for _, j := range there {
+		r := s.rows[j]
+		if used[j] || !b.mountedOn(s, w, r, base) {
 			continue
 		}
 		f, says, err := b.compare(s, w, r)

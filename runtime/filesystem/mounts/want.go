@@ -20,6 +20,9 @@ type want struct {
 	filesystem.Mount     // Type may also be pin
 	base             int // the bind, tmpfs or layer that it lies on; -1 is the skeleton
 	parent           int // the want that it is mounted on: base, a pin of it, or a read-only folder
+
+	found bool // for what a pattern matches: where that is gone, nothing is wanted
+	lost  bool // it is gone
 }
 
 // mask reports whether w stands for something that lies in its base already.
@@ -36,21 +39,26 @@ func (w want) onHost() bool { return w.Type == filesystem.Bind && !w.overlay() }
 // expand lists all mounts that a tree takes, a parent before what lies on it.
 func expand(mounts []filesystem.Mount) ([]want, error) {
 	var ws []want
+	at := places{}
+	add := func(w want) {
+		at[w.Target] = len(ws)
+		ws = append(ws, w)
+	}
 	for _, m := range mounts {
 		if err := valid(m); err != nil {
 			return nil, err
 		}
-		base := lastBelow(ws, m.Target, func(w want) bool { return !w.mask() })
+		base := at.above(m.Target, func(i int) bool { return !ws[i].mask() })
 		if base >= 0 {
 			for _, dir := range between(ws[base].Target, m.Target) {
-				if indexOf(ws, dir) < 0 {
-					ws = append(ws, want{filesystem.Mount{Name: m.Name, Target: dir, Type: pin, Dir: true}, base, -1})
+				if _, there := at[dir]; !there {
+					add(want{Mount: filesystem.Mount{Name: m.Name, Target: dir, Type: pin, Dir: true}, base: base, parent: -1})
 				}
 			}
 		}
-		switch i := indexOf(ws, m.Target); {
-		case i < 0:
-			ws = append(ws, want{m, base, -1})
+		switch i, there := at[m.Target]; {
+		case !there:
+			add(want{Mount: m, base: base, parent: -1})
 		case ws[i].Type == pin && m.Type == filesystem.ReadOnly: // says more, in the pin's place
 			m.Dir = true
 			ws[i].Mount = m
@@ -59,7 +67,7 @@ func expand(mounts []filesystem.Mount) ([]want, error) {
 		}
 	}
 	for i, w := range ws {
-		ws[i].parent = lastBelow(ws, w.Target, func(want) bool { return true })
+		ws[i].parent = at.above(w.Target, func(int) bool { return true })
 		if p := ws[i].parent; p >= 0 && ws[p].Type == filesystem.Hide {
 			return nil, fmt.Errorf("%s lies in %s, which is hidden", w.Target, ws[p].Target)
 		}
@@ -70,7 +78,7 @@ func expand(mounts []filesystem.Mount) ([]want, error) {
 // valid refuses what the words would not have let through: a plan may come from
 // a file.
 func valid(m filesystem.Mount) error {
-	if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || isBase(m.Target) || strings.ContainsAny(m.Target, "\x00\n") {
+	if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || isBase(m.Target) || strings.Contains(m.Target, "\x00") {
 		return fmt.Errorf("%q: nothing can be mounted there", m.Target)
 	}
 	if m.Content != "" && (m.Type != filesystem.ReadOnly || m.Dir) {
@@ -109,15 +117,17 @@ func between(dir, target string) []string {
 	return all
 }
 
-// lastBelow finds the innermost want that target lies strictly below.
-func lastBelow(ws []want, target string, ok func(want) bool) int {
-	best := -1
-	for i, w := range ws {
-		if w.Target != target && within(target, w.Target) && ok(w) && (best < 0 || len(w.Target) > len(ws[best].Target)) {
-			best = i
+// places are wants by their target.
+type places map[string]int
+
+// above finds the innermost want that target lies strictly below.
+func (p places) above(target string, ok func(int) bool) int {
+	for d := path.Dir(target); d != "/"; d = path.Dir(d) {
+		if i, there := p[d]; there && ok(i) {
+			return i
 		}
 	}
-	return best
+	return -1
 }
 
 func indexOf(ws []want, target string) int {

@@ -79,3 +79,41 @@ func FuzzMatch(f *testing.F) {
 		}
 	})
 }
+
+func TestLiteral(t *testing.T) {
+	for pattern, want := range map[string]string{`a`: "a", `a\[1]`: "a[1]", `a\\b`: `a\b`, `\*`: "*", `*`: "", `a[1]`: "", `a\`: "", `?`: ""} {
+		if got, ok := Literal(pattern); got != want || ok != (want != "") {
+			t.Errorf("%s: %q %v", pattern, got, ok)
+		}
+	}
+	for _, name := range []string{`a`, `a[1]`, `*?[]\`, `\\`} {
+		if got, ok := Literal(Escape(name)); !ok || got != name {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// Below is true of each folder above a path that a pattern matches: else who looks for
+// such paths would not find it.
+func FuzzBelow(f *testing.F) {
+	f.Add("/a/**/b", "/a/x/y/b")
+	f.Add("/a/*/b", "/a/x/b")
+	f.Add("b", "/a/x/b")
+	f.Add("/**/a/**", "/x/a/y")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if Check(pattern) != nil || !path.IsAbs(name) || path.Clean(name) != name || name == "/" || !Exact(pattern, name) {
+			return
+		}
+		if !Match(pattern, name) {
+			t.Errorf("%s is %s exactly, and not at all", name, pattern)
+		}
+		for dir := path.Dir(name); ; dir = path.Dir(dir) {
+			if !Below(pattern, dir) {
+				t.Errorf("%s matches %s, and nothing below %s may", name, pattern, dir)
+			}
+			if dir == "/" {
+				return
+			}
+		}
+	})
+}

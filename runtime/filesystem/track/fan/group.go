@@ -6,8 +6,9 @@
 // descriptor with each event, whose path is the kernel's own. A group of names tells what
 // is created, deleted and renamed, of folders or of whole file systems, through whichever
 // mount: mounts don't know of that. Neither lets anybody wait for us: a reader that is
-// too slow misses events, and is told so. Both queues are bounded by the host's
-// fs.fanotify.max_queued_events.
+// too slow misses events, and is told so. Their queues are bounded by the host's
+// fs.fanotify.max_queued_events. A gate is asked before a file is opened, and who opens it
+// waits for the answer.
 package fan
 
 import (
@@ -32,6 +33,7 @@ const (
 	Writes   = unix.FAN_CLOSE_WRITE   // a file that could be written was closed
 	Reads    = unix.FAN_CLOSE_NOWRITE // one that could only be read was
 	Executes = unix.FAN_OPEN_EXEC     // a program was opened to be executed
+	arrivals = unix.FAN_CREATE | unix.FAN_RENAME | unix.FAN_ONDIR
 	names    = unix.FAN_CREATE | unix.FAN_DELETE | unix.FAN_RENAME | unix.FAN_ONDIR
 )
 
@@ -54,6 +56,55 @@ func OpenFiles() (*Group, error) {
 		fd, err = unix.FanotifyInit(flags, openedWith)
 	}
 	return group(fd, err, filesBuffer)
+}
+
+// OpenGate makes a group that the kernel asks before a file is opened. Whoever opens one waits
+// for the Answer: without a reader that is quick, and ends, everybody would hang.
+func OpenGate() (*Group, error) {
+	const flags = unix.FAN_CLASS_CONTENT | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK | unix.FAN_UNLIMITED_MARKS
+	fd, err := unix.FanotifyInit(flags, openedWith)
+	return group(fd, err, filesBuffer)
+}
+
+// Opens is what a mark of a gate asks for: files and folders that are opened.
+const Opens = unix.FAN_OPEN_PERM | unix.FAN_ONDIR
+
+// Answer lets an event of a gate go on, or fail with EPERM.
+func (g *Group) Answer(e Event, allow bool) error {
+	var b [8]byte
+	binary.NativeEndian.PutUint32(b[:], uint32(e.FD))
+	binary.NativeEndian.PutUint32(b[4:], unix.FAN_DENY)
+	if allow {
+		binary.NativeEndian.PutUint32(b[4:], unix.FAN_ALLOW)
+	}
+	if _, err := unix.Write(g.fd, b[:]); err != nil {
+		return fmt.Errorf("answer fanotify: %w", err)
+	}
+	return nil
+}
+
+// Pass lets the kernel ask no more about the file of an event, by whichever name it is opened,
+// until it forgets that for want of memory.
+func (g *Group) Pass(e Event) error {
+	const flags = unix.FAN_MARK_ADD | unix.FAN_MARK_IGNORE_SURV | unix.FAN_MARK_EVICTABLE
+	if err := unix.FanotifyMark(g.fd, flags, unix.FAN_OPEN_PERM, unix.AT_FDCWD, pathOfFD(e.FD)); err != nil {
+		return fmt.Errorf("pass a file: %w", err)
+	}
+	return nil
+}
+
+// Release ends the group under whoever uses it, who reads and writes nothing from then on.
+// The kernel lets go on all that waits.
+func (g *Group) Release() error {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("release fanotify: %w", err)
+	}
+	defer func() { _ = unix.Close(null) }()
+	if err := unix.Dup3(null, g.fd, unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("release fanotify: %w", err)
+	}
+	return nil
 }
 
 // OpenNames makes a group of names. It takes Linux 5.17.
@@ -88,6 +139,12 @@ func (g *Group) MarkMount(f *os.File, mask uint64) error {
 // MarkNames asks for what becomes of the names in the folder f.
 func (g *Group) MarkNames(f *os.File) error { return g.mark(f, unix.FAN_MARK_ONLYDIR, names) }
 
+// MarkArrivals asks for the names that come to be in the folder f, and those that leave it
+// by a rename.
+func (g *Group) MarkArrivals(f *os.File) error {
+	return g.mark(f, unix.FAN_MARK_ONLYDIR, arrivals)
+}
+
 // MarkAllNames asks for what becomes of all names of the file system that f lies on.
 func (g *Group) MarkAllNames(f *os.File) error { return g.mark(f, unix.FAN_MARK_FILESYSTEM, names) }
 
@@ -99,7 +156,9 @@ func (g *Group) mark(f *os.File, flags uint, mask uint64) error {
 	return nil
 }
 
-func pathOf(f *os.File) string { return "/proc/thread-self/fd/" + strconv.Itoa(int(f.Fd())) }
+func pathOf(f *os.File) string { return pathOfFD(int(f.Fd())) }
+
+func pathOfFD(fd int) string { return "/proc/thread-self/fd/" + strconv.Itoa(fd) }
 
 // Read returns the next events, or none if there are none now. The caller closes the
 // descriptors in them. An error of one event doesn't end the group.
@@ -129,12 +188,17 @@ func (e Event) Close() {
 }
 
 // HandleOf is the handle that events name the folder f by.
-func HandleOf(f *os.File) (Handle, error) {
+func HandleOf(f *os.File) (Handle, error) { return handleOf(int(f.Fd())) }
+
+// Handle is that of the file of an event that came with a descriptor.
+func (e Event) Handle() (Handle, error) { return handleOf(e.FD) }
+
+func handleOf(fd int) (Handle, error) {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+	if err := unix.Fstatfs(fd, &st); err != nil {
 		return Handle{}, fmt.Errorf("find handle: %w", err)
 	}
-	h, _, err := unix.NameToHandleAt(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	h, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH)
 	if err != nil {
 		return Handle{}, fmt.Errorf("find handle: %w", err)
 	}
