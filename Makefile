@@ -111,7 +111,7 @@ accuracy: build
 
 # The suites that are about the kernel. Each has a machine and a time of its own, in
 # seconds: emulated, a fork takes fifty times as long. VM_SUITES chooses among them.
-VM_SUITES ?= resource/cgroup:600 resource/usage:60 sandbox:1800 filesystem/mounts:3600 network/gate:3600
+VM_SUITES ?= resource/cgroup:600 resource/usage:60 sandbox:1800 filesystem/mounts:3600 filesystem/track/deny:600 filesystem/host:3600 network/gate:3600
 test-vm: EXTRA = $(QEMU)
 test-vm: build
 	@test "$$(id -u)" = 0 || { echo 'make test-vm needs root: its machine has this one as its root'; exit 1; }

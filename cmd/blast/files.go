@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,8 +27,9 @@ import (
 
 type filesCmd struct {
 	Follow  bool          `short:"f" help:"Go on with what comes, until Ctrl-C or until the environment is down."`
+	Where   []string      `arg:"" optional:"" name:"path" help:"Only of these paths and all below, as --path; src/app.py is that of the workspace."`
 	Path    []string      `sep:"none" placeholder:"PATTERN" help:"Only of these paths in the sandbox and all below: /workspace/src, /workspace/**/*.pem, *.pem."`
-	Op      []string      `enum:"read,write,create,delete,rename,execute" placeholder:"OP" help:"Only what did this: read, write, create, delete, rename, execute."`
+	Op      []string      `enum:"read,write,create,delete,rename,execute,denied" placeholder:"OP" help:"Only what did this: read, write, create, delete, rename, execute; or was denied."`
 	Process string        `placeholder:"NAME" help:"Only by commands of this name, or by the process with this number in the sandbox."`
 	Since   time.Duration `placeholder:"TIME" help:"Only what happened at most so long ago: 10m, 1h30m."`
 	History bool          `xor:"what" help:"Show what happened to each path instead, the last one at the end."`
@@ -36,6 +38,9 @@ type filesCmd struct {
 
 // Run shows what the environment's sandboxes did with files. It takes no lock.
 func (cmd *filesCmd) Run(ctx context.Context, u *ui, g *Globals) error {
+	for _, p := range cmd.Where {
+		cmd.Path = append(cmd.Path, seenAt(p))
+	}
 	for _, p := range cmd.Path {
 		if err := pathglob.Check(p); err != nil {
 			return u.misused("--path %q: %v", p, err)
@@ -55,11 +60,19 @@ func (cmd *filesCmd) Run(ctx context.Context, u *ui, g *Globals) error {
 	if _, err := os.Lstat(filepath.Join(env.Run, access.File)); errors.Is(err, fs.ErrNotExist) {
 		return cmd.nothing(u, env)
 	}
-	s := &fileSights{cmd: cmd, u: u, src: sourcesOf(env, filesystem.TrackAddr)}
+	s := &fileSights{cmd: cmd, u: u, src: sourcesOf(env, filesystem.TrackAddr), tree: sourcesOf(env, filesystem.TreeAddr)}
 	if cmd.Since > 0 {
 		s.after = time.Now().Add(-cmd.Since)
 	}
 	return s.all(ctx, c, env)
+}
+
+// seenAt is a path that a person took from where the project is, as the sandbox has it.
+func seenAt(p string) string {
+	if path.IsAbs(p) || !strings.Contains(p, "/") {
+		return p
+	}
+	return path.Join(filesystem.WorkspaceDir, p)
 }
 
 func (cmd *filesCmd) nothing(u *ui, env state.Env) error {
@@ -78,8 +91,9 @@ func (cmd *filesCmd) nothing(u *ui, env state.Env) error {
 type fileSights struct {
 	cmd   *filesCmd
 	u     *ui
-	src   map[string]string
-	after time.Time // what is older is left out
+	src   map[string]string // of what is tracked
+	tree  map[string]string // of what is mounted
+	after time.Time         // what is older is left out
 
 	begun  bool // something was printed
 	ready  bool // all that there is was told
@@ -121,8 +135,13 @@ func (s *fileSights) hear(b []byte) {
 	if err != nil {
 		return
 	}
-	if a, ok := v.(*access.Alert); ok {
-		a.Place = plan.PlaceOf(s.src, "alert."+a.Name)
+	switch v := v.(type) {
+	case *access.Alert:
+		v.Place = plan.PlaceOf(s.src, "alert."+v.Name)
+	case *access.Access:
+		if v.Rule != "" {
+			v.Place = plan.PlaceOf(s.tree, v.Rule)
+		}
 	}
 	if t := timeOfUse(v); t.After(s.last) {
 		s.last = t
@@ -179,7 +198,7 @@ func (s *fileSights) wanted(v any) bool {
 	cmd := s.cmd
 	switch v := v.(type) {
 	case *access.Access:
-		return !cmd.History && cmd.asks(v.Process, []string{v.Path, v.To}, v.Op)
+		return !cmd.History && cmd.asks(v.Process, []string{v.Path, v.To, v.Via}, v.Op)
 	case *access.Alert:
 		return !cmd.History && cmd.asks(v.Process, []string{v.Path}, v.Event)
 	case *access.Path:

@@ -18,6 +18,7 @@ func TestForgedFilesAreOneRow(t *testing.T) {
 	for what, v := range map[string]any{
 		"access": &access.Access{Op: "write", Path: evil, Process: who, Size: 1},
 		"rename": &access.Access{Op: "rename", Path: evil, To: evil, Process: who, Folder: true},
+		"denied": &access.Access{Op: "denied", Path: evil, To: evil, Via: evil, Tried: evil, Error: evil, Why: evil, Place: evil, Process: who},
 		"alert":  &access.Alert{Name: "a", Event: "delete", Path: evil, Process: who, Action: "kill", Failed: evil, Place: evil},
 		"gap":    &access.Gap{Path: evil, Reason: evil},
 		"path":   &access.Path{Path: evil, Ops: map[string]uint64{evil: 1}, By: who},
@@ -48,6 +49,15 @@ func TestShownPaths(t *testing.T) {
 	} {
 		if got := shownPath(path); got != want {
 			t.Errorf("%q is shown as %s, want %s", path, got, want)
+		}
+	}
+}
+
+// TestPathsOfAPerson are those of the workspace, where they can't be anything else.
+func TestPathsOfAPerson(t *testing.T) {
+	for path, want := range map[string]string{"/tmp/a": "/tmp/a", "src/a.py": "/workspace/src/a.py", "./a": "/workspace/a", "../a": "/a", "*.pem": "*.pem"} {
+		if got := seenAt(path); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
 		}
 	}
 }

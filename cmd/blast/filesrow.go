@@ -66,9 +66,30 @@ func (s *fileSights) row(x access.Access) string {
 	if x.Found {
 		found = "found in a new folder"
 	}
-	more := details(size, found, missed(x.Missed))
+	if x.Path == "" {
+		target = "(not known)"
+	}
+	more := details(size, found, refusedBecause(x), missed(x.Missed))
 	line := fmt.Sprintf("%-8s  %-7s  %-*s  %-*s  %s", clock(x.Time), x.Op, s.widths.path, target, s.widths.who, who, more)
 	return s.u.fit(strings.TrimRight(line, " ")) + "\n"
+}
+
+// refusedBecause is what was tried, what the kernel said, and which line decided that.
+func refusedBecause(x access.Access) string {
+	if x.Op != filesystem.Denied {
+		return ""
+	}
+	s := cell(wording.Foreign(x.Tried, maxWho)) + ": " + cell(wording.Foreign(x.Error, maxWho))
+	if x.Via != "" {
+		s += ", leads to " + shownPath(x.Via)
+	}
+	if x.Why != "" {
+		s += ", " + sentence(x.Why, maxReason)
+	}
+	if x.Place != "" {
+		s += " (" + sentence(x.Place, maxReason) + ")"
+	}
+	return s
 }
 
 // shownPath is a path that a sandbox chose, as one word that can be pasted into a shell of

@@ -57,6 +57,9 @@ func (w *Writer) Ints(name string, ns []int64) {
 // Int writes a whole number.
 func (w *Writer) Int(name string, n int64) { w.body.SetAttributeValue(name, cty.NumberIntVal(n)) }
 
+// Bool writes a Bool.
+func (w *Writer) Bool(name string, b bool) { w.body.SetAttributeValue(name, cty.BoolVal(b)) }
+
 // Size writes a number of bytes.
 func (w *Writer) Size(name string, n int64) { w.Text(name, FormatSize(n)) }
 

@@ -75,9 +75,10 @@ environment "alerts" {
     alert "nothing" {
     }
 
-    alert "later" {
+    alert "learner" {
       event     = "denied"
       threshold = 1
+      learn     = "1h"
     }
   }
 }

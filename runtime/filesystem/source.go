@@ -187,6 +187,9 @@ func (r *reading) covered(target string) (string, bool) {
 	return "", false
 }
 
+// secretNames are what folders with keys are called.
+var secretNames = []string{".aws", ".config", ".docker", ".gnupg", ".kube", ".local/share/containers", ".local/share/keyrings", ".ssh"}
+
 // secretFolders are those of the person's home that hold keys. They matter where
 // the workspace or a mount holds them, such as a project that is the home folder.
 func secretFolders(uid int) []string {
@@ -195,7 +198,7 @@ func secretFolders(uid int) []string {
 		return nil
 	}
 	var out []string
-	for _, name := range []string{".aws", ".config", ".docker", ".gnupg", ".kube", ".local/share/containers", ".local/share/keyrings", ".ssh"} {
+	for _, name := range secretNames {
 		out = append(out, path.Join(u.HomeDir, name))
 	}
 	return out

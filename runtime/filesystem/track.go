@@ -44,6 +44,7 @@ const (
 	Delete  = "delete"
 	Rename  = "rename"
 	Execute = "execute"
+	Denied  = "denied" // the kernel refused one of those
 )
 
 // Actions of an alert. What an action does those before it do, too.
@@ -55,7 +56,7 @@ const (
 
 var (
 	levels  = []string{None, Writes, All}
-	events  = []string{Read, Write, Create, Delete, Rename, Execute}
+	events  = []string{Read, Write, Create, Delete, Rename, Execute, Denied}
 	actions = []string{Log, Freeze, Kill}
 )
 
@@ -69,9 +70,17 @@ type Alert struct {
 	Window    time.Duration `json:"window"`              // ns
 	Paths     []string      `json:"paths,omitempty"`     // patterns of pathglob; none: all that is tracked
 	Action    string        `json:"action"`              // Log | Freeze | Kill
+
+	// FirstSeen: only what happens in a folder in which the environment never did the like
+	// counts, once Learn has passed since that began to be remembered.
+	FirstSeen bool          `json:"first_seen,omitempty"`
+	Learn     time.Duration `json:"learn,omitempty"` // ns
 }
 
-const defaultWindow = 10 * time.Second
+const (
+	defaultWindow = 10 * time.Second
+	defaultLearn  = time.Hour
+)
 
 var trackBlock = block.Block{
 	Name: "track", Doc: "Which accesses to files go on record, for `blast files`. Without the block none do. docs/FILES.md says what can be seen, and what it costs.",
@@ -84,11 +93,13 @@ var trackBlock = block.Block{
 var alertBlock = block.Block{
 	Name: "alert", Label: "name", Doc: "An access that happens too often. It counts what the track block lets go on record.", NotYet: []string{"for_each"},
 	Attrs: []block.Attr{
-		{Name: "event", Kind: block.String, Required: true, Example: `"delete"`, OneOf: events, NotYet: []string{"denied"}, Doc: "What counts. \"read\" and \"execute\" take level = \"all\"."},
-		{Name: "threshold", Kind: block.Int, Example: "200", Default: "none; one of threshold and bytes", Min: 1, Max: 1_000_000, Doc: "How many of them are too many. What one process does to one path within a second counts once."},
+		{Name: "event", Kind: block.String, Required: true, Example: `"delete"`, OneOf: events, Doc: "What counts. \"read\" and \"execute\" take level = \"all\"; \"denied\" is any access that the kernel refused, and takes a kernel that tells of it."},
+		{Name: "threshold", Kind: block.Int, Example: "200", Default: "none; one of threshold and bytes. With first_seen 1", Min: 1, Max: 1_000_000, Doc: "How many of them are too many. What one process does to one path within a second counts once."},
 		{Name: "bytes", Kind: block.Size, Example: `"100MiB"`, Default: "none; one of threshold and bytes", Min: 1, Doc: "How much is too much, of \"read\" and \"write\": the size of each file that counts."},
 		{Name: "window", Kind: block.Duration, Example: `"10s"`, Default: `"10s"`, Min: int64(100 * time.Millisecond), Max: int64(24 * time.Hour), Doc: "Within which time. It slides, in steps of a 64th."},
 		{Name: "paths", Kind: block.Strings, Example: `["*.pem"]`, Default: "all that is tracked", Doc: "Which files count: as paths of track, and a pattern without a / is about the name of a file or folder."},
+		{Name: "first_seen", Kind: block.Bool, Default: "false", Doc: "Whether only what happens in a folder counts in which this event never happened before, in the life of the environment."},
+		{Name: "learn", Kind: block.Duration, Example: `"1h"`, Default: `"1h"`, Min: int64(time.Second), Max: int64(30 * 24 * time.Hour), Doc: "With first_seen: for how long, from the apply that begins it, folders are only remembered."},
 		{Name: "action", Kind: block.String, OneOf: actions, Default: `"log"`, Doc: "\"log\" notes it, and `blast run` says so when the command is over; \"freeze\" stops all processes of the environment, until `blast thaw`; \"kill\" ends all its commands."},
 	},
 }
@@ -172,6 +183,15 @@ func (r *reading) alert(v *block.Values, level string, track *block.Values) (Ale
 	}
 	a.Threshold, _ = v.Int("threshold")
 	a.Bytes, _ = v.Int("bytes")
+	if a.FirstSeen = v.Bool("first_seen", false); a.FirstSeen {
+		a.Learn = defaultLearn
+		if d, ok := v.Duration("learn"); ok {
+			a.Learn = d
+		}
+		if a.Threshold == 0 && a.Bytes == 0 && !v.Wrote("threshold") && !v.Wrote("bytes") {
+			a.Threshold = 1
+		}
+	}
 	if d := a.problem(v, level, track); d != nil {
 		r.report(d)
 		return a, false
@@ -189,8 +209,17 @@ func (a Alert) problem(v *block.Values, level string, track *block.Values) *hcl.
 		return block.Errorf(track.At("level"), "Alert without tracking", "alert %q counts what is on record, and with level = \"none\" nothing is. Write level = \"writes\", or remove the alert.", a.Name)
 	case (a.Event == Read || a.Event == Execute) && level != All:
 		return block.Errorf(v.At("event"), "Event that is not tracked", "alert %q counts %q, which level = %q leaves out. Write level = \"all\" in the track block.", a.Name, a.Event, level)
+	}
+	return a.unbound(v)
+}
+
+// unbound finds what is wrong with how much is too much.
+func (a Alert) unbound(v *block.Values) *hcl.Diagnostic {
+	switch {
 	case a.Threshold == 0 && a.Bytes == 0 && !v.Wrote("threshold") && !v.Wrote("bytes"):
 		return block.Errorf(v.Range, "Alert without a bound", "alert %q has neither threshold nor bytes, so nothing is too much. Write for example threshold = 200.", a.Name)
+	case v.Wrote("learn") && !a.FirstSeen:
+		return block.Errorf(v.At("learn"), "Learning without first_seen", "alert %q has learn, which is about folders that are seen for the first time. Add first_seen = true, or remove learn.", a.Name)
 	case a.Bytes != 0 && a.Event != Read && a.Event != Write:
 		return block.Errorf(v.At("bytes"), "Bytes of an event without any", "alert %q counts bytes of %q, and only \"read\" and \"write\" have them. Write threshold instead.", a.Name, a.Event)
 	}

@@ -37,10 +37,22 @@ func TestTrackDefaults(t *testing.T) {
 mount "/models" {
   source = "src"
 }
-track {}
+track {
+  level = "all"
+}
 alert "b" {
   event     = "delete"
   threshold = 2
+}
+alert "c" {
+  event      = "denied"
+  first_seen = true
+}
+alert "d" {
+  event      = "read"
+  first_seen = true
+  learn      = "7m"
+  threshold  = 3
 }
 alert "a" {
   event  = "write"
@@ -49,15 +61,17 @@ alert "a" {
   paths  = ["*.bin", "*.bin"]
   action = "kill"
 }`)
-	want := Track{Level: Writes, Paths: []string{"/home/sandbox", "/models", "/tmp", "/var/tmp", "/workspace"}, Alerts: []Alert{
+	want := Track{Level: All, Paths: []string{"/home/sandbox", "/models", "/tmp", "/var/tmp", "/workspace"}, Alerts: []Alert{
 		{Name: "a", Event: Write, Bytes: 1 << 20, Window: time.Minute, Paths: []string{"*.bin"}, Action: Kill},
 		{Name: "b", Event: Delete, Threshold: 2, Window: 10 * time.Second, Action: Log},
+		{Name: "c", Event: Denied, Threshold: 1, Window: 10 * time.Second, Action: Log, FirstSeen: true, Learn: time.Hour},
+		{Name: "d", Event: Read, Threshold: 3, Window: 10 * time.Second, Action: Log, FirstSeen: true, Learn: 7 * time.Minute},
 	}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 	for _, o := range objs {
-		if o.Addr == TrackAddr && (plan.PlaceOf(o.Src, "alert.b") != "blast.hcl:9" || plan.PlaceOf(o.Src, "track") != "blast.hcl:8" || plan.PlaceOf(o.Src, "") != "blast.hcl:8") {
+		if o.Addr == TrackAddr && (plan.PlaceOf(o.Src, "alert.b") != "blast.hcl:11" || plan.PlaceOf(o.Src, "track") != "blast.hcl:8" || plan.PlaceOf(o.Src, "") != "blast.hcl:8") {
 			t.Errorf("places: %v", o.Src)
 		}
 	}
@@ -92,6 +106,8 @@ func TestLessIsSeenWidens(t *testing.T) {
 		"another event":   {usual, alert(func(a *Alert) { a.Event = Write }), plan.Both},
 		"both ways":       {usual, alert(func(a *Alert) { a.Action, a.Threshold = Kill, 20 }), plan.Both},
 		"bytes as well":   {alert(func(a *Alert) { a.Event = Write }), alert(func(a *Alert) { a.Event, a.Bytes = Write, 5 }), plan.Narrow},
+		"only new":        {usual, alert(func(a *Alert) { a.FirstSeen, a.Learn = true, time.Hour }), plan.Widen},
+		"learns longer":   {alert(func(a *Alert) { a.FirstSeen, a.Learn = true, time.Hour }), alert(func(a *Alert) { a.FirstSeen, a.Learn = true, 2*time.Hour }), plan.Widen},
 		"of another path": {usual, alert(func(a *Alert) { a.Paths = []string{"/workspace/doc"} }), plan.Both},
 	} {
 		for _, back := range []bool{false, true} {
@@ -134,6 +150,10 @@ func changeOf(from, to *Track) plan.Change {
 // TestTrackTextSaysAll that an alert is about.
 func TestTrackTextSaysAll(t *testing.T) {
 	a := Alert{Name: "x", Event: Read, Threshold: 3, Bytes: 1 << 20, Window: time.Minute, Paths: []string{"*.pem", "/workspace/keys"}, Action: Kill}
+	news := Alert{Name: "n", Event: Denied, Threshold: 1, Window: time.Second, FirstSeen: true, Learn: time.Hour, Action: Log}
+	if got := news.text(); got != "1 denials in 1s in folders first seen (after 1h): log" {
+		t.Error(got)
+	}
 	if got := a.text(); !strings.Contains(got, "3 reads or 1 MiB of reads in 1m of *.pem, /workspace/keys: kill") {
 		t.Error(got)
 	}

@@ -56,6 +56,12 @@ func (a Alert) since(was Alert) plan.Access {
 	if a.Event != was.Event {
 		return plan.Both
 	}
+	seen := more(int64(was.Learn), int64(a.Learn))
+	if a.FirstSeen != was.FirstSeen { // all that happens is more than what is new
+		if seen = plan.Narrow; a.FirstSeen {
+			seen = plan.Widen
+		}
+	}
 	paths := plan.Same
 	switch {
 	case slices.Equal(was.Paths, a.Paths):
@@ -66,7 +72,7 @@ func (a Alert) since(was Alert) plan.Access {
 	default:
 		paths = covers(was.Paths, a.Paths)
 	}
-	return joined(more(was.Threshold, a.Threshold), more(was.Bytes, a.Bytes), opposite(more(int64(was.Window), int64(a.Window))), rank(actions, was.Action, a.Action), paths)
+	return joined(more(was.Threshold, a.Threshold), more(was.Bytes, a.Bytes), opposite(more(int64(was.Window), int64(a.Window))), rank(actions, was.Action, a.Action), paths, seen)
 }
 
 // rank compares two words of a list in which the later ones do more.
@@ -128,7 +134,7 @@ func (t Track) summary() string {
 }
 
 // nouns are what a person calls several of an event.
-var nouns = map[string]string{Read: "reads", Write: "writes", Create: "creations", Delete: "deletions", Rename: "renames", Execute: "executions"}
+var nouns = map[string]string{Read: "reads", Write: "writes", Create: "creations", Delete: "deletions", Rename: "renames", Execute: "executions", Denied: "denials"}
 
 // text is "200 deletions in 10s: freeze".
 func (a Alert) text() string {
@@ -140,6 +146,9 @@ func (a Alert) text() string {
 		bounds = append(bounds, block.FormatSize(a.Bytes)+" of "+nouns[a.Event])
 	}
 	s := strings.Join(bounds, " or ") + " in " + block.FormatDuration(a.Window)
+	if a.FirstSeen {
+		s += " in folders first seen (after " + block.FormatDuration(a.Learn) + ")"
+	}
 	if len(a.Paths) > 0 {
 		s += " of " + strings.Join(a.Paths, ", ")
 	}

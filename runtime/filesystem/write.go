@@ -141,6 +141,10 @@ func (t Track) write(to *block.Writer) {
 		}
 		b.Duration("window", a.Window)
 		b.Texts("paths", a.Paths)
+		if a.FirstSeen {
+			b.Bool("first_seen", true)
+			b.Duration("learn", a.Learn)
+		}
 		b.Text("action", a.Action)
 	}
 }

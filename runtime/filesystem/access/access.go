@@ -15,6 +15,8 @@ const (
 	File      = "files.ndjson"
 	OldFile   = "files.old.ndjson"
 	AlertFile = "alerts.ndjson"
+	// DeniedFile likewise has what was refused.
+	DeniedFile = "refused.ndjson"
 )
 
 // Record is the name under which the daemon is asked for all of it; see kinds.Monitor.
@@ -49,7 +51,7 @@ type Process struct {
 type Access struct {
 	Type string    `json:"type"`
 	Time time.Time `json:"time"` // when the kernel's word of it was read
-	Op   string    `json:"op"`   // filesystem.Read, Write, Create, Delete, Rename or Execute
+	Op   string    `json:"op"`   // filesystem.Read, Write, Create, Delete, Rename, Execute or Denied
 	Path string    `json:"path"` // as the kernel resolved it, in the sandbox
 	To   string    `json:"to,omitempty"`
 	Size int64     `json:"size,omitempty"` // bytes, of a file that was read or written, when it was closed
@@ -58,6 +60,15 @@ type Access struct {
 	// Found means that it was there when its new folder was first looked at: somebody,
 	// most likely this process, made it or moved it there just before.
 	Found bool `json:"found,omitempty"`
+
+	// Of one that was refused. Its Path is as it was asked for, made absolute.
+	Tried string `json:"tried,omitempty"`  // Op if it had not been
+	Error string `json:"error,omitempty"`  // the kernel's: "EACCES", "EPERM", "EROFS", "EBUSY" or "EOVERFLOW"
+	Via   string `json:"via,omitempty"`    // where symbolic links in Path led to a moment later
+	Rule  string `json:"rule,omitempty"`   // the item of the tree that decided; "" is none
+	Why   string `json:"reason,omitempty"` //
+	Fix   string `json:"fix,omitempty"`    // what to write into blast.hcl; "" if no line allows it
+	Place string `json:"place,omitempty"`  // the rule's line, filled in by the reader
 
 	Process
 

@@ -48,7 +48,7 @@ func Decode(b []byte) (any, error) {
 	return v, nil
 }
 
-// End is the offset behind the alerts that are in the file at path now; -1 if there is no
+// End is the offset behind what is in the file at path now; -1 if there is no
 // such file, as nothing is tracked.
 func End(path string) int64 {
 	fi, err := os.Stat(path)
@@ -58,28 +58,34 @@ func End(path string) int64 {
 	return fi.Size()
 }
 
-// Alerts are those that were written to the file at path since offset. A file that is
-// shorter by now was begun anew, and is read from its beginning.
-func Alerts(path string, offset int64) ([]Alert, error) {
+// Alerts are those that were written to the file at path since offset.
+func Alerts(path string, offset int64) ([]Alert, error) { return since[Alert](path, offset) }
+
+// Denials likewise are accesses that were refused.
+func Denials(path string, offset int64) ([]Access, error) { return since[Access](path, offset) }
+
+// since reads what was written to a file after an offset. One that is shorter by now was
+// begun anew, and is read from its beginning.
+func since[T any](path string, offset int64) ([]T, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read alerts: %w", err)
+		return nil, fmt.Errorf("read accesses: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read alerts: %w", err)
+		return nil, fmt.Errorf("read accesses: %w", err)
 	}
 	if offset < 0 || offset > fi.Size() {
 		offset = 0
 	}
-	var all []Alert
+	var all []T
 	err = ndjson.Scan(io.NewSectionReader(f, offset, fi.Size()-offset), func(b []byte) {
 		if v, err := Decode(b); err == nil {
-			if a, ok := v.(*Alert); ok {
+			if a, ok := v.(*T); ok {
 				all = append(all, *a)
 			}
 		}

@@ -225,7 +225,7 @@ func TestGapOfADaemon(t *testing.T) {
 		t.Error("the test sees too much")
 	}
 	all := w.lines(t)
-	gaps := of[access.Gap](all)
+	gaps := times(all)
 	if len(gaps) != 1 || gaps[0].To.Sub(gaps[0].From) < 50*time.Millisecond || gaps[0].Reason != "blastd was not running" {
 		t.Errorf("%+v", gaps)
 	}
@@ -246,7 +246,7 @@ func TestTurnedOff(t *testing.T) {
 	w.must(t, "touch /workspace/off")
 	w.has(t, "create /workspace/on")
 	w.apply(t, on)
-	if gaps := of[access.Gap](w.lines(t)); len(gaps) != 1 || gaps[0].Reason != "nothing was tracked" || slices.Contains(w.deeds(t), "create /workspace/off") {
+	if gaps := times(w.lines(t)); len(gaps) != 1 || gaps[0].Reason != "nothing was tracked" || slices.Contains(w.deeds(t), "create /workspace/off") {
 		t.Errorf("%+v", gaps)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -27,6 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
+	_ = exec.Command("modprobe", "loop").Run() // where it is a module
 	os.Exit(sandboxtest.Main(m))
 }
 
@@ -188,6 +190,11 @@ func of[T any](all []any) []T {
 		}
 	}
 	return out
+}
+
+// times are the gaps in time: of what this kernel never tells there is a line, too.
+func times(all []any) []access.Gap {
+	return slices.DeleteFunc(of[access.Gap](all), func(g access.Gap) bool { return g.To.IsZero() })
 }
 
 func (w *world) accesses(t testing.TB) []access.Access {

@@ -65,13 +65,16 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 	if err := h.Host.Apply(ctx, env, c); err != nil {
 		return err
 	}
+	if err := tell(env); err != nil {
+		return err
+	}
 	return h.track.Sync(ctx, env) // what is mounted now is watched at once
 }
 
-// Commit implements kinds.Committer. Of what is tracked nothing is kept.
+// Commit implements kinds.Committer.
 func (h *Host) Commit(ctx context.Context, env state.Env, c plan.Change) error {
 	if c.Addr == filesystem.TrackAddr {
-		return nil
+		return h.track.Commit(ctx, env, c)
 	}
 	return h.Host.Commit(ctx, env, c)
 }
@@ -102,7 +105,7 @@ func (h *Host) Check(ctx context.Context, env state.Env, desired []plan.Object) 
 
 // Sync implements kinds.Watcher: first the mounts, then what watches them.
 func (h *Host) Sync(ctx context.Context, env state.Env) error {
-	return errors.Join(h.Host.Sync(ctx, env), h.track.Sync(ctx, env), h.room.Sync(ctx, env))
+	return errors.Join(h.Host.Sync(ctx, env), tell(env), h.track.Sync(ctx, env), h.room.Sync(ctx, env))
 }
 
 // Close implements kinds.Watcher.

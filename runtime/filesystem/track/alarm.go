@@ -1,6 +1,7 @@
 package track
 
 import (
+	"cmp"
 	"time"
 
 	"blast.example/blast/runtime/filesystem"
@@ -25,9 +26,19 @@ type alarm struct {
 	quiet  time.Time // until then it has fired already
 }
 
-// concerns reports whether an access is one of those that the alert is about.
+// concerns reports whether an access is one of those that the alert is about. One whose path
+// nobody knows may be any.
 func (a *alarm) concerns(x access.Access) bool {
-	return x.Op == a.Event && (pathglob.Any(a.Paths, x.Path) || x.To != "" && pathglob.Any(a.Paths, x.To))
+	if x.Op != a.Event {
+		return false
+	}
+	return pathglob.Any(a.Paths, x.Path) || x.To != "" && pathglob.Any(a.Paths, x.To) || x.Via != "" && pathglob.Any(a.Paths, x.Via) ||
+		x.Op == filesystem.Denied && astray(cmp.Or(x.Via, x.Path))
+}
+
+// news reports whether an access counts, where only what is new does.
+func (a *alarm) news(x access.Access, first bool, since time.Time) bool {
+	return !a.FirstSeen || first && !x.Time.Before(since.Add(a.Learn))
 }
 
 // add counts an access and reports whether that was too much, but once in a window.

@@ -3,10 +3,12 @@ package track
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,13 +17,16 @@ import (
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/ndjson"
+	"blast.example/blast/state"
 )
 
 // Bounds of the record: a sandbox decides how much it does. What is over them is in the
 // totals, and alerts count it.
 const (
 	maxSize   = 8 << 20     // bytes of a file of the record; there are two
-	maxAlerts = 1 << 20     // bytes of the file of alerts; likewise
+	maxAlerts = 1 << 20     // bytes of the file of alerts, and of that of refusals; likewise
+	toldPer   = 50          // refusals a second, in the long run, that who runs a command hears of
+	toldBurst = 500         // likewise, at once
 	perSecond = 500         // lines in the long run
 	burst     = 20_000      // lines at once
 	sameFor   = time.Second // the same by the same process at the same path again within this time is one
@@ -41,8 +46,12 @@ type book struct {
 	mu      sync.Mutex // held for no longer than a line takes to be written, but where the file is full
 	file    *ndjson.File
 	alerts  *ndjson.File
+	refused *ndjson.File
 	alarms  []*alarm
+	memory  *memory // nil: no alert is about what is new
 	limit   *rate.Limiter
+	told    *rate.Limiter // of refusals
+	untold  int           // since the last one
 	recent  map[same]time.Time
 	paths   *history
 	totals  access.Totals
@@ -66,7 +75,7 @@ func record(dir string) ndjson.Name {
 // closed, or its daemon was killed, nobody knows: that is a gap.
 func openBook(dir string, log *slog.Logger, fire func(access.Alert)) (*book, error) {
 	b := &book{
-		dir: dir, log: log, fire: fire, quit: make(chan struct{}), limit: rate.NewLimiter(perSecond, burst),
+		dir: dir, log: log, fire: fire, quit: make(chan struct{}), limit: rate.NewLimiter(perSecond, burst), told: rate.NewLimiter(toldPer, toldBurst),
 		recent: map[same]time.Time{}, paths: newHistory(maxPaths),
 		totals: access.Totals{Type: access.TypeTotals, Ops: map[string]uint64{}, Bytes: map[string]int64{}, Fired: map[string]uint64{}},
 	}
@@ -79,6 +88,10 @@ func openBook(dir string, log *slog.Logger, fire func(access.Alert)) (*book, err
 	}
 	if b.alerts, err = ndjson.Open(ndjson.Name{Dir: dir, Now: access.AlertFile, Old: access.AlertFile + ".old", MaxSize: maxAlerts}); err != nil {
 		_ = b.file.Close()
+		return nil, err
+	}
+	if b.refused, err = ndjson.Open(ndjson.Name{Dir: dir, Now: access.DeniedFile, Old: access.DeniedFile + ".old", MaxSize: maxAlerts}); err != nil {
+		_, _ = b.file.Close(), b.alerts.Close()
 		return nil, err
 	}
 	if gap != nil {
@@ -151,9 +164,12 @@ func orEmpty[V any](m map[string]V) map[string]V {
 }
 
 // want sets the alerts that count from now on. One that is as it was goes on counting.
-func (b *book) want(alerts []filesystem.Alert) {
+func (b *book) want(env state.Env, alerts []filesystem.Alert) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.recollect(env, alerts); err != nil {
+		return err
+	}
 	was := b.alarms
 	b.alarms = nil
 	for _, a := range alerts {
@@ -165,6 +181,36 @@ func (b *book) want(alerts []filesystem.Alert) {
 		}
 		b.alarms = append(b.alarms, next)
 	}
+	return nil
+}
+
+// recollect opens the memory of folders if an alert asks for it. b.mu is held.
+func (b *book) recollect(env state.Env, alerts []filesystem.Alert) error {
+	if !slices.ContainsFunc(alerts, func(a filesystem.Alert) bool { return a.FirstSeen }) {
+		return b.dropMemory()
+	}
+	if b.memory != nil {
+		return nil
+	}
+	now := time.Now()
+	m, forgot, err := openMemory(env, now)
+	if err != nil {
+		return err
+	}
+	b.memory = m
+	if forgot {
+		b.note(access.Gap{Type: access.TypeGap, From: now, Reason: "the memory of folders can't be read, and begins anew: alerts with first_seen learn again"})
+	}
+	return nil
+}
+
+func (b *book) dropMemory() error {
+	m := b.memory
+	if m == nil {
+		return nil
+	}
+	b.memory = nil
+	return m.close()
 }
 
 func equal(a, b filesystem.Alert) bool {
@@ -177,6 +223,9 @@ func equal(a, b filesystem.Alert) bool {
 func (b *book) add(x access.Access) {
 	x.Type, x.Path, x.To = access.TypeAccess, text(x.Path, maxWord), text(x.To, maxWord)
 	x.Command, x.Script = text(x.Command, maxName), text(x.Script, maxName)
+	if x.Op == filesystem.Denied { // it has three
+		x.To, x.Via = text(x.To, maxWord/3), text(x.Via, maxWord/3)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.repeated(x) {
@@ -191,12 +240,43 @@ func (b *book) add(x access.Access) {
 		x.Missed, b.missed = b.missed, 0
 		b.note(x)
 	}
+	if x.Op == filesystem.Denied {
+		b.refuse(x)
+	}
+	first, since := b.new(x)
 	for _, a := range b.alarms {
-		if a.concerns(x) && a.add(x) {
+		if a.concerns(x) && a.news(x, first, since) && a.add(x) {
 			n, bytes := a.sum()
 			b.fires(a, access.Alert{Time: x.Time, Count: n, Bytes: bytes, Path: x.Path, Process: x.Process})
 		}
 	}
+}
+
+// refuse puts a refusal where who runs a command finds it. b.mu is held.
+func (b *book) refuse(x access.Access) {
+	if !b.told.AllowN(x.Time, 1) {
+		b.untold++
+		return
+	}
+	x.Missed, b.untold = b.untold, 0
+	if line, err := json.Marshal(x); err == nil {
+		b.refused.Append(line)
+	}
+	if b.refused.Full() {
+		_ = b.refused.Turn(nil)
+	}
+}
+
+// new remembers in which folder an access was. b.mu is held.
+func (b *book) new(x access.Access) (first bool, since time.Time) {
+	if b.memory == nil {
+		return false, time.Time{}
+	}
+	first = b.memory.first(x)
+	if b.memory.nowFull() {
+		b.note(access.Gap{Type: access.TypeGap, From: x.Time, Reason: fmt.Sprintf("more than %d folders were seen, and no more are remembered: what happens in others is new each time", maxSeen)})
+	}
+	return first, b.memory.since
 }
 
 func (b *book) count(x access.Access) {
@@ -283,7 +363,7 @@ func (b *book) repeated(x access.Access) bool {
 			clear(b.recent)
 		}
 	}
-	k := same{x.Op, x.Path, x.HostPID}
+	k := same{x.Op + x.Tried, x.Path, x.HostPID}
 	t, ok := b.recent[k]
 	if ok && x.Time.Sub(t) < sameFor {
 		return true
@@ -329,5 +409,5 @@ func (b *book) close(reason string) error {
 	}
 	b.closed = true
 	close(b.quit)
-	return errors.Join(b.file.Close(), b.alerts.Close())
+	return errors.Join(b.file.Close(), b.alerts.Close(), b.refused.Close(), b.dropMemory())
 }

@@ -17,7 +17,15 @@ import (
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/ndjson"
+	"blast.example/blast/state"
 )
+
+func want(t *testing.T, b *book, alerts []filesystem.Alert) {
+	t.Helper()
+	if err := b.want(state.Env{}, alerts); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func open(t *testing.T, dir string) *book {
 	t.Helper()
@@ -89,7 +97,7 @@ func TestTheSameIsNotedOnce(t *testing.T) {
 func TestFloodIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir)
-	b.want([]filesystem.Alert{{Name: "many", Event: filesystem.Write, Threshold: 3 * burst, Window: time.Hour, Action: filesystem.Log}})
+	want(t, b, []filesystem.Alert{{Name: "many", Event: filesystem.Write, Threshold: 3 * burst, Window: time.Hour, Action: filesystem.Log}})
 	for i := range 3 * burst {
 		b.add(write(fmt.Sprintf("/workspace/%d/%s", i, strings.Repeat("x", 300)), 0))
 	}
@@ -173,7 +181,7 @@ func TestGapFiresWhatStops(t *testing.T) {
 		{false, filesystem.Delete, filesystem.Kill, 0},
 	} {
 		b := open(t, t.TempDir())
-		b.want([]filesystem.Alert{{Name: "x", Event: c.event, Threshold: 100, Window: time.Minute, Action: c.action}})
+		want(t, b, []filesystem.Alert{{Name: "x", Event: c.event, Threshold: 100, Window: time.Minute, Action: c.action}})
 		for range 3 { // once in a window
 			b.gap(access.Gap{From: start, To: start, Lost: 1, Reason: "full"}, c.own, filesystem.Delete, filesystem.Create)
 		}

@@ -3,8 +3,8 @@
 // Package track is the host half of filesystem.track: it watches what the sandboxes of an
 // environment do with files, keeps the record of that, and acts when an alert fires.
 //
-//	fanotify ─▶ watch: who, where, what ─▶ book ─▶ file, readers, history, totals
-//	                                           └▶ alarms ─▶ log, freeze, kill
+//	fanotify ─┬▶ watch: who, where, what ─▶ book ─▶ file, readers, history, totals
+//	BPF ──────┘                                └▶ alarms ─▶ log, freeze, kill
 //
 // It only looks: nothing that a sandbox does waits for it, and a daemon that hangs or is
 // gone stops nobody. What it doesn't see it says: see access.Gap.
@@ -17,12 +17,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 
 	"blast.example/blast/plan"
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/access"
 	"blast.example/blast/runtime/filesystem/mounts"
+	"blast.example/blast/runtime/filesystem/track/deny"
 	"blast.example/blast/runtime/filesystem/track/fan"
 	"blast.example/blast/runtime/kinds"
 	"blast.example/blast/runtime/sandbox"
@@ -34,6 +36,7 @@ import (
 type Host struct {
 	log     *slog.Logger
 	freezer kinds.Freezer
+	tap     deny.Tap // what is refused, to all sandboxes
 
 	mu   sync.Mutex
 	envs map[string]*tracked // by environment id
@@ -46,6 +49,8 @@ var (
 	_ kinds.Flusher = (*Host)(nil)
 	_ kinds.Checker = (*Host)(nil)
 	_ kinds.Keeper  = (*Host)(nil)
+
+	_ kinds.Committer = (*Host)(nil)
 )
 
 // New returns a Host that watches nothing yet. What an alert freezes the freezer does.
@@ -103,6 +108,19 @@ func (h *Host) Apply(ctx context.Context, env state.Env, c plan.Change) error {
 		return err
 	}
 	return h.Sync(ctx, env)
+}
+
+// Commit implements kinds.Committer: which folders were seen is remembered for as long as
+// an alert asks for it.
+func (*Host) Commit(_ context.Context, env state.Env, c plan.Change) error {
+	var to filesystem.Track
+	if _, _, err := c.Sides(&filesystem.Track{}, &to); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(to.Alerts, func(a filesystem.Alert) bool { return a.FirstSeen }) {
+		return nil
+	}
+	return forget(env)
 }
 
 // Restore implements kinds.Keeper: nothing of it outlives a reboot.
@@ -189,7 +207,9 @@ func (h *Host) Sync(ctx context.Context, env state.Env) error {
 			return err
 		}
 	}
-	in.book.want(t.Alerts)
+	if err := in.book.want(env, t.Alerts); err != nil {
+		return err
+	}
 	return h.watch(ctx, in, t)
 }
 
@@ -211,6 +231,7 @@ func (h *Host) watch(ctx context.Context, in *tracked, t filesystem.Track) error
 		if w := old[id]; w != nil && same && !w.over() {
 			in.watches[id] = w
 			delete(old, id)
+			w.follow(tree)
 			err = errors.Join(err, w.flush(ctx)) // it sees what was mounted since
 			continue
 		}
@@ -220,7 +241,7 @@ func (h *Host) watch(ctx context.Context, in *tracked, t filesystem.Track) error
 		}
 		if lerr == nil {
 			var w *watch
-			if w, lerr = newWatch(in.book, t, tree, s, h.log.With("env", in.env.ID)); lerr == nil {
+			if w, lerr = newWatch(in.book, t, tree, s, &h.tap, h.log.With("env", in.env.ID)); lerr == nil {
 				in.watches[id] = w
 			}
 		}
@@ -298,9 +319,10 @@ func (h *Host) Monitor(ctx context.Context, env state.Env, a kinds.Asking, tell 
 	return b.show(ctx, a.Follow, tell)
 }
 
-// Check implements kinds.Checker: a host without fanotify can't track.
+// Check implements kinds.Checker: a host without fanotify can't track, and one without BPF
+// can't tell what is refused.
 func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]kinds.Problem, error) {
-	return kinds.CheckEach(desired, filesystem.TrackAddr, func(filesystem.Track) ([]kinds.Problem, error) {
+	return kinds.CheckEach(desired, filesystem.TrackAddr, func(t filesystem.Track) ([]kinds.Problem, error) {
 		for _, open := range []func() (*fan.Group, error){fan.OpenFiles, fan.OpenNames} {
 			g, err := open()
 			if err != nil {
@@ -311,6 +333,16 @@ func (h *Host) Check(_ context.Context, _ state.Env, desired []plan.Object) ([]k
 				return nil, err
 			}
 		}
-		return nil, nil
+		var ps []kinds.Problem
+		for _, a := range t.Alerts {
+			if a.Event != filesystem.Denied {
+				continue
+			}
+			if err := h.tap.Able(); err != nil {
+				ps = append(ps, kinds.Problem{Addr: filesystem.TrackAddr, Item: "alert." + a.Name + ".event", Reason: cannotDeny(err),
+					Fix: "Use a kernel with BTF and BPF trampolines, as Debian 12's is, or remove the alert."})
+			}
+		}
+		return ps, nil
 	})
 }

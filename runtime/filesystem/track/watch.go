@@ -18,6 +18,7 @@ import (
 
 	"blast.example/blast/runtime/filesystem"
 	"blast.example/blast/runtime/filesystem/access"
+	"blast.example/blast/runtime/filesystem/track/deny"
 	"blast.example/blast/runtime/filesystem/track/fan"
 	"blast.example/blast/runtime/sandbox"
 )
@@ -28,6 +29,9 @@ type watch struct {
 	log    *slog.Logger
 	marks  *marks
 	people *people
+
+	refusals *deny.Ring      // nil: the host can't tell
+	tree     filesystem.Tree // why something is refused
 
 	init      *os.File  // pidfd of the sandbox's init
 	table     *os.File  // its mount table
@@ -40,7 +44,7 @@ type watch struct {
 	ended bool                 // the sandbox has, and its mounts go with it
 	told  map[string]time.Time // gaps of a kind, and when they were told last
 
-	working sync.Mutex // held during a turn: the marks are the turn's
+	working sync.Mutex // held during a turn: the marks and the tree are the turn's
 
 	bell, rung *os.File // a pipe: who rings has the watch look at once
 	done       chan struct{}
@@ -53,8 +57,8 @@ type watch struct {
 const beat = 2 * time.Second
 
 // newWatch begins to watch a sandbox. When it returns all is watched that is there.
-func newWatch(b *book, t filesystem.Track, tree filesystem.Tree, s *sandbox.Sandbox, log *slog.Logger) (*watch, error) {
-	w := &watch{book: b, log: log.With("sandbox", s.ID), since: time.Now(), told: map[string]time.Time{}, done: make(chan struct{})}
+func newWatch(b *book, t filesystem.Track, tree filesystem.Tree, s *sandbox.Sandbox, tap *deny.Tap, log *slog.Logger) (*watch, error) {
+	w := &watch{book: b, tree: tree, log: log.With("sandbox", s.ID), since: time.Now(), told: map[string]time.Time{}, done: make(chan struct{})}
 	if err := w.open(t, tree, s); err != nil {
 		w.close()
 		return nil, err
@@ -63,6 +67,7 @@ func newWatch(b *book, t filesystem.Track, tree filesystem.Tree, s *sandbox.Sand
 		w.close()
 		return nil, fmt.Errorf("track files: %w", err)
 	}
+	w.heed(tap)
 	w.tellBlind()
 	go w.run()
 	return w, nil
@@ -97,6 +102,9 @@ func (w *watch) open(t filesystem.Track, tree filesystem.Tree, s *sandbox.Sandbo
 func (w *watch) close() {
 	if w.marks != nil {
 		w.marks.close()
+	}
+	if w.refusals != nil {
+		w.refusals.Close()
 	}
 	for _, f := range []*os.File{w.init, w.table, w.bell, w.rung} {
 		if f != nil {
@@ -158,6 +166,9 @@ func (w *watch) run() {
 			{Fd: int32(w.table.Fd()), Events: unix.POLLPRI},
 			{Fd: w.marks.files.FD(), Events: unix.POLLIN},
 			{Fd: w.marks.names.FD(), Events: unix.POLLIN},
+		}
+		if w.refusals != nil {
+			fds = append(fds, unix.PollFd{Fd: w.refusals.FD(), Events: unix.POLLIN})
 		}
 		wait := beat
 		if w.unsettled > 0 {
@@ -222,6 +233,7 @@ func (w *watch) turn(fds []unix.PollFd) (end bool) {
 		w.look(fds[2].Revents != 0, len(asked) > 0)
 	}
 	w.ended = over
+	w.readRefusals()
 	w.note(over, end || len(asked) > 0)
 	w.marks.sweep()
 	w.tellBlind()

@@ -89,7 +89,7 @@ func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults
 		return ExitFailed
 	}
 	log := filepath.Join(s.Env.Run, denial.File)
-	from, alerts, before := denial.End(log), access.End(s.alertFile()), tollOf(s.Env)
+	from, alerts, files, before := denial.End(log), access.End(s.alertFile()), access.End(s.deniedFile()), tollOf(s.Env)
 	over, told := s.watchAlerts(ctx, st, alerts)
 	code, err := command.Run(ctx, d.Socket, command.Request{
 		Args: s.Args, Env: vars, Dir: dir, Rlimits: d.Rlimits,
@@ -113,6 +113,7 @@ func (s Session) start(ctx context.Context, c *client.Client, d command.Defaults
 		s.askRooms(ctx, c, st, code)
 	}
 	s.explainAlerts(st, alerts)
+	s.explainFiles(st, files, code)
 	if s.explain(st, log, from) > 0 && s.FailOnDenied {
 		return ExitDenied
 	}

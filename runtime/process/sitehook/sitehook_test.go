@@ -111,7 +111,7 @@ func TestInstalledStays(t *testing.T) {
 	}
 	install(t.Context())
 	first := files()
-	if len(first) != 5 { // two sources, the folder, and both compiled
+	if len(first) != 7 { // three sources, the folder, and all compiled
 		t.Fatalf("%d files", len(first))
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -133,7 +133,7 @@ func TestInstalledStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		install(t.Context())
-		if got, err := os.ReadFile(source); err != nil || string(got) != string(want) || len(files()) != 5 {
+		if got, err := os.ReadFile(source); err != nil || string(got) != string(want) || len(files()) != 7 {
 			t.Errorf("%s: %v, %d files", name, err, len(files()))
 		}
 	}
@@ -141,7 +141,7 @@ func TestInstalledStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	install(t.Context())
-	if len(files()) != 5 {
+	if len(files()) != 7 {
 		t.Errorf("not compiled again: %d files", len(files()))
 	}
 }
@@ -205,7 +205,7 @@ func TestIsCompiled(t *testing.T) {
 	need(t)
 	p := newPython(t)
 	found, err := filepath.Glob(filepath.Join(p.dir, "__pycache__", "*.pyc"))
-	if err != nil || len(found) != 2 {
+	if err != nil || len(found) != 3 {
 		t.Fatalf("%q, %v", found, err)
 	}
 	for _, f := range found {
