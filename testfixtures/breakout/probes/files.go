@@ -248,9 +248,11 @@ func plantProbes() []Probe {
 		path := filepath.Join(a.Project, "planted-"+a.Token)
 		return temporary(path, func(string) error { return errors.Join(file(path), os.Lchown(path, 4242, 4242)) })
 	}})
-	for name, path := range map[string]string{"policy": "blast.hcl", "hook": ".git/hooks/post-checkout", "git-config": ".git/config", "state": ".blast/worker/state.json"} {
-		what := map[string]string{"policy": "a policy of one's own in blast.hcl", "hook": "a hook that git on the host would run", "git-config": "a setting of git with a program in it", "state": "what Blast has on record"}[name]
-		add(Probe{Name: name, What: what, Writes: true, Try: func(a *Aim) error { return a.marks(filepath.Join(a.Project, path)) }})
+	for _, f := range [][3]string{
+		{"policy", "blast.hcl", "a policy of one's own in blast.hcl"}, {"hook", ".git/hooks/post-checkout", "a hook that git on the host would run"},
+		{"git-config", ".git/config", "a setting of git with a program in it"}, {"state", ".blast/worker/state.json", "what Blast has on record"},
+	} {
+		add(Probe{Name: f[0], What: f[2], Writes: true, Try: func(a *Aim) error { return a.marks(filepath.Join(a.Project, f[1])) }})
 	}
 	add(Probe{Name: "policy-rename", What: "blast.hcl moved away, and another one put in its place", Writes: true, Try: func(a *Aim) error {
 		path, aside := filepath.Join(a.Project, "blast.hcl"), filepath.Join(a.Project, "aside-"+a.Token)
