@@ -43,9 +43,9 @@ func (w *world) fingerprint() map[string]string {
 // special are files with rights, or of a kind, that no sandbox may make.
 func special(project string) []string {
 	var out []string
-	_ = filepath.WalkDir(project, func(path string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(project, func(path string, _ fs.DirEntry, gone error) error {
 		var st unix.Stat_t
-		if err != nil || unix.Lstat(path, &st) != nil || strings.Contains(path, "/.blast/") {
+		if gone != nil || unix.Lstat(path, &st) != nil || strings.Contains(path, "/.blast/") {
 			return nil
 		}
 		n, err := unix.Lgetxattr(path, "security.capability", make([]byte, 64))

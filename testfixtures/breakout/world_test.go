@@ -17,6 +17,7 @@ import (
 
 	"blast.example/blast/testfixtures/breakout/probes"
 	"blast.example/blast/testfixtures/netlab"
+	"blast.example/blast/testfixtures/pace"
 	"blast.example/blast/testfixtures/whole"
 )
 
@@ -192,6 +193,9 @@ environment "small" {
 func (w *world) sandboxes(root string) {
 	w.project = filepath.Join(root, "project")
 	w.outline(w.project)
+	if pace.Factor() > 1 { // blast waits ten seconds for Python to say what it is: it shall be read by then
+		w.try(exec.Command("/usr/bin/python3", "-c", "import json, platform, sysconfig; sysconfig.get_config_vars()").Run())
+	}
 	b, err := os.ReadFile(filepath.Join(w.bin, "breaker"))
 	w.try(err, os.WriteFile(filepath.Join(w.project, "breaker"), b, 0o755))
 	for _, name := range []string{"worker", "rooted", "small"} {

@@ -131,9 +131,9 @@ func anyDevice(a *Aim) error {
 			return nil //nolint:nilerr // the next may do
 		}
 		_ = unix.Close(fd)
-		return errThrough(path)
+		return throughError(path)
 	})
-	var through errThrough
+	var through throughError
 	if errors.As(err, &through) {
 		a.Found([]byte(through))
 		return nil

@@ -408,8 +408,8 @@ var steps = map[string]func(*Aim) error{
 		}
 		return unix.Mount("overlay", "/tmp/merged", "overlay", 0, "lowerdir=/usr/share,upperdir=/tmp/up,workdir=/tmp/work,userxattr")
 	},
-	"cgroup2":      func(a *Aim) error { return cgroup2(a) },
-	"release":      func(a *Aim) error { return releaseAgent(a) },
+	"cgroup2":      cgroup2,
+	"release":      releaseAgent,
 	"packetfilter": func(*Aim) error { return packetFilter() },
 	"nothing":      func(*Aim) error { return nil },
 }

@@ -15,7 +15,7 @@ import (
 const leakCategory = "What a command is given by mistake"
 
 // leakProbes look for what a runtime left in its hands. Outside the mistake is made first.
-func leakProbes() []Probe {
+func leakProbes() []Probe { //nolint:gocyclo // a list
 	var ps []Probe
 	add := func(p Probe) { p.Category, p.Name = leakCategory, "leaks-"+p.Name; ps = append(ps, p) }
 	add(Probe{Name: "descriptors", What: "a descriptor beyond the first three", CVE: "CVE-2024-21626", Try: func(a *Aim) error {

@@ -17,7 +17,7 @@ import (
 
 const privilegeCategory = "Privilege"
 
-func privilegeProbes() []Probe {
+func privilegeProbes() []Probe { //nolint:gocyclo // a list
 	var ps []Probe
 	add := func(p Probe) { p.Category, p.Name = privilegeCategory, "privilege-"+p.Name; ps = append(ps, p) }
 	add(Probe{Name: "setuid-program", What: "a setuid program of the host's (su, passwd, mount, …), each of them", Person: true, Try: setuidPrograms})
@@ -83,7 +83,7 @@ func privilegeProbes() []Probe {
 	add(Probe{Name: "real-time", What: "real-time scheduling, before all others", Try: func(a *Aim) error {
 		prio := int32(1)
 		_, err := call(unix.SYS_SCHED_SETSCHEDULER, 0, 1, uintptr(unsafe.Pointer(&prio)))
-		if !a.Inside && err == unix.EPERM { // a cgroup of v1 without a share of it
+		if !a.Inside && errors.Is(err, unix.EPERM) { // a cgroup of v1 without a share of it
 			return errAbsent
 		}
 		return err
@@ -91,7 +91,7 @@ func privilegeProbes() []Probe {
 	add(Probe{Name: "deadline", What: "scheduling by deadline", Try: func(a *Aim) error {
 		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: 6, Runtime: 1 << 20, Deadline: 1 << 30, Period: 1 << 30}
 		err := unix.SchedSetAttr(0, &attr, 0)
-		if !a.Inside && (err == unix.EPERM || err == unix.EBUSY) {
+		if !a.Inside && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY)) {
 			return errAbsent
 		}
 		return err

@@ -87,9 +87,9 @@ func procProbes() []Probe {
 // the first is looked at, as the others are the attacker's own.
 func anyFile(a *Aim, dir string, w way) error {
 	n, last := 0, error(nil)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil //nolint:nilerr // what can't be listed is not what is looked for
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, unlisted error) error {
+		if unlisted != nil {
+			return nil // what can't be listed is not what is looked for
 		}
 		if dir == "/proc" && d.IsDir() && (strings.Trim(d.Name(), "0123456789") == "" || slices.Contains([]string{"/proc/sys", "/proc/self", "/proc/thread-self", "/proc/net"}, path)) {
 			return fs.SkipDir
@@ -106,11 +106,11 @@ func anyFile(a *Aim, dir string, w way) error {
 		}
 		n++
 		if last = w(a, path); last == nil {
-			return errThrough(path)
+			return throughError(path)
 		}
 		return nil
 	})
-	var through errThrough
+	var through throughError
 	if errors.As(err, &through) {
 		a.Found([]byte(through))
 		return nil
@@ -118,9 +118,9 @@ func anyFile(a *Aim, dir string, w way) error {
 	return errors.Join(err, fmt.Errorf("%d files, the last: %w", n, last))
 }
 
-type errThrough string
+type throughError string
 
-func (e errThrough) Error() string { return string(e) }
+func (e throughError) Error() string { return string(e) }
 
 // binfmt registers a format that nothing has, and takes it away again.
 func binfmt(a *Aim) error {
@@ -217,15 +217,7 @@ const cgroupCategory = "Cgroups"
 func cgroupProbes() []Probe {
 	var ps []Probe
 	add := func(p Probe) { p.Category, p.Name = cgroupCategory, "cgroup-"+p.Name; ps = append(ps, p) }
-	add(Probe{Name: "files", What: "a file of a cgroup, to raise one's limits", Try: func(*Aim) error {
-		b, err := os.ReadFile("/proc/self/mountinfo")
-		for line := range strings.Lines(string(b)) {
-			if f := strings.Fields(line); slices.Contains(f, "cgroup") || slices.Contains(f, "cgroup2") {
-				return opensForWriting(nil, filepath.Join(f[4], "cgroup.procs"))
-			}
-		}
-		return errors.Join(err, errors.New("none is mounted"))
-	}})
+	add(Probe{Name: "files", What: "a file of a cgroup, to raise one's limits", Try: filesOfGroup})
 	add(Probe{Name: "v1", What: "a hierarchy of v1 and its release_agent, which the host's kernel runs as root", CVE: "CVE-2022-0492", Try: releaseAgent})
 	add(Probe{Name: "v1-userns", What: "the same as root of a user and a cgroup namespace", CVE: "CVE-2022-0492", Try: func(a *Aim) error {
 		if !a.Inside && hierarchyV1() == "" {
@@ -253,25 +245,37 @@ func cgroupProbes() []Probe {
 		_, err = unix.Wait4(int(pid), nil, 0, nil)
 		return err
 	}})
-	add(Probe{Name: "path", What: "where on the host its group is", Try: func(*Aim) error {
-		b, err := os.ReadFile("/proc/1/cgroup")
-		for line := range strings.Lines(string(b)) {
-			if path := strings.TrimSpace(line); !strings.HasSuffix(path, ":/") {
-				return nil
-			}
-		}
-		self, _ := os.ReadFile("/proc/self/cgroup")
-		if len(self) > 0 && os.Getpid() != 1 {
-			var st unix.Stat_t
-			if unix.Stat("/sys/fs/cgroup", &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && len(self) > 0 {
-				if es, err := os.ReadDir("/sys/fs/cgroup"); err == nil && len(es) > 0 {
-					return nil
-				}
-			}
-		}
-		return errors.Join(err, errors.New("its group is the root, as far as can be seen"))
-	}})
+	add(Probe{Name: "path", What: "where on the host its group is", Try: pathOfGroup})
 	return ps
+}
+
+// filesOfGroup opens what moves a process into a group.
+func filesOfGroup(*Aim) error {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); slices.Contains(f, "cgroup") || slices.Contains(f, "cgroup2") {
+			return opensForWriting(nil, filepath.Join(f[4], "cgroup.procs"))
+		}
+	}
+	return errors.Join(err, errors.New("none is mounted"))
+}
+
+// pathOfGroup is nil if a path is told that is not the root of what can be seen.
+func pathOfGroup(a *Aim) error {
+	if !a.Inside { // a test's own group may be the root
+		f, err := os.Open("/sys/fs/cgroup")
+		if err == nil {
+			err = f.Close()
+		}
+		return err
+	}
+	b, err := os.ReadFile("/proc/1/cgroup")
+	for line := range strings.Lines(string(b)) {
+		if !strings.HasSuffix(strings.TrimSpace(line), ":/") {
+			return nil
+		}
+	}
+	return errors.Join(err, errors.New("its group is the root, as far as can be seen"))
 }
 
 // hierarchyV1 is one that is there, as options of mount; "" is none.

@@ -36,7 +36,7 @@ func syscallProbes() []Probe {
 	}
 	add(Probe{Name: "io-uring", What: "io_uring, whose operations pass no filter", CVE: "CVE-2022-29582, CVE-2023-2598", Try: func(a *Aim) error {
 		err := fdOf(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&ring)))(a)
-		if !a.Inside && err == unix.EPERM { // kernel.io_uring_disabled = 2
+		if !a.Inside && errors.Is(err, unix.EPERM) { // kernel.io_uring_disabled = 2
 			return errAbsent
 		}
 		return err
