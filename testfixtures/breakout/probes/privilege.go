@@ -67,7 +67,7 @@ func privilegeProbes() []Probe { //nolint:gocyclo // a list
 	add(Probe{Name: "id-map", What: "the host's root in an id map of one's own", Try: step(unix.CLONE_NEWUSER, "nothing")})
 	add(Probe{Name: "hard-limit", What: "a hard limit raised", Cap: unix.CAP_SYS_RESOURCE, Try: func(*Aim) error {
 		var l unix.Rlimit
-		for _, which := range []int{unix.RLIMIT_CORE, unix.RLIMIT_MEMLOCK, unix.RLIMIT_NOFILE, unix.RLIMIT_RTPRIO, unix.RLIMIT_NICE, unix.RLIMIT_MSGQUEUE} {
+		for _, which := range []int{unix.RLIMIT_MEMLOCK, unix.RLIMIT_NOFILE, unix.RLIMIT_RTPRIO, unix.RLIMIT_NICE, unix.RLIMIT_MSGQUEUE} {
 			if err := unix.Getrlimit(which, &l); err != nil || l.Max > 1<<40 {
 				continue
 			}

@@ -285,7 +285,7 @@ func hierarchyV1() string {
 		return ""
 	}
 	for line := range strings.Lines(string(b)) {
-		if f := strings.SplitN(line, ":", 3); len(f) == 3 && f[1] != "" {
+		if f := strings.SplitN(line, ":", 3); len(f) == 3 && f[1] != "" && f[1] != "name=breakout" { // which another probe makes
 			return f[1]
 		}
 	}
