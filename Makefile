@@ -111,15 +111,18 @@ accuracy: build
 
 # The suites that are about the kernel. Each has a machine and a time of its own, in
 # seconds: emulated, a fork takes fifty times as long. VM_SUITES chooses among them.
-VM_SUITES ?= resource/cgroup:600 resource/usage:60 sandbox:1800 filesystem/mounts:3600 filesystem/track/deny:600 filesystem/host:3600 network/gate:3600
+VM_SUITES ?= runtime/resource/cgroup:600 runtime/resource/usage:60 runtime/sandbox:1800 runtime/filesystem/mounts:3600 \
+             runtime/filesystem/track/deny:600 runtime/filesystem/host:3600 runtime/network/gate:3600 \
+             testfixtures/breakout:3600
 test-vm: EXTRA = $(QEMU)
 test-vm: build
 	@test "$$(id -u)" = 0 || { echo 'make test-vm needs root: its machine has this one as its root'; exit 1; }
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/breaker ./testfixtures/breakout/attacker
 	@mkdir -p $(BIN)/vm; failed=; for s in $(VM_SUITES); do \
 	  name=$${s%%:*}; file=$$(echo "$$name" | tr / -); \
-	  $(GO) test -c -tags seccomp -o $(BIN)/vm/$$file.test ./runtime/$$name || exit 1; \
-	  echo "== runtime/$$name"; \
-	  (cd runtime/$$name && BLAST_INIT=$(abspath $(BIN))/blast-init $(abspath testfixtures/vm/run.sh) -m 2048 -t $${s##*:} \
+	  $(GO) test -c -tags seccomp -o $(BIN)/vm/$$file.test ./$$name || exit 1; \
+	  echo "== $$name"; \
+	  (cd $$name && BLAST_INIT=$(abspath $(BIN))/blast-init BLAST_PREBUILT=$(abspath $(BIN)) $(abspath testfixtures/vm/run.sh) -m 4096 -t $${s##*:} \
 	    $(abspath $(BIN))/vm/$$file.test -test.timeout $${s##*:}s $(VM_ARGS)) || failed="$$failed $$name"; \
 	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 

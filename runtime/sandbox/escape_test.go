@@ -280,7 +280,7 @@ var tries = map[string]try{
 	"mknod of a disk":    {func() error { return unix.Mknod("/tmp/disk", unix.S_IFBLK|0o600, 254<<8) }, func() error { return unix.Mknod("/tmp/fifo", unix.S_IFIFO|0o600, 0) }, eperm},
 	"become root":        {func() error { return unix.Setresuid(0, 0, 0) }, func() error { return unix.Setresuid(-1, -1, -1) }, nil},
 	"change groups":      {func() error { return unix.Setgroups([]int{0}) }, func() error { _, err := unix.Getgroups(); return err }, nil},
-	"raise a hard limit": {func() error { return unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 1 << 40, Max: 1 << 40}) }, func() error { return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) }, eperm},
+	"raise a hard limit": {raiseLimit, func() error { return unix.Setrlimit(unix.RLIMIT_LOCKS, &unix.Rlimit{}) }, eperm},
 	"chown away":         {onFile(func(p string, _ int) error { return os.Chown(p, 0, 0) }), onFile(func(p string, _ int) error { return os.Chown(p, -1, -1) }), eperm},
 	"file capability":    {onFile(func(p string, _ int) error { return unix.Setxattr(p, "security.capability", make([]byte, 20), 0) }), getpid, nil},
 
@@ -347,6 +347,17 @@ var tries = map[string]try{
 	"32-bit program":  {run32, runSelf, nil},
 	"setuid program":  {runSU, runSelf, nil},
 	"x32 system call": {func() error { return inChild(func() { _ = call(0x40000000 | unix.SYS_GETPID) }) }, func() error { return inChild(func() { _ = getpid() }) }, nil},
+}
+
+// raiseLimit raises a hard limit; which one is none already depends on the machine.
+func raiseLimit() error {
+	for _, which := range []int{unix.RLIMIT_MEMLOCK, unix.RLIMIT_NOFILE, unix.RLIMIT_MSGQUEUE} {
+		var l unix.Rlimit
+		if err := unix.Getrlimit(which, &l); err == nil && l.Max < unix.RLIM_INFINITY {
+			return unix.Setrlimit(which, &unix.Rlimit{Cur: l.Cur, Max: l.Max + 1})
+		}
+	}
+	return nil // says that the attempt itself is broken
 }
 
 // markSocket sets an option of a socket to a small number.

@@ -50,6 +50,7 @@ func Init() {
 		libcontainer.Init()
 	}
 	keepShares()
+	keepNoCore()
 }
 
 // A Spec is everything about one sandbox.

@@ -68,10 +68,16 @@ func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
 		"fallocate": nil, // see preallocating
 		// A process may limit itself. Others of its user are out of reach: one of
 		// them is init, which would die without descriptors.
-		"prlimit64": {{equal(0, 0)}},
+		"prlimit64": append(limitsButCore(1, equal(0, 0)), []specs.LinuxSeccompArg{equal(0, 0), equal(1, unix.RLIMIT_CORE), equal(2, 0)}),
+		"setrlimit": limitsButCore(0),
 		"socket":    sockets(),
 		// It takes any family, which the kernel may load a module for.
 		"socketpair": {{equal(0, unix.AF_UNIX)}},
+		// Its requests are counted for the whole machine (fs.aio-max-nr): a sandbox that
+		// took all would leave none to the host's databases. Programs do without.
+		"io_setup": nil,
+		// Segments are for programs of 16 and 32 bits, which can't be run here.
+		"modify_ldt": nil,
 	}
 	var out []specs.LinuxSyscall
 	for _, c := range calls {
@@ -86,8 +92,25 @@ func tighten(calls []specs.LinuxSyscall) []specs.LinuxSyscall {
 		}
 	}
 	out = append(out, preallocating()...)
-	nosys := uint(unix.ENOSYS)
-	return append(out, specs.LinuxSyscall{Names: []string{"openat2"}, Action: specs.ActErrno, ErrnoRet: &nosys})
+	nosys, done := uint(unix.ENOSYS), uint(0)
+	// It stays what it is, 1: see keepNoCore. Programs that want no core files, which is
+	// what it means, are told that they have it.
+	out = append(out,
+		specs.LinuxSyscall{Names: []string{"setrlimit"}, Action: specs.ActErrno, ErrnoRet: &done, Args: []specs.LinuxSeccompArg{equal(0, unix.RLIMIT_CORE)}},
+		specs.LinuxSyscall{Names: []string{"prlimit64"}, Action: specs.ActErrno, ErrnoRet: &done, Args: []specs.LinuxSeccompArg{equal(0, 0), equal(1, unix.RLIMIT_CORE), {Index: 2, Value: 0, Op: specs.OpNotEqual}}})
+	return append(out, specs.LinuxSyscall{Names: []string{"openat2", "io_setup"}, Action: specs.ActErrno, ErrnoRet: &nosys})
+}
+
+// limitsButCore are calls about any limit of getrlimit(2) but that of core files, whose number is the
+// arg-th argument.
+func limitsButCore(arg uint, more ...specs.LinuxSeccompArg) [][]specs.LinuxSeccompArg {
+	var all [][]specs.LinuxSeccompArg
+	for n := uint64(unix.RLIMIT_CPU); n <= unix.RLIMIT_RTTIME; n++ {
+		if n != unix.RLIMIT_CORE {
+			all = append(all, append(slices.Clone(more), equal(arg, n)))
+		}
+	}
+	return all
 }
 
 // sockets are TCP, UDP and the sandbox's own; rtnetlink(7) only for reading, which
@@ -233,18 +256,32 @@ const (
 	dataNr   = 0
 	dataArch = 4
 	dataArg1 = 16 + 8
+	dataArg2 = dataArg1 + 8
 )
 
-// denied are calls with one value of their second argument, of which the kernel
-// looks at the lower half only. Allow-lists can't say "all but these", and
-// libseccomp compares the whole (that was CVE-2019-10063 of flatpak).
-var denied = []struct{ nr, arg1 uint32 }{
+// A denial is of calls with one value of their second argument, or with one and any
+// of the third, of which the kernel looks at the lower half only.
+type denial struct {
+	nr, arg1 uint32
+	arg2     uint32 // anyValue is any
+}
+
+const anyValue = 1<<32 - 1
+
+// Allow-lists can't say "all but these", and libseccomp compares the whole argument
+// (that was CVE-2019-10063 of flatpak).
+var denied = []denial{
 	// Typing on a terminal from a program; the second does it on a console.
-	{unix.SYS_IOCTL, unix.TIOCSTI},
-	{unix.SYS_IOCTL, unix.TIOCLINUX},
+	{unix.SYS_IOCTL, unix.TIOCSTI, anyValue},
+	{unix.SYS_IOCTL, unix.TIOCLINUX, anyValue},
+	// Another line discipline of a terminal: the kernel loads a module for it, for
+	// whoever asks. No program without a serial line has use for one.
+	{unix.SYS_IOCTL, unix.TIOCSETD, anyValue},
+	// TLS in the kernel, below a socket of one's own. Libraries do it themselves, then.
+	{unix.SYS_SETSOCKOPT, unix.IPPROTO_TCP, unix.TCP_ULP},
 	// A lease on a file of the workspace makes everybody who opens it wait for 45
 	// seconds: an editor, git, blast, and init when it is a command.
-	{unix.SYS_FCNTL, unix.F_SETLEASE},
+	{unix.SYS_FCNTL, unix.F_SETLEASE, anyValue},
 }
 
 // denyProgram refuses what is in denied. And it answers ENOSYS to calls that are
@@ -270,13 +307,12 @@ func denyProgram(last uint32) ([]byte, error) {
 		{Code: ret, K: errno | uint32(unix.ENOSYS)},
 	}
 	for _, d := range denied {
-		prog = append(prog, []unix.SockFilter{
-			{Code: load, K: dataNr},
-			{Code: equal, K: d.nr, Jf: 3},
-			{Code: load, K: dataArg1},
-			{Code: equal, K: d.arg1, Jf: 1},
-			{Code: ret, K: errno | uint32(unix.EPERM)},
-		}...)
+		args := []unix.SockFilter{{Code: load, K: dataArg1}, {Code: equal, K: d.arg1, Jf: 1}}
+		if d.arg2 != anyValue {
+			args = []unix.SockFilter{{Code: load, K: dataArg1}, {Code: equal, K: d.arg1, Jf: 3}, {Code: load, K: dataArg2}, {Code: equal, K: d.arg2, Jf: 1}}
+		}
+		prog = append(prog, unix.SockFilter{Code: load, K: dataNr}, unix.SockFilter{Code: equal, K: d.nr, Jf: uint8(len(args) + 1)})
+		prog = append(append(prog, args...), unix.SockFilter{Code: ret, K: errno | uint32(unix.EPERM)})
 	}
 	prog = append(prog, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
 	var b bytes.Buffer

@@ -47,3 +47,9 @@ func shares() map[string]string {
 	}
 	return all
 }
+
+// keepNoCore sets the limit on core files of this program, and so of all that it starts, to 1: the
+// only one with which the kernel starts no program either, core(5). That of core_pattern runs as the host's root,
+// outside of the sandbox and its limits, on what a command chose to leave in its memory and its name; 0 doesn't
+// keep it from that. No command can change it again, up or down: see tighten.
+func keepNoCore() { _ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}) }

@@ -8,6 +8,8 @@ import (
 
 	"blast.example/blast/testfixtures/attack/flood"
 	"blast.example/blast/testfixtures/attack/probes"
+	"blast.example/blast/testfixtures/breakout/bombs"
+	breakout "blast.example/blast/testfixtures/breakout/probes"
 )
 
 const page = "../../docs/ATTACKS.md"
@@ -31,6 +33,12 @@ func TestProbesAreDistinct(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range probes.All() {
 		if seen[p.Name] || p.What == "" || p.Category == "" || p.Try == nil == (p.Python == "") {
+			t.Errorf("%q: its name is another's, or it lacks something", p.Name)
+		}
+		seen[p.Name] = true
+	}
+	for _, p := range breakout.All() {
+		if seen[p.Name] || p.What == "" || p.Category == "" || p.Try == nil {
 			t.Errorf("%q: its name is another's, or it lacks something", p.Name)
 		}
 		seen[p.Name] = true
@@ -76,7 +84,53 @@ func document() []byte {
 		fmt.Fprintf(&b, "- `%s`: %s\n", k, flood.Floods()[k].What)
 	}
 	b.WriteString("\n## A tunnel\n\n1 MiB in names below a wildcard, each connected to. The far end counts the bytes: the budget of a wildcard lets 16 KiB through at once, and 1 KiB a minute.\n")
+	hostDocument(&b)
 	return b.Bytes()
+}
+
+const hostPreface = `
+# Attacks on the host
+
+What is tried from inside of a sandbox on all but its network, by ` + "`go test -tags seccomp ./testfixtures/breakout`" + ` (as root; part of ` + "`make test`" + `; on cgroup v2
+and another kernel by ` + "`make test-vm`" + `).
+
+On the host there are a secret in files, in the memory, environment, folder and descriptors of a process of root's, in /dev/shm; that process;
+keys of System V; a terminal; a disk. Each probe runs on the host first, as root in namespaces that go with it: there it must
+bring the secret home, or reach its goal. What the machine has nothing of (a kernel without modules, a root without CAP_SYS_RESOURCE) is
+counted as absent and not as stopped. Then it runs in two real sandboxes, one of them as root with all capabilities that can be granted,
+and must not. Afterwards the host's settings, files and processes are compared with what they were, and the next command is looked at.
+A CVE is named where a probe is of its class.
+
+`
+
+// hostDocument is the second list: of attacks on the host.
+func hostDocument(b *bytes.Buffer) {
+	b.WriteString(hostPreface)
+	all := breakout.All()
+	fmt.Fprintf(b, "%d probes, and %d bombs.\n", len(all), len(bombs.All())+1)
+	category := ""
+	for _, p := range all {
+		if p.Category != category {
+			category = p.Category
+			n := 0
+			for _, q := range all {
+				if q.Category == category {
+					n++
+				}
+			}
+			fmt.Fprintf(b, "\n## %s (%d)\n\n", category, n)
+		}
+		cve := ""
+		if p.CVE != "" {
+			cve = " (" + p.CVE + ")"
+		}
+		fmt.Fprintf(b, "- `%s`: %s%s%s\n", p.Name, p.What, cve, known(probes.Probe{Known: p.Known}))
+	}
+	fmt.Fprintf(b, "\n## Bombs (%d)\n\nEach goes off outside, up to a size, and in a sandbox with 64 MiB of memory, 64 processes and a layer of 32 MiB. Meanwhile `blast status` answers.\n\n", len(bombs.All())+1)
+	for _, k := range bombs.All() {
+		fmt.Fprintf(b, "- `bomb-%s`: %s\n", k.Name, k.What)
+	}
+	b.WriteString("- `bomb-everywhere`: a fork bomb, which `blast kill` ends\n")
 }
 
 func known(p probes.Probe) string {

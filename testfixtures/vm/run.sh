@@ -11,7 +11,8 @@
 #   cgroups   v2 with all controllers handed down from the root
 #
 # The command has the same working folder and its output and exit status come back; 125 is
-# that the machine did not come up, or took longer than SECONDS. IN_BLAST_VM is set in it.
+# that the machine did not come up, or took longer than SECONDS. IN_BLAST_VM is set in it, all
+# of BLAST_* as it is here, and BLAST_TEST_PACE: what waits shall wait so many times as long.
 #
 # Needs: qemu-system-x86 qemu-system-common busybox-static kmod cpio e2fsprogs
 set -eu
@@ -21,7 +22,7 @@ while getopts m:c:d:t: o; do
   case $o in m) mem=$OPTARG ;; c) cpus=$OPTARG ;; d) disk=$OPTARG ;; t) within=$OPTARG ;; *) exit 125 ;; esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || { sed -n 2,18p "$0"; exit 125; }
+[ $# -gt 0 ] || { sed -n 2,19p "$0"; exit 125; }
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/blast-vm
 mkdir -p "$cache"
@@ -87,6 +88,7 @@ INIT
 fi
 flock -u 9
 
+if [ -z "${VM_KVM:-}" ]; then export BLAST_TEST_PACE=${BLAST_TEST_PACE:-20}; fi
 job=$(mktemp -d "$cache/job.XXXXXX")
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$job"' EXIT
@@ -97,7 +99,9 @@ cat >"$job/job" <<JOB
 for p in /dev/vport*p1; do out=\$p; done
 for p in /dev/vport*p2; do end=\$p; done
 exec >"\$out" 2>&1
-export PATH=${PATH@Q} HOME=${HOME@Q} TMPDIR=/scratch IN_BLAST_VM=1 ${BLAST_INIT:+BLAST_INIT=${BLAST_INIT@Q}}
+export PATH=${PATH@Q} HOME=${HOME@Q} TMPDIR=/scratch IN_BLAST_VM=1
+$(for v in "${!BLAST_@}"; do printf 'export %s=%q\n' "$v" "${!v}"; done)
+modprobe -a loop fuse tun 2>/dev/null
 cd ${PWD@Q}
 ${@@Q}
 code=\$?

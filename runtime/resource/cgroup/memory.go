@@ -159,7 +159,15 @@ func (m memoryV1) read(dir string, want wishes) (wishes, error) {
 	case !there && exists(dir, limitV1) && !swapping():
 		w.merge(m.settle(want).only(memorySwap)) // a kernel that can't swap keeps any limit on it
 	}
-	return w, nil
+	if !w.is(settlePages(want, memoryMax), memoryMax) {
+		return w, nil
+	}
+	odd, err := oddSockets(dir, want)
+	if odd != nil {
+		delete(w, memoryMax)
+		w.merge(odd)
+	}
+	return w, err
 }
 
 // write changes the two limits in the order in which memory never exceeds the
@@ -186,7 +194,10 @@ func (memoryV1) write(dir string, w wishes) error {
 	if err := first(); err != nil {
 		return err
 	}
-	return second()
+	if err := second(); err != nil {
+		return err
+	}
+	return limitSockets(dir, w)
 }
 
 // writeBytes writes a v1 memory limit. The kernel takes back what it can, and

@@ -18,8 +18,8 @@ import (
 
 var _ kinds.Flusher = Host{}
 
-// Sync throttles the groups that were made below env's since the last Apply, the
-// container's own: v1 does not do so by itself. Then it watches for limits that are
+// Sync limits bandwidth and sockets of the groups that were made below env's since the last
+// Apply, the container's own: v1 does not do so by itself. Then it watches for limits that are
 // reached.
 func (x Host) Sync(ctx context.Context, env state.Env) error {
 	var l resource.Limits
@@ -38,7 +38,7 @@ func (x Host) Sync(ctx context.Context, env state.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := throttleBelow(hs, env, wanted); err != nil {
+	if err := limitBelow(hs, env, wanted); err != nil {
 		return err
 	}
 	if err := x.watches.follow(ctx, env, groupsOf(hs, env.Cgroup), wanted); err != nil {
@@ -47,16 +47,23 @@ func (x Host) Sync(ctx context.Context, env state.Env) error {
 	return ctx.Err()
 }
 
-func throttleBelow(hs []hierarchy, env state.Env, wanted wishes) error {
+func limitBelow(hs []hierarchy, env state.Env, wanted wishes) error {
 	devs, err := devicesFor(env, wanted)
-	if err != nil || len(devs) == 0 {
+	if err != nil {
 		return err
 	}
 	for _, p := range places(hs, devs) {
-		if c, ok := p.controller.(ioV1); ok {
-			if err := c.throttle(filepath.Join(p.root, env.Cgroup), wanted); err != nil {
-				return fmt.Errorf("throttle groups of %s: %w", env.Cgroup, err)
+		dir := filepath.Join(p.root, env.Cgroup)
+		switch c := p.controller.(type) {
+		case ioV1:
+			if len(devs) > 0 {
+				err = c.throttle(dir, wanted)
 			}
+		case memoryV1:
+			err = limitSockets(dir, wanted)
+		}
+		if err != nil {
+			return fmt.Errorf("limit groups of %s: %w", env.Cgroup, err)
 		}
 	}
 	return nil
