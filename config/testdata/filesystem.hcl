@@ -1,7 +1,7 @@
 filesystem {
   workspace {
     source    = "."
-    read_only = ["/etc", "../x", "*.py", ""]
+    read_only = ["/etc", "../x", "[.py", ""]
     hide      = ["secrets/"]
     show      = [".env", ".blast", "README"]
     writable  = ["blast.hcl", ".git/hooks", ".env"]

@@ -89,7 +89,7 @@ func patternProblem(text string) string {
 	}
 	switch err := pathglob.Check(p.Glob); {
 	case errors.Is(err, path.ErrBadPattern):
-		return `is no pattern: a [ has no ] behind it. Write \[ for the character itself`
+		return `is no pattern: a [ has no ] behind it. Write \\[ for the character itself`
 	case err != nil:
 		return "is no pattern: " + err.Error() + ". Correct it"
 	}

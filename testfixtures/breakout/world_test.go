@@ -65,14 +65,11 @@ func (w *world) hide() {
 	w.try(os.Mkdir(w.folder, 0o777), os.Chmod(w.folder, 0o777))
 	w.target.Folder = w.folder
 	w.target.Secret, w.target.Shown = filepath.Join(w.folder, "secret"), filepath.Join(w.folder, "shown")
-	w.target.Shm = filepath.Base(filepath.Dir(w.folder))
+	w.target.Shm = filepath.Base(filepath.Dir(w.folder)) + "-shared"
 	for path, mode := range map[string]os.FileMode{w.target.Secret: 0o600, w.target.Shown: 0o644, "/dev/shm/" + w.target.Shm: 0o644, "/tmp/" + w.target.Shm: 0o644} {
-		if path == filepath.Dir(w.folder) { // /tmp is where all of this is
-			continue
-		}
 		w.try(os.WriteFile(path, []byte(w.secret), mode))
 	}
-	w.t.Cleanup(func() { _ = os.Remove("/dev/shm/" + w.target.Shm) })
+	w.t.Cleanup(func() { _ = errors.Join(os.Remove("/dev/shm/"+w.target.Shm), os.Remove("/tmp/"+w.target.Shm)) })
 	if h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, w.target.Secret, 0); err == nil {
 		w.target.Handle, w.target.Kind = h.Bytes(), h.Type()
 	}

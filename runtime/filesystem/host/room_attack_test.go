@@ -332,8 +332,17 @@ while True: # all that it takes, bit by bit, if it didn't come to that
 				t.Error("the disk was full")
 			}
 			w.kill(t)
-			w.letGo(t)
-			if text := <-out; strings.Contains(text, "Error") {
+			var text string
+			eventually(t, "the commands do not end", func() bool {
+				w.letGo(t) // who is to die dies when it goes on, unless it is stopped again before: it still takes room
+				select {
+				case text = <-out:
+					return true
+				default:
+					return false
+				}
+			})
+			if strings.Contains(text, "Error") {
 				t.Error(text)
 			}
 		})

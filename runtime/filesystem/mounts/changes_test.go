@@ -215,13 +215,13 @@ func TestTakeOnAFullDisk(t *testing.T) {
 	w.start(t, box1)
 	tree := w.overlaid(box1)
 	w.create(t, tree)
-	w.must(t, box1, "cd /workspace; echo changed > a; head -c 3000000 /dev/urandom > b; echo new > c")
+	w.must(t, box1, "cd /workspace; echo changed > a; head -c 20000000 /dev/urandom > b; echo new > c")
 	before := w.files(t)
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 20, Max: old.Max}); err != nil {
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 16 << 20, Max: old.Max}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.host.Take(t.Context(), w.env, w.objects(tree), paths())
