@@ -94,15 +94,16 @@ func (w *world) killedAt(t *testing.T, what map[string]any, after time.Duration)
 
 // Killed at any moment of a creation, change or deletion: from there both the change
 // and its reverse get home, and nothing is left beside.
-func TestKilled(t *testing.T) { killedAnywhere(t) }
+func TestKilled(t *testing.T) { killedAnywhere(t, 30) }
 
 // TestKilledInMemory likewise, where layers are in memory.
 func TestKilledInMemory(t *testing.T) {
 	inMemory(t)
-	killedAnywhere(t)
+	killedAnywhere(t, 12)
 }
 
-func killedAnywhere(t *testing.T) {
+// killedAnywhere kills at up to so many moments of 42 ms, at which all is done mostly.
+func killedAnywhere(t *testing.T, moments int) {
 	t.Helper()
 	w := newWorld(t, map[string]string{"secrets/key": "secret\n", "blast.hcl": "#\n", "a.pem": "secret\n", "deep/er/b.pem": "secret\n"})
 	w.start(t, box1)
@@ -112,8 +113,8 @@ func killedAnywhere(t *testing.T) {
 	b.Mounts[3].Access = "ro"
 	over := w.overlaid(box1, filesystem.Mount{Name: "workspace.hide", Target: "/workspace/secrets", Type: filesystem.Hide, Dir: true})
 	a.Patterns, b.Patterns = []filesystem.Pattern{hides("*.pem")}, []filesystem.Pattern{keeps("/deep/*")}
-	for i, done := 0, 0; done < 3 && i < 60; i++ {
-		after := time.Duration(i) * 700 * time.Microsecond
+	for i, done := 0, 0; done < 3 && i < moments; i++ {
+		after := time.Duration(i) * 42 * time.Millisecond / time.Duration(moments)
 		done = 0
 		for _, c := range []plan.Change{change(nil, &a), change(&a, &b), change(&b, &over), change(&over, nil)} {
 			w.killed(t, c, after)
