@@ -88,7 +88,7 @@ func (t Tree) Refusal(at string, errno syscall.Errno) Rule {
 		}
 	}
 	for _, p := range t.Patterns {
-		if match, ok := p.covers(at); ok && p.rule(match).refuses(errno) {
+		if match, ok := p.Covers(at); ok && p.rule(match).refuses(errno) {
 			return p.rule(match)
 		}
 	}
@@ -113,8 +113,8 @@ func (t Tree) Refusal(at string, errno syscall.Errno) Rule {
 	return Rule{Why: "the permissions of the file or its folder say so, and no line of blast.hcl"}
 }
 
-// covers is what the pattern names: a path of the sandbox, or a folder that it is in.
-func (p Pattern) covers(at string) (match string, ok bool) {
+// Covers is what the pattern names: a path of the sandbox, or a folder that it is in.
+func (p Pattern) Covers(at string) (match string, ok bool) {
 	rel, inside := strings.CutPrefix(at, WorkspaceDir+"/")
 	for ; inside && rel != "."; rel = path.Dir(rel) {
 		if p.Match(rel, true) { // who knows what it is: it was refused

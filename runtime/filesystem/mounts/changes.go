@@ -37,6 +37,8 @@ type written struct {
 	env   state.Env
 	space filesystem.Mount
 	kept  []string // paths in it that are none of the overlay's to change
+	// patterns are of more such, which commands may have made themselves.
+	patterns []filesystem.Pattern
 
 	upper, lower *os.File
 	merged       *os.File // nil if no sandbox has it mounted
@@ -63,7 +65,7 @@ func writtenOver(ctx context.Context, env state.Env, objs []plan.Object) (*writt
 	if err != nil {
 		return nil, err
 	}
-	w := &written{env: env}
+	w := &written{env: env, patterns: t.Patterns}
 	for _, m := range t.In(env.Project) {
 		rel, inside := strings.CutPrefix(m.Target, filesystem.WorkspaceDir+"/")
 		switch {
@@ -162,6 +164,12 @@ func (w *written) openMerged(ctx context.Context, t filesystem.Tree) error {
 }
 
 func (w *written) protected(p string) bool {
+	if slices.ContainsFunc(w.patterns, func(o filesystem.Pattern) bool {
+		_, covered := o.Covers(path.Join(filesystem.WorkspaceDir, p))
+		return covered
+	}) {
+		return true
+	}
 	return within(p, ".blast") || slices.ContainsFunc(w.kept, func(k string) bool { return within(p, k) })
 }
 

@@ -72,6 +72,23 @@ func (w *world) discard(t testing.TB, tree filesystem.Tree, ps ...string) {
 }
 
 // What commands did is listed, and nothing of what keeps places.
+// TestPatternsAreNotTaken: what a pattern protects is none of a command's to bring in.
+func TestPatternsAreNotTaken(t *testing.T) {
+	w := newWorld(t, map[string]string{"a": "one", "d/k.pem": "secret"})
+	w.start(t, box1)
+	tree := w.overlaid(box1)
+	tree.Patterns = []filesystem.Pattern{hides("*.pem"), keeps("/gen/*")}
+	w.create(t, tree)
+	_, _ = w.run(t, box1, "cd /workspace; true >made.pem; mkdir gen n.pem; true >gen/x; true >n.pem/y; echo two >a")
+	if got := listed(w.changes(t, tree)); got != "M a\nA gen" {
+		t.Error(got)
+	}
+	w.take(t, tree)
+	if got := w.files(t); strings.Contains(got, "made.pem") || strings.Contains(got, "gen/x") || strings.Contains(got, "n.pem") {
+		t.Error(got)
+	}
+}
+
 func TestChanges(t *testing.T) {
 	w := newWorld(t, map[string]string{"a.py": "one", "same.py": "same", "pkg/b.py": "two", "pkg/c.py": "three", "old/x": "x", "old/y": "y", "blast.hcl": "rules"})
 	w.start(t, box1)
